@@ -1,0 +1,52 @@
+"""Makes ``on_enter`` -> ``generate_reply`` -> tool -> ``AgentTask`` work on livekit-agents 1.2.0 to 1.3.5.
+
+Importing this package is enough. It patches livekit-agents as soon as that is imported, and only where the
+release has the deadlock of livekit/agents issue #4109; anywhere else nothing of the library is touched.
+"""
+
+# Nothing but the import system's own modules is imported here: this runs in every Python process of a container
+# that has the shim in its sitecustomize, and most of them never see livekit-agents.
+from . import _hook
+
+TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
+if TYPE_CHECKING:
+    from ._status import Status as Status
+
+__version__ = "0.1.0"
+__all__ = ["Status", "__version__", "activate", "deactivate", "status"]
+
+
+def activate() -> "Status":
+    """Switch the shim on, now or as soon as ``livekit.agents`` is imported, and return the resulting status.
+
+    Importing the package has done this already; call it after ``deactivate()``. Doing it twice is doing it once.
+    ``ONENTER_DEADLOCK_FIX=off`` in the environment still wins. Raises nothing.
+    """
+    _hook.activate()
+    return _hook.status()
+
+
+def deactivate() -> "Status":
+    """Put the library's own functions back, or leave them if not yet patched, and return the resulting status.
+
+    Where other code has wrapped on top of the shim since, the shim's wrappers stay and pass everything through.
+    A hand-over that is under way goes on by the library's own rules. Raises nothing.
+    """
+    _hook.deactivate()
+    return _hook.status()
+
+
+def status() -> "Status":
+    """Return what the shim does in this process, and why. Raises nothing."""
+    return _hook.status()
+
+
+def __getattr__(name: str) -> object:
+    if name == "Status":
+        from ._status import Status
+
+        return Status
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+_hook.activate()
