@@ -1,0 +1,156 @@
+"""The pattern that deadlocks, as an agent program has it, played once in this process.
+
+``python -m onenter_deadlock_fix.verify.pattern SECONDS`` writes a JSON object a line to standard output: each step as
+it happens, then the outcome. A run that takes no step for that many seconds has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+import time
+from typing import Any
+
+from livekit.agents import Agent, AgentSession, AgentTask, function_tool, llm
+
+import onenter_deadlock_fix
+
+from .scripted_model import Answer, ScriptedLLM, ToolCall
+from .waits import deadlock, waits
+
+ADDRESS = "alice@example.com"
+WHAT_THE_USER_SAYS = {
+    "What is your e-mail address?": "It is alice at example dot com.",
+    f"Is {ADDRESS} right?": "Yes, that is right.",
+}
+
+
+def script(chat_ctx: llm.ChatContext) -> Answer:
+    """What the language model answers."""
+    last: Any = chat_ctx.items[-1]
+    if last.type == "function_call_output":
+        return {
+            "update_address": f"Is {ADDRESS} right?",
+            "collect_address": f"Thank you, we will write to {last.output}.",
+        }.get(last.name, "")
+    said = last.text_content or ""
+    if last.role == "user":
+        if "at example dot com" in said:
+            return [ToolCall("update_address", {"address": ADDRESS})]
+        return [ToolCall("confirm_address")]
+    if "front desk" in said:
+        return [ToolCall("collect_address")]
+    return "What is your e-mail address?"
+
+
+class AddressTask(AgentTask[str]):
+    """Asks for an e-mail address and for its confirmation, over two turns of the user."""
+
+    def __init__(self, play: Play) -> None:
+        super().__init__(instructions="Ask the user for an e-mail address.")
+        self._play = play
+        self._address = ""
+
+    async def on_enter(self) -> None:
+        self.session.generate_reply()
+
+    @function_tool
+    async def update_address(self, address: str) -> str:
+        """Called when the user has given an address."""
+        self._address = address
+        return f"Ask the user whether {address} is right."
+
+    @function_tool
+    async def confirm_address(self) -> None:
+        """Called when the user has confirmed the address."""
+        self._play.step(f"the AgentTask completes with {self._address}")
+        complete = getattr(self, "complete", None) or getattr(self, "_complete")  # noqa: B009  # the latter in 2.0.0b1
+        complete(self._address)
+
+
+class FrontDesk(Agent):
+    """An agent whose on_enter awaits a reply; the reply's tool awaits the AgentTask."""
+
+    def __init__(self, play: Play) -> None:
+        super().__init__(instructions="You are the front desk.")
+        self._play = play
+
+    async def on_enter(self) -> None:
+        self._play.step("on_enter awaits generate_reply()")
+        await self.session.generate_reply()
+        self._play.step("on_enter goes on")
+        self._play.over.set()
+
+    @function_tool
+    async def collect_address(self) -> str:
+        """Collects the user's e-mail address."""
+        self._play.step("the reply's tool awaits an AgentTask")
+        address = await AddressTask(self._play)
+        self._play.step(f"the tool returns {address}")
+        return address
+
+
+class Play:
+    """One run of the pattern: its session, its user, and what has happened so far."""
+
+    def __init__(self) -> None:
+        self.over = asyncio.Event()
+        self._began = self._moved = time.monotonic()
+        self._asked: asyncio.Queue[str] = asyncio.Queue()
+
+    def step(self, what: str) -> None:
+        """Note that the run has moved, and tell it."""
+        self._moved = time.monotonic()
+        _tell(step=what, seconds=self._seconds())
+
+    async def run(self, patience: float) -> None:
+        """Play until on_enter has gone on, or until nothing has moved for ``patience`` seconds, and tell the outcome."""
+        session: AgentSession[Any] = AgentSession(llm=ScriptedLLM(script))
+        session.on("conversation_item_added", self._on_item_added)
+        user = asyncio.create_task(self._user(session))
+        await session.start(FrontDesk(self))
+        while not self.over.is_set() and self._moved + patience > time.monotonic():
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.over.wait(), self._moved + patience - time.monotonic())
+        user.cancel()
+        if self.over.is_set():
+            _tell(outcome="completed", seconds=self._seconds())
+        else:
+            circle = deadlock()
+            _tell(
+                outcome="deadlock" if circle else "stuck",
+                seconds=self._seconds(),
+                waits=[str(wait) for wait in circle or waits()],
+            )
+
+    def _on_item_added(self, event: Any) -> None:
+        message = event.item
+        if message.type == "message" and message.text_content:
+            self.step(f"{message.role}: {message.text_content}")
+            if message.role == "assistant":
+                self._asked.put_nowait(message.text_content)
+
+    async def _user(self, session: AgentSession[Any]) -> None:
+        while True:
+            answer = WHAT_THE_USER_SAYS.get(await self._asked.get())
+            if answer:
+                session.generate_reply(user_input=answer)
+
+    def _seconds(self) -> float:
+        """Return when the run has last moved, in seconds from its beginning."""
+        return round(self._moved - self._began, 3)
+
+
+def _tell(**fact: Any) -> None:
+    print(json.dumps(fact), flush=True)
+
+
+def main() -> None:
+    _tell(state=onenter_deadlock_fix.status().state)
+    asyncio.run(Play().run(patience=float(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()
