@@ -6,6 +6,7 @@ import inspect
 import logging
 import os
 import pkgutil
+from dataclasses import replace
 from types import CodeType
 from typing import Any, Callable
 
@@ -40,13 +41,17 @@ _SHAPE: dict[str, tuple[str | None, set[str]]] = {
 def decide(*, deactivated: bool) -> Status:
     """Return the state that the library, imported by now, should be in. Touches nothing."""
     needed = examine()
+    switch = os.environ.get(SWITCH, "")
+    value = switch.strip().lower()
     if deactivated:
-        by = "deactivate()"
-    elif _switched_off():
-        by = f"{SWITCH}={os.environ[SWITCH]}"
-    else:
-        return needed
-    return Status("off", needed.livekit_agents, f"switched off by {by}; {needed.reason}")
+        return replace(needed, state="off", reason=f"switched off by deactivate(); {needed.reason}")
+    if value in _OFF:
+        return replace(needed, state="off", reason=f"switched off by {SWITCH}={switch}; {needed.reason}")
+    if value not in _ON:
+        unknown = f"{SWITCH}={switch} is no known value and means on ({', '.join(_OFF)} mean off)"
+        logging.getLogger(__package__).warning(unknown)
+        return replace(needed, reason=f"{needed.reason}; {unknown}")
+    return needed
 
 
 def examine() -> Status:
@@ -74,15 +79,6 @@ def examine() -> Status:
     if difference is not None:
         return Status("unrecognised", release, f"not patched: in this build of {name} {difference}")
     return Status("patched", release, f"{name} has the on_enter deadlock of livekit/agents issue #4109")
-
-
-def _switched_off() -> bool:
-    value = os.environ.get(SWITCH, "").strip().lower()
-    if value not in _OFF + _ON:
-        logging.getLogger(__package__).warning(
-            "%s=%s is not a known value and means on; any of %s means off", SWITCH, value, ", ".join(_OFF)
-        )
-    return value in _OFF
 
 
 def _difference() -> str | None:

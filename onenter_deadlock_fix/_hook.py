@@ -52,6 +52,13 @@ def status() -> "Status":
     return Status("pending", None, f"{LIBRARY} is not imported yet")
 
 
+def loaded_by_autowrapt(library: "ModuleType") -> None:
+    """Entry point for autowrapt, which calls it when the library is imported.
+
+    By then nothing is left to do: to load the entry point, autowrapt has imported the package.
+    """
+
+
 class _Finder:
     """Finds nothing itself: has the other finders look for the library, and watches the import of what they find.
 
@@ -114,6 +121,8 @@ def _stop_waiting() -> None:
 def _settle() -> None:
     """Bring the library into the state that is right for it; keep that state and log it. Raise nothing."""
     global _settled
+    from dataclasses import replace
+
     from ._status import Status
 
     before, error = _settled, None
@@ -125,6 +134,7 @@ def _settle() -> None:
             from . import _patch
 
             _patch.put_on()
+            decided = replace(decided, reason=f"{decided.reason}; both wrappers are in place")
         elif before is not None and before.state == "patched":
             from . import _patch
 

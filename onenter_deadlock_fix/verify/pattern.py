@@ -1,21 +1,18 @@
 """The pattern that deadlocks, as an agent program has it, played once in this process.
 
-``python -m onenter_deadlock_fix.verify.pattern SECONDS`` writes a JSON object a line to standard output: each step as
-it happens, then the outcome. A run that takes no step for that many seconds has ended.
+``python -m onenter_deadlock_fix.verify.pattern SECONDS`` writes JSON objects to standard output, one a line: a ``step``
+as it happens, ``waiting`` each second without one, the ``outcome`` at the end, which SECONDS without a step bring.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import sys
 import time
 from typing import Any
 
 from livekit.agents import Agent, AgentSession, AgentTask, function_tool, llm
-
-import onenter_deadlock_fix
 
 from .scripted_model import Answer, ScriptedLLM, ToolCall
 from .waits import deadlock, waits
@@ -106,14 +103,16 @@ class Play:
         _tell(step=what, seconds=self._seconds())
 
     async def run(self, patience: float) -> None:
-        """Play until on_enter has gone on, or until nothing has moved for ``patience`` seconds, and tell the outcome."""
+        """Play until on_enter has gone on or nothing has moved for ``patience`` seconds, then tell the outcome."""
         session: AgentSession[Any] = AgentSession(llm=ScriptedLLM(script))
         session.on("conversation_item_added", self._on_item_added)
         user = asyncio.create_task(self._user(session))
         await session.start(FrontDesk(self))
         while not self.over.is_set() and self._moved + patience > time.monotonic():
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.over.wait(), self._moved + patience - time.monotonic())
+            try:
+                await asyncio.wait_for(self.over.wait(), 1.0)
+            except asyncio.TimeoutError:
+                _tell(waiting=round(time.monotonic() - self._moved))
         user.cancel()
         if self.over.is_set():
             _tell(outcome="completed", seconds=self._seconds())
@@ -148,7 +147,6 @@ def _tell(**fact: Any) -> None:
 
 
 def main() -> None:
-    _tell(state=onenter_deadlock_fix.status().state)
     asyncio.run(Play().run(patience=float(sys.argv[1])))
 
 

@@ -24,7 +24,7 @@ Answer = Union[str, list[ToolCall]]
 Script = Callable[[llm.ChatContext], Answer]
 
 
-class ScriptedLLM(llm.LLM):
+class ScriptedLLM(llm.LLM):  # type: ignore[type-arg]  # its events, of which it adds none
     """A real ``LLM`` whose answers are what ``script`` returns for the chat context of the request."""
 
     def __init__(self, script: Script) -> None:

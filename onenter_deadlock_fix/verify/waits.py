@@ -60,7 +60,8 @@ def _waits_of(task: asyncio.Task[Any]) -> Iterator[Wait]:
         yield Wait(_reply(info.speech_handle), name)  # a speech handle is done when its tools are
     handoff = ""
     for frame in _frames(task):
-        function, instance = frame.f_code.co_name, frame.f_locals.get("self")
+        function: str = frame.f_code.co_name
+        instance: Any = frame.f_locals.get("self")
         if function == "wait_for_playout":
             yield Wait(name, _reply(instance))
         elif function == "__await_impl":

@@ -1,0 +1,7 @@
+"""python -m onenter_deadlock_fix is the command onenter-deadlock-fix."""
+
+import sys
+
+from ._cli import main
+
+sys.exit(main())

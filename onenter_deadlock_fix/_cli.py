@@ -1,0 +1,144 @@
+"""The command ``onenter-deadlock-fix``: status, verify, run, path."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dotenv import load_dotenv
+
+from . import __version__, status
+from ._environment import LibraryUnusable, load_library, versions, versions_in_words
+from ._status import Status
+
+PROGRAM = "onenter-deadlock-fix"
+BOOTSTRAP = str(Path(__file__).with_name("bootstrap"))
+EXIT_SAFE, EXIT_NOT_SAFE, EXIT_UNUSABLE = 0, 1, 2
+EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND = 126, 127  # as shells have them
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code. ``arguments`` are those of the command line by default."""
+    parsed = _parser().parse_args(arguments)
+    _load_environment_files()
+    code: int = parsed.handler(parsed)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM, description="Takes the on_enter deadlock out of livekit-agents 1.2.0 to 1.3.5."
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    command = commands.add_parser("status", help="say whether this environment is safe from the deadlock, and why")
+    command.add_argument("--json", action="store_true", help="one JSON object")
+    command.set_defaults(handler=_status)
+
+    command = commands.add_parser("verify", help="play the pattern that deadlocks, without the shim and with it")
+    command.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="how long a run may go without a step before it counts as hung (default: %(default)g)",
+    )
+    command.add_argument("--json", action="store_true", help="one JSON object, at the end")
+    command.set_defaults(handler=_verify)
+
+    command = commands.add_parser(
+        "run", help="execute a command with the shim active in every Python process that it starts"
+    )
+    command.add_argument("executable", metavar="COMMAND", help="looked for on PATH")
+    command.add_argument("arguments", metavar="ARG", nargs=argparse.REMAINDER)
+    command.set_defaults(handler=_run)
+
+    command = commands.add_parser("path", help="print the folder that activates the shim when it is on PYTHONPATH")
+    command.set_defaults(handler=_path)
+    return parser
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        seconds = float(text)
+        if math.isfinite(seconds) and seconds > 0:
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+
+
+def _load_environment_files() -> None:
+    for name in (".env.local", ".env"):
+        try:
+            load_dotenv(name)
+        except (OSError, ValueError) as error:
+            _complain(f"{name} was not loaded: {error}")
+
+
+def _status(parsed: argparse.Namespace) -> int:
+    current, code = _settled_status()
+    if parsed.json:
+        print(json.dumps({"state": current.state, **versions(current), "reason": current.reason}))
+    else:
+        print(f"{current.state}: {current.reason} ({versions_in_words(current)})")
+    return code
+
+
+def _verify(parsed: argparse.Namespace) -> int:
+    current, code = _settled_status()
+    if code == EXIT_UNUSABLE or current.state == "predates":
+        _complain(f"verify cannot be run: {current.reason}")
+        return EXIT_UNUSABLE
+    from .verify.report import verify
+
+    return verify(current, patience=parsed.timeout, as_json=parsed.json)
+
+
+def _settled_status() -> tuple[Status, int]:
+    """Import livekit-agents and return the status this leads to, with the exit code that ``status`` has for it."""
+    logging.getLogger(__package__).addHandler(logging.NullHandler())
+    logging.getLogger(__package__).propagate = False  # what it logs is in the reason
+    try:
+        load_library()
+    except LibraryUnusable as error:
+        return Status("pending", None, str(error)), EXIT_UNUSABLE
+
+    from . import _guard
+
+    current = status()
+    safe_as_it_is = _guard.examine().state in ("fixed-upstream", "predates")
+    return current, EXIT_SAFE if safe_as_it_is or current.state == "patched" else EXIT_NOT_SAFE
+
+
+def _path(_: argparse.Namespace) -> int:
+    print(BOOTSTRAP)
+    return 0
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    others = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry not in ("", BOOTSTRAP)]
+    os.environ["PYTHONPATH"] = os.pathsep.join([BOOTSTRAP, *others])
+    executable, command = parsed.executable, [parsed.executable, *parsed.arguments]
+    try:
+        if os.name == "nt":  # has no exec that whoever started us would wait for
+            return subprocess.call([shutil.which(executable) or executable, *parsed.arguments])
+        os.execvp(executable, command)
+    except FileNotFoundError:
+        _complain(f"{executable}: command not found")
+        return EXIT_NOT_FOUND
+    except OSError as error:
+        _complain(f"{executable} cannot be executed: {error.strerror}")
+        return EXIT_NOT_EXECUTABLE
+
+
+def _complain(message: str) -> None:
+    print(f"{PROGRAM}: {message}", file=sys.stderr)

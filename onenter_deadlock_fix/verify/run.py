@@ -1,0 +1,77 @@
+"""One run of the pattern in a process of its own, with the shim or without."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable
+
+_LONGEST_SILENCE = 120.0  # seconds; once livekit-agents is imported, a run says something every second
+
+
+@dataclass
+class Run:
+    """How a run of the pattern ended.
+
+    outcome: ``completed``, ``deadlock``, ``stuck`` (nothing moves, but no circle of waits is seen) or ``not run``.
+    seconds: when the run last moved, counted from its beginning; None if it has not begun.
+    waits: who waits for whom where nothing moves any more.
+    error: why it could not be run, or None.
+    """
+
+    outcome: str = "not run"
+    seconds: float | None = None
+    waits: list[str] = field(default_factory=list)
+    error: str | None = None
+
+
+async def play(*, shim: bool, patience: float, progress: Callable[[dict[str, Any]], None] | None = None) -> Run:
+    """Play the pattern and return how it ended.
+
+    ``shim`` says whether the shim is on or switched off there. A run that takes no step for ``patience`` seconds has
+    ended. ``progress`` is called with what the run tells as it goes (see ``pattern``).
+    """
+    run = Run(error="the process ended early")
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", f"{__package__}.pattern", str(patience)),
+            cwd=Path(__file__).parents[2],  # and not the user's folder, since -m imports from the current one
+            env={**os.environ, "ONENTER_DEADLOCK_FIX": "on" if shim else "off"},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+        )
+        try:
+            async for fact in _facts(process):
+                if progress:
+                    progress(fact)
+                if "outcome" in fact:
+                    run = Run(**fact)
+        except asyncio.TimeoutError:
+            run = Run(error=f"the process said nothing for {_LONGEST_SILENCE:.0f} seconds")
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+        if run.outcome == "not run":
+            log.seek(0)
+            said = [line.strip() for line in log if line.strip()]
+            run.error = f"{run.error}: {said[-1]}" if said else run.error
+    return run
+
+
+async def _facts(process: asyncio.subprocess.Process) -> AsyncIterator[dict[str, Any]]:
+    assert process.stdout is not None
+    while line := await asyncio.wait_for(process.stdout.readline(), _LONGEST_SILENCE):
+        try:
+            fact = json.loads(line)
+        except ValueError:
+            continue  # a sitecustomize or a plugin of the environment that prints
+        if isinstance(fact, dict):
+            yield fact
