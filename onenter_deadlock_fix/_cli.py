@@ -23,14 +23,17 @@ from ._status import Status
 PROGRAM = "onenter-deadlock-fix"
 BOOTSTRAP = str(Path(__file__).with_name("bootstrap"))
 EXIT_SAFE, EXIT_NOT_SAFE, EXIT_UNUSABLE = 0, 1, 2
-EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND = 126, 127  # as shells have them
+EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_INTERRUPTED = 126, 127, 130  # as shells have them
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code. ``arguments`` are those of the command line by default."""
     parsed = _parser().parse_args(arguments)
     _load_environment_files()
-    code: int = parsed.handler(parsed)
+    try:
+        code: int = parsed.handler(parsed)
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
     return code
 
 
@@ -111,12 +114,13 @@ def _settled_status() -> tuple[Status, int]:
         load_library()
     except LibraryUnusable as error:
         return Status("pending", None, str(error)), EXIT_UNUSABLE
-
-    from . import _guard
-
     current = status()
-    safe_as_it_is = _guard.examine().state in ("fixed-upstream", "predates")
-    return current, EXIT_SAFE if safe_as_it_is or current.state == "patched" else EXIT_NOT_SAFE
+    safe = current.state in ("patched", "fixed-upstream", "predates")
+    if current.state == "off":
+        from ._guard import examine
+
+        safe = examine().state in ("fixed-upstream", "predates")
+    return current, EXIT_SAFE if safe else EXIT_NOT_SAFE
 
 
 def _path(_: argparse.Namespace) -> int:

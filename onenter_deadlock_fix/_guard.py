@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 import os
@@ -54,6 +55,7 @@ def decide(*, deactivated: bool) -> Status:
     return needed
 
 
+@functools.cache  # the answer is found while the library is as it came; it may be wrapped later
 def examine() -> Status:
     """Return the state that the release and its code call for, whatever the switch says. Touches nothing.
 

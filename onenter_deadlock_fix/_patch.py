@@ -81,56 +81,57 @@ def _current_task() -> asyncio.Task[Any] | None:
 
 
 class _Wrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # not generic before wrapt 2
-    """A wrapper of ours, to be known by its class where others have wrapped on top of it."""
+    """A wrapper with a switch; off, it calls what it wraps."""
 
     def __init__(self, wrapped: Callable[..., Any], wrapper: Callable[..., Any]) -> None:
         on = threading.Event()
-        on.set()
         super().__init__(wrapped, wrapper, enabled=on.is_set)
         self._self_on = on
 
 
-_WRAPPERS = (
+_FUNCTIONS = (
     (AgentTask, "_AgentTask__await_impl", _await_impl),
     (AgentSession, "_update_activity", _update_activity),
 )
+_standing: dict[str, _Wrapper] = {}  # those put on and not put off again, in the library or below others' wrappers
 _lock = threading.Lock()
 
 
 def put_on() -> None:
-    """Wrap both functions, or neither where that raises. A wrapper that is there already is switched on."""
+    """Wrap both functions, or neither where that raises; switch on what still stands from before."""
     with _lock:
         try:
-            for owner, name, wrapper in _WRAPPERS:
-                ours = _find(owner, name)
+            for owner, name, wrapper in _FUNCTIONS:
+                ours = _standing.get(name) or _find(owner, name)
                 if ours is None:
-                    setattr(owner, name, _Wrapper(vars(owner)[name], wrapper))
-                else:
-                    ours._self_on.set()
+                    ours = _Wrapper(vars(owner)[name], wrapper)
+                    setattr(owner, name, ours)
+                ours._self_on.set()
+                _standing[name] = ours
         except BaseException:
             _take_off()
             raise
 
 
 def take_off() -> None:
-    """Put the library's functions back; switch a wrapper off where others have wrapped on top of it."""
+    """Put the library's functions back; where others have wrapped on top of ours, ours pass everything through."""
     with _lock:
         _take_off()
 
 
 def _take_off() -> None:
-    for owner, name, _ in _WRAPPERS:
-        ours = _find(owner, name)
+    for owner, name, _ in _FUNCTIONS:
+        ours = _standing.get(name)
         if ours is None:
             continue
+        ours._self_on.clear()
         if vars(owner)[name] is ours:
             setattr(owner, name, ours.__wrapped__)
-        else:
-            ours._self_on.clear()
+            del _standing[name]
 
 
 def _find(owner: type, name: str) -> _Wrapper | None:
-    """Return our wrapper, also from below those of others and from an earlier import of this module, or None."""
+    """Return the wrapper that an earlier import of this module has left, or None."""
     found = inspect.unwrap(vars(owner)[name], stop=_is_ours)
     return found if _is_ours(found) else None
 

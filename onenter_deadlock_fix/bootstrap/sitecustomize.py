@@ -10,8 +10,9 @@ def activate():
     try:
         import onenter_deadlock_fix  # noqa: F401
     except Exception as error:
-        # where it is not there at all, this is an interpreter of another environment
-        if getattr(error, "name", None) != "onenter_deadlock_fix":
+        # an interpreter of another environment, which does not have it
+        absent = isinstance(error, ModuleNotFoundError) and error.name == "onenter_deadlock_fix"
+        if not absent:
             sys.stderr.write("onenter-deadlock-fix: not activated: %s: %s\n" % (type(error).__name__, error))
 
 

@@ -55,10 +55,11 @@ async def play(*, shim: bool, patience: float, progress: Callable[[dict[str, Any
                     run = Run(**fact)
         except asyncio.TimeoutError:
             run = Run(error=f"the process said nothing for {_LONGEST_SILENCE:.0f} seconds")
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+            process.kill()
+        except asyncio.CancelledError:
+            process.kill()
+            raise
+        await process.wait()
         if run.outcome == "not run":
             log.seek(0)
             said = [line.strip() for line in log if line.strip()]

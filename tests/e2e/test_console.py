@@ -1,0 +1,78 @@
+"""In console mode the user types the e-mail address and the confirmation, and the conversation completes."""
+
+from __future__ import annotations
+
+import ctypes.util
+import dataclasses
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import termios
+from collections.abc import Callable, Iterator
+
+import pytest
+from openai_endpoint import CONFIRMATION, GOODBYE, QUESTION, USER_ANSWERS, Endpoint
+from processes import ACTIVATIONS, HERE, wait_until
+
+
+class Terminal:
+    """A pseudo-terminal and the person in front of it."""
+
+    def __init__(self) -> None:
+        self._master, self.slave = pty.openpty()
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))  # wide enough not to wrap
+        self._seen = b""
+
+    def close(self) -> None:
+        os.close(self._master)
+        os.close(self.slave)
+
+    @property
+    def screen(self) -> str:
+        """All that has been written, without colours and other escape sequences."""
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self._seen.decode(errors="replace"))
+
+    def is_read(self) -> bool:
+        """Whether the console reads a key: line editing is off then. Keys typed before that it throws away."""
+        return not termios.tcgetattr(self._master)[3] & termios.ICANON
+
+    def type_line(self, line: str) -> None:
+        os.write(self._master, f"{line}\n".encode())
+
+    def look(self) -> None:
+        """Take in what has been written since, or wait a moment for it."""
+        if select.select([self._master], [], [], 0.05)[0]:
+            self._seen += os.read(self._master, 65536)
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    terminal = Terminal()
+    yield terminal
+    terminal.close()
+
+
+@pytest.mark.parametrize("activation", ["import", "run"])
+def test_the_conversation_completes_in_console_mode(
+    start: Callable[..., subprocess.Popen[bytes]], terminal: Terminal, endpoint: Endpoint, activation: str
+) -> None:
+    how = ACTIVATIONS[activation]
+    if ctypes.util.find_library("portaudio") is None:
+        how = dataclasses.replace(how, environment={"PYTHONPATH": str(HERE / "no_portaudio")})
+    program = str(HERE / f"{how.program}.py")
+    streams = {"stdin": terminal.slave, "stdout": terminal.slave, "stderr": terminal.slave}
+    console = start(how, "llm", program, "console", "--text", **streams)
+
+    def wait_for(condition: Callable[[], object]) -> None:
+        wait_until(condition, console, lambda: terminal.screen, terminal.look)
+
+    # in text mode 1.3.5 shows only answers to what was typed, so the first question is not on the screen
+    wait_for(lambda: QUESTION in endpoint.said and terminal.is_read())
+    terminal.type_line(USER_ANSWERS[QUESTION])
+    wait_for(lambda: CONFIRMATION in terminal.screen and terminal.is_read())
+    terminal.type_line(USER_ANSWERS[CONFIRMATION])
+    wait_for(lambda: GOODBYE in terminal.screen)

@@ -1,0 +1,122 @@
+"""Importing the shim activates it: before the library, after it, or in the middle of it, and once for all."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import pytest
+from conftest import AlteredLibrary
+
+Tell = Callable[..., Any]
+
+LAYERS = """
+import json, sys
+from livekit.agents.voice.agent import AgentTask
+from livekit.agents.voice.agent_session import AgentSession
+
+def layers(function):
+    return 1 + layers(function.__wrapped__) if hasattr(function, "__wrapped__") else 0
+
+def tell():
+    functions = [AgentTask._AgentTask__await_impl, AgentSession._update_activity]
+    print(json.dumps([sys.modules["onenter_deadlock_fix"].status().state, *map(layers, functions)]))
+"""
+PATCHED_ONCE = ["patched", 1, 1]
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import onenter_deadlock_fix, livekit.agents",
+        "import livekit.agents, onenter_deadlock_fix",
+        "import onenter_deadlock_fix; from livekit.agents.voice import AgentTask",
+        "import onenter_deadlock_fix, onenter_deadlock_fix as again, livekit.agents; again.activate()",
+        # looking for the library is not importing it
+        "import onenter_deadlock_fix, importlib.util; importlib.util.find_spec('livekit.agents')",
+        "import onenter_deadlock_fix, livekit.agents, importlib; importlib.reload(onenter_deadlock_fix)",
+        # what test runners and notebooks do to import afresh
+        "import onenter_deadlock_fix, livekit.agents, sys\n"
+        "for name in [name for name in sys.modules if name.startswith('onenter_deadlock_fix')]: del sys.modules[name]\n"
+        "import onenter_deadlock_fix",
+        # wrapt's own import hook for the same module, as other instrumentation has it
+        "import onenter_deadlock_fix, wrapt; wrapt.register_post_import_hook(lambda module: None, 'livekit.agents')",
+        "import wrapt; wrapt.register_post_import_hook(lambda module: None, 'livekit.agents'); "
+        "import onenter_deadlock_fix",
+    ],
+)
+def test_library_is_patched_once(imports: str, tell: Tell) -> None:
+    assert tell(f"{imports}\n{LAYERS}\ntell()") == PATCHED_ONCE
+
+
+@pytest.mark.parametrize(
+    ("module", "after"),
+    [
+        ("__init__.py", "import typing"),
+        ("__init__.py", "from .voice import ("),  # where the library imports its own voice package
+        ("job.py", "import asyncio"),
+        ("voice/__init__.py", "from .agent import"),
+        ("voice/agent.py", "import asyncio"),
+        ("voice/agent_session.py", "import asyncio"),
+    ],
+)
+def test_half_imported_library_is_patched_when_it_is_complete(
+    module: str, after: str, altered: AlteredLibrary, tell: Tell
+) -> None:
+    altered.replace(f"\n{after}", f"\nimport onenter_deadlock_fix\n{after}", module)
+    assert tell(f"import livekit.agents\n{LAYERS}\ntell()", env=altered.env) == PATCHED_ONCE
+
+
+IMPORT_IN_ANOTHER_THREAD = """
+import sys, threading
+library = threading.Thread(target=lambda: __import__("livekit.agents"))
+library.start()
+while "livekit.agents" not in sys.modules:
+    pass
+import onenter_deadlock_fix
+library.join()
+"""
+
+
+def test_library_that_another_thread_imports_meanwhile_is_patched(tell: Tell) -> None:
+    assert tell(f"{IMPORT_IN_ANOTHER_THREAD}\n{LAYERS}\ntell()") == PATCHED_ONCE
+
+
+def test_library_keeps_its_own_loader_and_spec(tell: Tell) -> None:
+    seen = tell(
+        """
+        import json
+        import onenter_deadlock_fix, livekit.agents
+        loader, spec = livekit.agents.__loader__, livekit.agents.__spec__
+        print(json.dumps([type(loader).__name__, type(spec).__name__, spec.loader is loader]))
+        """
+    )
+    assert seen == ["SourceFileLoader", "ModuleSpec", True]
+
+
+def test_finder_is_gone_once_the_library_is_there(tell: Tell) -> None:
+    seen = tell(
+        """
+        import json, sys
+        before = list(sys.meta_path)
+        import onenter_deadlock_fix
+        waiting = len(sys.meta_path) - len(before)
+        import livekit.agents
+        ours = [finder for finder in sys.meta_path if "onenter" in type(finder).__module__]
+        print(json.dumps([waiting, len(ours)]))
+        """
+    )
+    assert seen == [1, 0]
+
+
+def test_nothing_heavy_is_imported_before_the_library_is(tell: Tell) -> None:
+    seen = tell(
+        """
+        import sys
+        before = set(sys.modules)
+        import onenter_deadlock_fix
+        new = set(sys.modules) - before
+        import json
+        print(json.dumps(sorted(new)))
+        """
+    )
+    assert seen == ["onenter_deadlock_fix", "onenter_deadlock_fix._hook"]

@@ -1,0 +1,168 @@
+"""activate(), deactivate(), status() and Status, as the README has them."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import pytest
+from conftest import AlteredLibrary
+
+Tell = Callable[..., Any]
+
+# The library's own functions before anything is patched, and what is in their place later.
+FUNCTIONS = """
+import json
+import onenter_deadlock_fix as shim
+shim.deactivate()
+from livekit.agents.voice.agent import AgentTask
+from livekit.agents.voice.agent_session import AgentSession
+
+def functions():
+    return [vars(AgentTask)["_AgentTask__await_impl"], vars(AgentSession)["_update_activity"]]
+
+own = functions()
+def are_own():
+    return [now is before for now, before in zip(functions(), own)]
+"""
+
+
+def test_status_is_a_frozen_dataclass_that_tells_state_version_and_reason(tell: Tell) -> None:
+    seen = tell(
+        """
+        import dataclasses, json
+        import onenter_deadlock_fix
+        from onenter_deadlock_fix import Status
+        before = onenter_deadlock_fix.status()
+        import livekit.agents
+        after = onenter_deadlock_fix.status()
+        try:
+            after.state = "off"
+        except dataclasses.FrozenInstanceError:
+            frozen = True
+        print(json.dumps([isinstance(after, Status), frozen, dataclasses.asdict(before), dataclasses.asdict(after)]))
+        """
+    )
+    is_status, frozen, before, after = seen
+    assert (is_status, frozen) == (True, True)
+    assert before == {"state": "pending", "livekit_agents": None, "reason": "livekit.agents is not imported yet"}
+    assert (after["state"], after["livekit_agents"]) == ("patched", "1.3.5")
+
+
+def test_deactivate_before_the_library_arrives_leaves_it_alone(tell: Tell) -> None:
+    seen = tell(
+        f"{FUNCTIONS}\n"
+        "now = shim.status()\n"
+        "print(json.dumps([now.state, now.livekit_agents, [type(function).__name__ for function in own]]))"
+    )
+    assert seen == ["off", None, ["function", "function"]]
+
+
+def test_deactivate_puts_the_librarys_own_functions_back_and_activate_works_again(tell: Tell) -> None:
+    seen = tell(
+        f"{FUNCTIONS}\n"
+        "states, owns = [], []\n"
+        "for call in (shim.activate, shim.activate, shim.deactivate, shim.deactivate, shim.activate, shim.status):\n"
+        "    states.append(call().state)\n"
+        "    owns.append(are_own())\n"
+        "print(json.dumps([states, owns]))"
+    )
+    ours, own = [False, False], [True, True]
+    assert seen == [["patched", "patched", "off", "off", "patched", "patched"], [ours, ours, own, own, ours, ours]]
+
+
+def test_environment_switch_wins_over_activate(tell: Tell) -> None:
+    seen = tell(
+        f"{FUNCTIONS}\nprint(json.dumps([shim.activate().state, are_own()]))", env={"ONENTER_DEADLOCK_FIX": "off"}
+    )
+    assert seen == ["off", [True, True]]
+
+
+WITH_WRAPT = "wrapt.wrap_function_wrapper(AgentTask, '_AgentTask__await_impl', theirs)"
+BY_HAND = """
+def by_hand(wrapped):
+    return lambda self: theirs(wrapped, self, (self,), {})
+AgentTask._AgentTask__await_impl = by_hand(AgentTask._AgentTask__await_impl)
+"""
+
+
+@pytest.mark.parametrize("wrap", [WITH_WRAPT, BY_HAND])
+def test_wrappers_below_those_of_others_pass_everything_through_until_activated_again(wrap: str, tell: Tell) -> None:
+    seen = tell(
+        f"{FUNCTIONS}\n"
+        """
+import asyncio, wrapt
+
+shim.activate()
+calls = []
+
+def theirs(wrapped, instance, args, kwargs):
+    calls.append("theirs")
+    return wrapped(*args, **kwargs)
+
+WRAP
+on_top = functions()[0]
+
+def ours_takes_part():
+    # ours notes the awaited AgentTask on the asyncio task; the library then complains of where it is awaited
+    class Watched(asyncio.Task):
+        def __setattr__(self, name, value):
+            if "onenter_deadlock_fix" in name:
+                calls.append("ours")
+            super().__setattr__(name, value)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(lambda loop, coro, **kwargs: Watched(coro, loop=loop, **kwargs))
+        async def awaits():
+            await AgentTask(instructions="")
+        try:
+            await loop.create_task(awaits())
+        except RuntimeError as error:
+            assert "should only be awaited inside tool_functions" in str(error), error
+    calls.clear()
+    asyncio.run(main())
+    return "ours" in calls, "theirs" in calls
+
+seen = [ours_takes_part()]
+shim.deactivate()
+seen += [functions()[0] is on_top, functions()[1] is own[1], ours_takes_part()]
+shim.activate()
+seen += [functions()[0] is on_top, ours_takes_part()]
+print(json.dumps(seen))
+""".replace("WRAP", wrap)
+    )
+    assert seen == [[True, True], True, True, [False, True], True, [True, True]]
+
+
+def test_nothing_is_exported_but_the_api(tell: Tell) -> None:
+    seen = tell(
+        """
+        import json
+        import onenter_deadlock_fix
+        try:
+            onenter_deadlock_fix.nothing
+        except AttributeError as error:
+            missing = str(error)
+        print(json.dumps([sorted(onenter_deadlock_fix.__all__), missing]))
+        """
+    )
+    assert seen == [
+        ["Status", "__version__", "activate", "deactivate", "status"],
+        "module 'onenter_deadlock_fix' has no attribute 'nothing'",
+    ]
+
+
+def test_a_log_handler_that_raises_does_not_fail_the_import(altered: AlteredLibrary, tell: Tell) -> None:
+    seen = tell(
+        """
+        import json, logging
+        class Broken(logging.Handler):
+            def handle(self, record):
+                raise RuntimeError("the program's own logging is broken")
+        logging.getLogger("onenter_deadlock_fix").addHandler(Broken())
+        logging.getLogger("onenter_deadlock_fix").setLevel(logging.DEBUG)
+        import onenter_deadlock_fix, livekit.agents
+        print(json.dumps(onenter_deadlock_fix.status().state))
+        """
+    )
+    assert seen == "patched"

@@ -1,0 +1,126 @@
+"""The bootstrap folder on PYTHONPATH activates the shim and is otherwise not noticed."""
+
+from __future__ import annotations
+
+import os
+import venv
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from conftest import run
+
+from onenter_deadlock_fix._cli import BOOTSTRAP
+
+Tell = Callable[..., Any]
+
+SEEN = """
+import json, sys
+print(json.dumps(["onenter_deadlock_fix" in sys.modules, getattr(sys.modules.get("sitecustomize"), "NAME", None)]))
+"""
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """A folder with a sitecustomize of somebody else's."""
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text("NAME = 'theirs'\n")
+    return folder
+
+
+def pythonpath(*folders: object) -> dict[str, str]:
+    return {"PYTHONPATH": os.pathsep.join(map(str, folders))}
+
+
+def test_library_is_patched(tell: Tell) -> None:
+    source = "import json, livekit.agents, onenter_deadlock_fix; print(json.dumps(onenter_deadlock_fix.status().state))"
+    assert tell(source, env=pythonpath(BOOTSTRAP)) == "patched"
+
+
+def test_teams_own_sitecustomize_with_one_line_is_enough(tmp_path: Path, tell: Tell) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import onenter_deadlock_fix\n")
+    source = "import json, livekit.agents, sys; print(json.dumps(sys.modules['onenter_deadlock_fix'].status().state))"
+    assert tell(source, env=pythonpath(tmp_path)) == "patched"
+
+
+def test_sitecustomize_that_would_have_been_found_still_runs(theirs: Path, tell: Tell) -> None:
+    assert tell(SEEN, env=pythonpath(BOOTSTRAP, theirs)) == [True, "theirs"]
+    assert tell(SEEN, env=pythonpath(f"{BOOTSTRAP}/", BOOTSTRAP, theirs)) == [True, "theirs"]
+
+
+def test_sitecustomize_of_another_tool_that_runs_the_next_one_is_no_obstacle(
+    tmp_path: Path, theirs: Path, tell: Tell
+) -> None:
+    tool = tmp_path / "tool"
+    tool.mkdir()
+    # as Datadog's does it
+    (tool / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "here = os.path.dirname(__file__)\n"
+        "sys.path.remove(here)\n"
+        "sys.tool = sys.modules.pop('sitecustomize')\n"
+        "import sitecustomize\n"
+        "sys.path.insert(0, here)\n"
+    )
+    source = f"import sys; assert sys.tool\n{SEEN}"
+    assert tell(source, env=pythonpath(tool, BOOTSTRAP, theirs)) == [True, "theirs"]
+    assert tell(source, env=pythonpath(BOOTSTRAP, tool, theirs)) == [True, "theirs"]
+
+
+def test_error_of_the_next_sitecustomize_is_reported_as_without_us(theirs: Path, python: Callable[..., Any]) -> None:
+    (theirs / "sitecustomize.py").write_text("raise RuntimeError('theirs is broken')\n")
+    bare = python("print('alive')", env=pythonpath(theirs))
+    ended = python("print('alive')", env=pythonpath(BOOTSTRAP, theirs))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (bare.returncode, bare.stdout, bare.stderr)
+    assert "theirs is broken" in ended.stderr
+
+
+def test_folder_stays_on_the_path_where_it_was(theirs: Path, tell: Tell) -> None:
+    source = "import json, sys; print(json.dumps(sys.path[1:3]))"
+    assert tell(source, env=pythonpath(theirs, BOOTSTRAP)) == [str(theirs), BOOTSTRAP]
+
+
+@pytest.mark.parametrize("option", ["-S", "-E", "-I"])
+def test_interpreter_that_reads_no_sitecustomize_or_no_pythonpath_is_not_touched(
+    option: str, python: Callable[..., Any]
+) -> None:
+    source = "import sys; print('onenter_deadlock_fix' in sys.modules)"
+    ended = python(source, option, env=pythonpath(BOOTSTRAP))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "False\n", "")
+
+
+def test_interpreter_of_another_environment_goes_on_silently(tmp_path: Path, theirs: Path) -> None:
+    venv.create(tmp_path / "venv", symlinks=True)
+    ended = run([str(tmp_path / "venv/bin/python"), "-c", SEEN], cwd=tmp_path, env=pythonpath(BOOTSTRAP, theirs))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, '[false, "theirs"]\n', "")
+
+
+def test_error_of_ours_is_one_line_and_stops_nothing(tmp_path: Path, theirs: Path) -> None:
+    venv.create(tmp_path / "venv", symlinks=True)
+    broken = tmp_path / "broken"
+    (broken / "onenter_deadlock_fix").mkdir(parents=True)
+    (broken / "onenter_deadlock_fix" / "__init__.py").write_text("from . import _hook\n")
+    ended = run(
+        [str(tmp_path / "venv/bin/python"), "-c", SEEN], cwd=tmp_path, env=pythonpath(BOOTSTRAP, theirs, broken)
+    )
+    assert (ended.returncode, ended.stdout) == (0, '[false, "theirs"]\n')
+    assert ended.stderr.startswith("onenter-deadlock-fix: not activated: ImportError: ")
+    assert ended.stderr.count("\n") == 1
+
+
+def older_pythons() -> list[str]:
+    """Return the Pythons below 3.9 that pyenv has here; on most machines there is none."""
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    return sorted(
+        str(path) for path in versions.glob("*/bin/python") if path.parts[-3] < "3.9" and path.parts[-3][:3] != "3.1"
+    )
+
+
+@pytest.mark.parametrize(
+    "interpreter", older_pythons() or [pytest.param("", marks=pytest.mark.skip("no older Python"))]
+)
+def test_older_python_goes_on_silently(interpreter: str, tmp_path: Path, theirs: Path) -> None:
+    package_root = Path(BOOTSTRAP).parents[1]
+    ended = run([interpreter, "-c", SEEN], cwd=tmp_path, env=pythonpath(BOOTSTRAP, theirs, package_root))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, '[false, "theirs"]\n', "")

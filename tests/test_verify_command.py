@@ -1,0 +1,90 @@
+"""``onenter-deadlock-fix verify`` plays the pattern without the shim and with it, and says what happened."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Callable
+
+import pytest
+from conftest import AlteredLibrary
+
+Command = Callable[..., Any]
+
+CIRCLE = [
+    "on_enter of FrontDesk waits for the reply SPEECH",
+    "the reply SPEECH waits for the tool collect_address",
+    "the tool collect_address waits for the hand-over to AddressTask",
+    "the hand-over to AddressTask waits for on_enter of FrontDesk",
+]
+
+
+def test_affected_release_hangs_without_the_shim_and_completes_with_it(command: Command) -> None:
+    ended = command("verify", "--timeout", "3")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    told = re.sub(r"speech_\w+", "SPEECH", re.sub(r"\d+\.\d{3} s", "TIME", ended.stdout))
+    without, with_shim = told.split("With the shim:\n")
+    assert "Without the shim:\n" in without
+    assert "deadlock: nothing moved any more after TIME\n" + "".join(f"    {line}\n" for line in CIRCLE) in without
+    assert "completed in TIME\n" in with_shim
+    assert "the tool returns alice@example.com\n" in with_shim
+    assert told.splitlines()[-1] == (
+        "Fixed: on livekit-agents 1.3.5 the pattern completes with the shim, and without it it does not."
+    )
+
+
+def test_switch_in_the_environment_does_not_keep_the_shim_from_being_verified(command: Command) -> None:
+    ended = command("verify", "--timeout", "1", "--json", env={"ONENTER_DEADLOCK_FIX": "off"})
+    assert (ended.returncode, ended.stderr) == (0, "")
+    told = json.loads(ended.stdout)
+    assert (told["livekit_agents"], told["without"]["outcome"], told["with"]["outcome"]) == (
+        "1.3.5",
+        "deadlock",
+        "completed",
+    )
+    assert [re.sub(r"speech_\w+", "SPEECH", wait) for wait in told["without"]["waits"]] == CIRCLE
+
+
+def test_release_with_the_fix_needs_nothing(altered: AlteredLibrary, command: Command) -> None:
+    altered.set_version("1.3.6")
+    altered.replace(
+        "blocked_tasks=[current_task]", "blocked_tasks=[current_task, old_activity._on_enter_task]", "voice/agent.py"
+    )
+    ended = command("verify", env=altered.env)
+    assert ended.returncode == 0
+    assert ended.stdout.splitlines()[-1].startswith("Nothing to fix: the pattern completes on livekit-agents 1.3.6")
+
+
+def test_pattern_that_hangs_with_the_shim_too_is_a_failure(altered: AlteredLibrary, command: Command) -> None:
+    altered.set_version("1.3.6")  # says that it has the fix, and has it not
+    ended = command("verify", "--timeout", "1", env=altered.env)
+    assert ended.returncode == 1
+    assert ended.stdout.splitlines()[-1].startswith("NOT FIXED: on livekit-agents 1.3.6")
+
+
+def test_run_that_breaks_off_is_no_verdict(altered: AlteredLibrary, command: Command) -> None:
+    altered.append("raise RuntimeError('no LLM today')", "llm/llm.py")
+    altered.replace(
+        "raise RuntimeError", "import sys\nif sys.argv[0].endswith('pattern.py'): raise RuntimeError", "llm/llm.py"
+    )
+    ended = command("verify", env=altered.env)
+    assert (ended.returncode, ended.stderr) == (2, "")
+    assert "could not be run: the process ended early: RuntimeError: no LLM today" in ended.stdout
+
+
+def test_release_without_agent_task_cannot_be_verified(altered: AlteredLibrary, command: Command) -> None:
+    altered.set_version("1.1.7")
+    ended = command("verify", env=altered.env)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        "onenter-deadlock-fix: verify cannot be run: livekit-agents 1.1.7 is older than AgentTask, "
+        "which came with 1.2.0\n"
+    )
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+def test_time_out_must_be_a_number_of_seconds(seconds: str, command: Command) -> None:
+    ended = command("verify", f"--timeout={seconds}")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"{seconds!r} is no number of seconds" in ended.stderr
+    assert "Traceback" not in ended.stderr
