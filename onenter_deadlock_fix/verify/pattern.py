@@ -146,9 +146,9 @@ def _tell(**fact: Any) -> None:
     print(json.dumps(fact), flush=True)
 
 
-def main() -> None:
-    asyncio.run(Play().run(patience=float(sys.argv[1])))
+async def main(patience: float) -> None:
+    await Play().run(patience)
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main(float(sys.argv[1])))
