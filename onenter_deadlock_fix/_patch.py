@@ -46,11 +46,12 @@ def _update_activity(
     """Wrapper around ``AgentSession._update_activity``: has an awaited AgentTask come and go without a deadlock."""
     awaited = getattr(_current_task(), _AWAITED, None)
     if awaited is not None:
+        agent = args[0] if args else kwargs.get("agent")
+        if agent is awaited and kwargs.get("previous_activity") == "pause":
+            return _hand_over(wrapped, instance, args, kwargs)
         if kwargs.get("new_activity") == "resume":
             # as from 1.2.4 on, pull request #3090
             return wrapped(*args, **{**kwargs, "wait_on_enter": False})
-        if awaited in args and kwargs.get("previous_activity") == "pause":
-            return _hand_over(wrapped, instance, args, kwargs)
     return wrapped(*args, **kwargs)
 
 
@@ -87,6 +88,10 @@ class _Wrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # not generic 
         on = threading.Event()
         super().__init__(wrapped, wrapper, enabled=on.is_set)
         self._self_on = on
+
+    def __call__(self, instance: Any, *args: Any, **kwargs: Any) -> Any:
+        """Bind, then call: the way of those who have taken the function from the class's dictionary."""
+        return self.__get__(instance, type(instance))(*args, **kwargs)
 
 
 _FUNCTIONS = (

@@ -83,9 +83,14 @@ def by_hand(wrapped):
     return lambda self: theirs(wrapped, self, (self,), {})
 AgentTask._AgentTask__await_impl = by_hand(AgentTask._AgentTask__await_impl)
 """
+FROM_THE_DICTIONARY = """
+def by_hand(wrapped):
+    return lambda self: theirs(wrapped, self, (self,), {})
+AgentTask._AgentTask__await_impl = by_hand(vars(AgentTask)["_AgentTask__await_impl"])
+"""
 
 
-@pytest.mark.parametrize("wrap", [WITH_WRAPT, BY_HAND])
+@pytest.mark.parametrize("wrap", [WITH_WRAPT, BY_HAND, FROM_THE_DICTIONARY])
 def test_wrappers_below_those_of_others_pass_everything_through_until_activated_again(wrap: str, tell: Tell) -> None:
     seen = tell(
         f"{FUNCTIONS}\n"
