@@ -11,19 +11,30 @@ import inspect
 import threading
 from collections.abc import Awaitable, Coroutine
 from typing import Any, Callable
+from weakref import WeakKeyDictionary
 
 import wrapt
+from livekit.agents.version import __version__ as release
 from livekit.agents.voice.agent import AgentTask
 from livekit.agents.voice.agent_activity import _AgentActivityContextVar
 from livekit.agents.voice.agent_session import AgentSession
+from packaging.version import Version
 
 # An attribute of the asyncio task, as is the library's own note on what a task does. In a ContextVar it would reach
 # every task that is created meanwhile, and those of the resumed activity would keep the AgentTask alive.
 _AWAITED = "__onenter_deadlock_fix_awaited"
 
+_WAITS_UNDER_LOCK = Version(release) < Version("1.2.6")  # for the on_enter of any agent: pull request #3155
+_turns: WeakKeyDictionary[AgentSession[Any], asyncio.Lock] = WeakKeyDictionary()
+
+_Update = Callable[..., Coroutine[Any, Any, None]]
+_Session = AgentSession[Any]
+_Args = tuple[Any, ...]
+_KwArgs = dict[str, Any]
+
 
 async def _await_impl(
-    wrapped: Callable[..., Awaitable[Any]], instance: AgentTask[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    wrapped: Callable[..., Awaitable[Any]], instance: AgentTask[Any], args: _Args, kwargs: _KwArgs
 ) -> Any:
     """Wrapper around ``AgentTask.__await_impl``: notes on the current task which AgentTask it awaits."""
     task = _current_task()
@@ -37,41 +48,46 @@ async def _await_impl(
         setattr(task, _AWAITED, before)
 
 
-def _update_activity(
-    wrapped: Callable[..., Coroutine[Any, Any, None]],
-    instance: AgentSession[Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Coroutine[Any, Any, None]:
-    """Wrapper around ``AgentSession._update_activity``: has an awaited AgentTask come and go without a deadlock."""
+def _update_activity(wrapped: _Update, instance: _Session, args: _Args, kwargs: _KwArgs) -> Coroutine[Any, Any, None]:
+    """Wrapper around ``AgentSession._update_activity``: has it wait for no on_enter that may be waiting for it."""
+    agent = args[0] if args else kwargs.get("agent")
     awaited = getattr(_current_task(), _AWAITED, None)
-    if awaited is not None:
-        agent = args[0] if args else kwargs.get("agent")
-        if agent is awaited and kwargs.get("previous_activity") == "pause":
-            return _hand_over(wrapped, instance, args, kwargs)
-        if kwargs.get("new_activity") == "resume":
-            # as from 1.2.4 on, pull request #3090
-            return wrapped(*args, **{**kwargs, "wait_on_enter": False})
+    if awaited is not None and agent is awaited and kwargs.get("previous_activity") == "pause":
+        return _hand_over(wrapped, instance, args, kwargs)
+    if awaited is not None and kwargs.get("new_activity") == "resume":
+        # the way back, as from 1.2.4 on: pull request #3090
+        return wrapped(*args, **{**kwargs, "wait_on_enter": False})
+    if _WAITS_UNDER_LOCK and kwargs.get("wait_on_enter", True):
+        return _enter_in_turn(wrapped, instance, args, kwargs)
     return wrapped(*args, **kwargs)
 
 
-async def _hand_over(
-    wrapped: Callable[..., Coroutine[Any, Any, None]],
-    session: AgentSession[Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> None:
-    # as from 1.3.6 on, pull request #4113: on_enter may be waiting, now or later, for the tool that hands over
+async def _hand_over(wrapped: _Update, session: _Session, args: _Args, kwargs: _KwArgs) -> None:
+    """Pause without waiting for the old on_enter, which may wait, now or later, for the tool that hands over.
+
+    As from 1.3.6 on: pull request #4113.
+    """
     blocked_tasks = list(kwargs.get("blocked_tasks") or ())
     on_enter_task = _AgentActivityContextVar.get()._on_enter_task
     if on_enter_task is not None and not on_enter_task.done() and on_enter_task not in blocked_tasks:
         blocked_tasks.append(on_enter_task)
+    await _enter(wrapped, session, args, {**kwargs, "blocked_tasks": blocked_tasks})
 
-    await wrapped(*args, **{**kwargs, "blocked_tasks": blocked_tasks, "wait_on_enter": False})
 
-    # as from 1.2.6 on, pull request #3155: without the session's lock, which an AgentTask in that on_enter needs
+async def _enter(wrapped: _Update, session: _Session, args: _Args, kwargs: _KwArgs) -> None:
+    """Wait for the new on_enter only after the session's lock is released, which an AgentTask in there needs.
+
+    As from 1.2.6 on: pull request #3155.
+    """
+    await wrapped(*args, **{**kwargs, "wait_on_enter": False})
     if kwargs.get("wait_on_enter", True):
         await asyncio.shield(session._activity._on_enter_task)  # type: ignore[union-attr,arg-type]
+
+
+async def _enter_in_turn(wrapped: _Update, session: _Session, args: _Args, kwargs: _KwArgs) -> None:
+    """Enter one agent after the other, as ``update_agent()`` sees to from 1.2.6 on and the lock did before."""
+    async with _turns.setdefault(session, asyncio.Lock()):
+        await _enter(wrapped, session, args, kwargs)
 
 
 def _current_task() -> asyncio.Task[Any] | None:

@@ -7,7 +7,7 @@ from packaging.version import Version
 # release older than this -> requirement, and why (measured by importing each release with the newest of everything)
 _PINS = (
     (Version("1.3.6"), "opentelemetry-exporter-otlp<1.39"),  # newer ones pull in an SDK without LogData
-    (Version("1.6.0"), "openai<3"),  # 3.x does not bring httpx any more
+    (Version("1.6.10"), "openai<3"),  # 3.x does not bring httpx any more
 )
 
 

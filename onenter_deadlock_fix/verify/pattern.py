@@ -14,7 +14,7 @@ from typing import Any
 
 from livekit.agents import Agent, AgentSession, AgentTask, function_tool, llm
 
-from .scripted_model import Answer, ScriptedLLM, ToolCall
+from .scripted_model import Answer, ScriptedLLM, ToolCall, cue
 from .waits import deadlock, waits
 
 ADDRESS = "alice@example.com"
@@ -26,18 +26,16 @@ WHAT_THE_USER_SAYS = {
 
 def script(chat_ctx: llm.ChatContext) -> Answer:
     """What the language model answers."""
-    last: Any = chat_ctx.items[-1]
-    if last.type == "function_call_output":
-        return {
-            "update_address": f"Is {ADDRESS} right?",
-            "collect_address": f"Thank you, we will write to {last.output}.",
-        }.get(last.name, "")
-    said = last.text_content or ""
+    last = cue(chat_ctx)
+    if last.tool == "update_address":
+        return f"Is {ADDRESS} right?"
+    if last.tool == "collect_address":
+        return f"Thank you, we will write to {last.text}."
+    if last.role == "user" and "at example dot com" in last.text:
+        return [ToolCall("update_address", {"address": ADDRESS})]
     if last.role == "user":
-        if "at example dot com" in said:
-            return [ToolCall("update_address", {"address": ADDRESS})]
         return [ToolCall("confirm_address")]
-    if "front desk" in said:
+    if "front desk" in last.text:
         return [ToolCall("collect_address")]
     return "What is your e-mail address?"
 
@@ -73,20 +71,22 @@ class FrontDesk(Agent):
     def __init__(self, play: Play) -> None:
         super().__init__(instructions="You are the front desk.")
         self._play = play
+        self._address = ""
 
     async def on_enter(self) -> None:
         self._play.step("on_enter awaits generate_reply()")
         await self.session.generate_reply()
         self._play.step("on_enter goes on")
-        self._play.over.set()
+        if self._address == ADDRESS:
+            self._play.over.set()
 
     @function_tool
     async def collect_address(self) -> str:
         """Collects the user's e-mail address."""
         self._play.step("the reply's tool awaits an AgentTask")
-        address = await AddressTask(self._play)
-        self._play.step(f"the tool returns {address}")
-        return address
+        self._address = await AddressTask(self._play)
+        self._play.step(f"the tool returns {self._address}")
+        return self._address
 
 
 class Play:

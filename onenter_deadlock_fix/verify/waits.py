@@ -83,9 +83,11 @@ def _name(task: asyncio.Task[Any]) -> str:
     info = _get_activity_task_info(task)
     if info and info.function_call:
         return f"the tool {info.function_call.name}"
+    if info and info.speech_handle:
+        return _reply(info.speech_handle)
     for frame in _frames(task):
-        if frame.f_code.co_name == "on_enter":
-            return f"on_enter of {type(frame.f_locals['self']).__name__}"
+        if frame.f_code.co_name in ("on_enter", "on_exit"):
+            return f"{frame.f_code.co_name} of {type(frame.f_locals['self']).__name__}"
     return task.get_name()
 
 

@@ -1,0 +1,25 @@
+"""What is played: the releases, the Pythons, the releases of wrapt.
+
+A new release of livekit-agents needs no entry here; what it has to be installed together with, if anything, is in
+``onenter_deadlock_fix/_pins.py``. A new Python is one entry in ``PYTHONS``.
+"""
+
+from __future__ import annotations
+
+# every release is played on the first of them, and the last affected one on each
+PYTHONS = ("3.11", "3.9", "3.10", "3.12", "3.13")
+
+OLDEST_WRAPT = "1.14.0"  # as pyproject.toml has it
+
+# releases at which something changes, for better or worse; the newest that the index lists is added
+BOUNDARIES = (
+    *("1.2.0", "1.2.3", "1.2.4", "1.2.5", "1.2.6", "1.2.18", "1.3.0rc1", "1.3.5"),
+    *("1.3.6", "1.3.12", "1.4.0", "1.5.2", "1.5.3"),
+)
+LAST_AFFECTED, FIRST_FIXED = "1.3.5", "1.3.6"
+
+# ("first", "below", "scenario", "reason"): where a release with the shim hangs and 1.3.6 does not, for a reason of
+# the release's own
+OWN_HANGS = (
+    ("1.2.0", "1.2.2", "on_exit_of_the_agent_task_speaks", "an on_exit that raises keeps the session from closing"),
+)

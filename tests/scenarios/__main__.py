@@ -1,0 +1,99 @@
+"""Plays scenarios and prints, as one JSON object, what they ran on and what came out."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import builtins
+import inspect
+import json
+import logging
+import multiprocessing
+import platform
+import sys
+from types import FunctionType
+from typing import Any
+
+# what the shim wraps where it does
+FUNCTIONS = (("AgentTask", "_AgentTask__await_impl"), ("AgentSession", "_update_activity"))
+_LIMIT = 120  # seconds that a scenario can take at the very most; those that hang say so themselves, and sooner
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m scenarios", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a scenario to play; all of them without one")
+    parser.add_argument("--at-once", type=int, default=4, metavar="N", help="how many to play at once (default: 4)")
+    parser.add_argument("--log", action="store_true", help="let livekit-agents log to standard error")
+    options = parser.parse_args()
+    if not options.log:
+        logging.disable(logging.CRITICAL)
+
+    about = _import_both()
+    from . import scenarios
+
+    known = scenarios()
+    unknown = sorted(set(options.names) - set(known))
+    if unknown:
+        parser.error(f"there is no scenario {unknown[0]}")
+    names = options.names or list(known)
+    with multiprocessing.get_context("fork").Pool(options.at_once, maxtasksperchild=1) as pool:
+        played = {name: pool.apply_async(_play, (name,)) for name in names}
+        outcomes = {name: _outcome(result) for name, result in played.items()}
+    said = {name: inspect.getdoc(known[name]) for name in names}
+    json.dump({**about, "scenarios": said, "outcomes": outcomes}, sys.stdout, indent=2)
+    print()
+
+
+def _import_both() -> dict[str, Any]:
+    """Import the shim and then livekit-agents, as a program does, and return what is there now."""
+    made: dict[tuple[type, str], object] = {}
+    build_class = builtins.__build_class__
+
+    def noting(body: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Make a class, and keep the functions as its class statement made them."""
+        cls = build_class(body, name, *args, **kwargs)
+        made.update({(cls, function): vars(cls)[function] for _, function in FUNCTIONS if function in vars(cls)})
+        return cls
+
+    builtins.__build_class__ = noting
+    try:
+        import onenter_deadlock_fix
+        import livekit.agents  # isort: skip
+    finally:
+        builtins.__build_class__ = build_class
+    import wrapt
+
+    functions = {}
+    for owner, name in FUNCTIONS:
+        cls = getattr(livekit.agents, owner)
+        now = vars(cls)[name]
+        its_own = now is made[cls, name] and type(now) is FunctionType and not hasattr(now, "__wrapped__")
+        functions[f"{owner}.{name}"] = "its own" if its_own else "wrapped"
+    return {
+        "shim": onenter_deadlock_fix.__version__,
+        "livekit_agents": livekit.agents.__version__,
+        "python": platform.python_version(),
+        "wrapt": wrapt.__version__,
+        "wrapt_extension": "wrapt._wrappers" in sys.modules,
+        "state": onenter_deadlock_fix.status().state,
+        "functions": functions,
+    }
+
+
+def _play(name: str) -> dict[str, Any]:
+    from . import scenarios
+    from .stage import play
+
+    # not asyncio.run(), which would wait for tasks that hang
+    return asyncio.new_event_loop().run_until_complete(play(scenarios()[name]))
+
+
+def _outcome(result: Any) -> dict[str, Any]:
+    try:
+        return result.get(_LIMIT)
+    except multiprocessing.TimeoutError:
+        return {"ended": f"error: no end within {_LIMIT} s"}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""The pattern in an agent that the session did not start with, and agents that change under an AgentTask."""
+
+from __future__ import annotations
+
+import asyncio
+
+from livekit.agents import Agent, function_tool
+
+from onenter_deadlock_fix.verify.scripted_model import ToolCall
+
+from . import scenario
+from .stage import Desk, Lobby, Name, complete, happens, note, quiet, reply, start, step
+
+
+class Porter(Agent):
+    """An agent whose tool returns another agent."""
+
+    def __init__(self, to: type[Agent] = Desk) -> None:
+        super().__init__(instructions="porter")
+        self._to = to
+
+    @function_tool
+    async def show_in(self) -> Agent:
+        """Leads the user on."""
+        step("show_in returns an agent")
+        return self._to()
+
+    async def on_exit(self) -> None:
+        step("Porter.on_exit")
+
+
+@scenario
+async def entered_by_update_agent() -> None:
+    """The agent with the pattern is entered by session.update_agent()."""
+    session = await start(Lobby())
+    session.update_agent(Desk())
+    await happens("Desk.on_enter goes on")
+
+
+@scenario
+async def entered_by_a_tool() -> None:
+    """The agent with the pattern is entered by a tool that returns it."""
+    session = await start(Porter(), {"come in": [ToolCall("show_in")]})
+    session.generate_reply(user_input="come in")
+    await happens("Desk.on_enter goes on")
+
+
+@scenario
+async def entered_by_a_tool_of_a_reply_that_on_enter_awaits() -> None:
+    """on_enter awaits a reply whose tool returns the agent with the pattern."""
+
+    class Eager(Porter):
+        async def on_enter(self) -> None:
+            await note("Porter.on_enter", reply(self.session))
+
+    await start(Eager(), {"porter": [ToolCall("show_in")]})
+    await happens("Desk.on_enter goes on")
+
+
+@scenario
+async def entered_agent_awaits_an_agent_task_itself() -> None:
+    """on_enter of an agent that is entered by session.update_agent() awaits an AgentTask itself."""
+
+    class Direct(Lobby):
+        async def on_enter(self) -> None:
+            await note("Direct.on_enter", Name())
+
+    session = await start(Lobby())
+    session.update_agent(Direct())
+    await quiet()
+
+
+@scenario
+async def entered_agent_and_nested_agent_tasks() -> None:
+    """The agent is entered by session.update_agent(), and the pattern in it is nested twice."""
+
+    class Person(Name):
+        def __init__(self) -> None:
+            super().__init__(instructions="person")
+
+        async def on_enter(self) -> None:
+            await note("Person.on_enter", reply(self.session))
+
+        @function_tool
+        async def ask_name(self) -> None:
+            """Asks for the name."""
+            complete(self, f"the person {await note('ask_name', Name())}")
+
+    class Outer(Desk):
+        @function_tool
+        async def collect(self) -> str:
+            """Collects a person."""
+            return await note("collect", Person())
+
+    session = await start(Lobby(), {"person": [ToolCall("ask_name")]})
+    session.update_agent(Outer())
+    await happens("Desk.on_enter goes on")
+
+
+@scenario
+async def entered_twice() -> None:
+    """session.update_agent() is called again while on_enter of the agent that it entered has not gone on yet."""
+    session = await start(Lobby())
+    session.update_agent(Desk())
+    await happens("Desk.on_enter awaits")
+    session.update_agent(Lobby())
+    await quiet()
+
+
+@scenario
+async def the_agent_changes_during_the_agent_task() -> None:
+    """session.update_agent() is called while the AgentTask is under way."""
+    session = await start(Desk(), {"name": "Who are you?"})
+    await happens("assistant: Who are you?")
+    await quiet()
+    session.update_agent(Lobby())
+    await quiet()
+
+
+@scenario
+async def the_agent_changes_and_the_agent_task_completes() -> None:
+    """session.update_agent() is called while the AgentTask is under way, which then completes all the same."""
+
+    class Persistent(Name):
+        async def on_enter(self) -> None:
+            step("Name.on_enter")
+            self.helper = asyncio.create_task(self.complete_later())
+
+        async def complete_later(self) -> None:
+            await happens("the agent has changed")
+            complete(self, "Ada")
+
+    class Left(Desk):
+        @function_tool
+        async def collect(self) -> str:
+            """Collects the user's name."""
+            return await note("collect", Persistent())
+
+    session = await start(Left())
+    await happens("Name.on_enter")
+    await quiet()
+    session.update_agent(Lobby())
+    await quiet()
+    step("the agent has changed")
+    await quiet()
+
+
+@scenario
+async def the_agent_changes_before_the_hand_over() -> None:
+    """session.update_agent() is called when the tool is just about to await its AgentTask."""
+
+    class Interrupted(Desk):
+        @function_tool
+        async def collect(self) -> str:
+            """Collects the user's name."""
+            self.session.update_agent(Lobby())
+            return await note("collect", Name())
+
+    await start(Interrupted())
+    await quiet()
+
+
+@scenario
+async def the_agent_changes_while_the_tool_is_busy() -> None:
+    """session.update_agent() is called while the tool is busy with something else, before it awaits its AgentTask."""
+
+    class Busy(Desk):
+        @function_tool
+        async def collect(self) -> str:
+            """Collects the user's name."""
+            step("collect is busy")
+            await quiet()
+            return await note("collect", Name())
+
+    session = await start(Busy())
+    await happens("collect is busy")
+    session.update_agent(Lobby())
+    await quiet()
+
+
+@scenario
+async def the_agent_changes_on_the_way_back() -> None:
+    """on_exit of the AgentTask calls session.update_agent()."""
+
+    class Leaving(Name):
+        async def on_exit(self) -> None:
+            step("Leaving.on_exit")
+            self.session.update_agent(Lobby())
+
+    class Left(Desk):
+        @function_tool
+        async def collect(self) -> str:
+            """Collects the user's name."""
+            return await note("collect", Leaving())
+
+    await start(Left())
+    await quiet()
+
+
+@scenario
+async def a_tool_of_the_agent_task_returns_an_agent() -> None:
+    """A tool of the AgentTask hands the user on to another agent and does not complete the AgentTask."""
+
+    class Elsewhere(Name):
+        @function_tool
+        async def give_name(self) -> Agent:
+            """Leads the user on."""
+            step("give_name returns an agent")
+            return Lobby()
+
+    class Left(Desk):
+        @function_tool
+        async def collect(self) -> str:
+            """Collects the user's name."""
+            return await note("collect", Elsewhere())
+
+    await start(Left())
+    await quiet()
+
+
+@scenario
+async def the_tool_returns_an_agent_afterwards() -> None:
+    """The tool awaits an AgentTask and then returns another agent."""
+
+    class Thorough(Desk):
+        @function_tool
+        async def collect(self) -> Agent:
+            """Collects the user's name and leads the user on."""
+            await note("collect", Name())
+            return Lobby()
+
+        async def on_exit(self) -> None:
+            step("Desk.on_exit")
+
+    await start(Thorough())
+    await happens("Desk.on_exit")
+
+
+@scenario
+async def the_user_goes_back_and_forth() -> None:
+    """Two agents with the pattern are entered one after the other."""
+    session = await start(Desk())
+    await happens("Desk.on_enter goes on")
+
+    class Second(Desk):
+        async def on_enter(self) -> None:
+            await note("Second.on_enter", reply(self.session))
+
+    session.update_agent(Second())
+    await happens("Second.on_enter goes on")

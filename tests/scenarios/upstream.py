@@ -1,0 +1,300 @@
+"""Where upstream's fix ends: others than on_enter that wait for a hand-over which waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable
+from typing import Any
+
+from livekit.agents import Agent, RunContext, function_tool, stt
+
+from onenter_deadlock_fix.verify.scripted_model import ToolCall
+
+from . import scenario
+from .stage import Desk, Lobby, Name, complete, happens, note, quiet, reply, start, step
+
+
+class Counter(Lobby):
+    """Its on_enter does nothing; its tool awaits an AgentTask."""
+
+    @function_tool
+    async def collect(self) -> str:
+        """Collects the user's name."""
+        return await note("collect", Name())
+
+
+@scenario
+async def on_exit_awaits_a_reply() -> None:
+    """on_exit awaits a reply whose tool awaits an AgentTask."""
+
+    class Leaving(Counter):
+        async def on_exit(self) -> None:
+            await note("Leaving.on_exit", reply(self.session, user_input="desk"))
+
+    session = await start(Leaving())
+    await quiet()
+    session.update_agent(Lobby())
+    await quiet()
+
+
+@scenario
+async def a_tool_awaits_a_reply() -> None:
+    """A tool awaits a reply whose own tool awaits an AgentTask."""
+
+    class Asking(Counter):
+        @function_tool
+        async def ask(self) -> str:
+            """Has a reply that collects."""
+            await note("ask", reply(self.session, user_input="desk", tool_choice="auto"))
+            return "asked"
+
+    session = await start(Asking(), {"ask": [ToolCall("ask")]})
+    await note("the user", reply(session, user_input="ask"))
+
+
+@scenario
+async def a_tool_awaits_a_reply_of_on_enter() -> None:
+    """A tool of one reply awaits another reply, which on_enter asked for and whose tool awaits an AgentTask."""
+    handles: list[Any] = []
+
+    class Asking(Counter):
+        async def on_enter(self) -> None:
+            handles.append(self.session.generate_reply(user_input="desk"))
+
+        @function_tool
+        async def ask(self) -> str:
+            """Waits for the other reply."""
+            await note("ask", handles[0].wait_for_playout())
+            return "asked"
+
+        @function_tool
+        async def collect(self) -> str:
+            """Collects the user's name."""
+            await happens("ask awaits")
+            return await note("collect", Name())
+
+    session = await start(Asking(), {"ask": [ToolCall("ask")]})
+    await note("the user", reply(session, user_input="ask"))
+
+
+@scenario
+async def on_user_turn_completed_awaits_a_reply() -> None:
+    """on_user_turn_completed awaits a reply whose tool awaits an AgentTask."""
+
+    class Attentive(Counter):
+        async def stt_node(self, audio: Any, model_settings: Any) -> AsyncIterable[stt.SpeechEvent]:
+            await happens("the user speaks")
+            said = stt.SpeechData(language="en", text="hello")
+            yield stt.SpeechEvent(type=stt.SpeechEventType.FINAL_TRANSCRIPT, alternatives=[said])
+            await asyncio.Event().wait()
+
+        async def on_user_turn_completed(self, turn_ctx: Any, new_message: Any) -> None:
+            await note("on_user_turn_completed", reply(self.session, user_input="desk"))
+
+    class Ears(stt.STT):
+        def __init__(self) -> None:
+            super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=False))
+
+        async def _recognize_impl(self, *args: Any, **kwargs: Any) -> Any:
+            raise NotImplementedError
+
+    session = await start(Attentive(), stt=Ears(), turn_detection="manual")
+    await quiet()
+    step("the user speaks")
+    await quiet()
+    session.commit_user_turn()
+    await happens("on_user_turn_completed goes on")
+
+
+@scenario
+async def two_tools_of_a_reply_await_agent_tasks() -> None:
+    """Two tools of one reply await an AgentTask each, at the same time."""
+
+    class Greedy(Desk):
+        @function_tool
+        async def collect_too(self) -> str:
+            """Collects another name."""
+            return await note("collect_too", Name())
+
+    await start(Greedy(), {"desk": [ToolCall("collect"), ToolCall("collect_too")], "collect_too": "Thanks, too."})
+    await happens("Desk.on_enter goes on")
+
+
+@scenario
+async def two_tools_of_a_reply_to_the_user_await_agent_tasks() -> None:
+    """Two tools of one reply to the user await an AgentTask each, at the same time; on_enter is over."""
+
+    class Greedy(Counter):
+        @function_tool
+        async def collect_too(self) -> str:
+            """Collects another name."""
+            return await note("collect_too", Name())
+
+    session = await start(
+        Greedy(), {"desk": [ToolCall("collect"), ToolCall("collect_too")], "collect_too": "Thanks, too."}
+    )
+    await note("the user", reply(session, user_input="desk"))
+
+
+@scenario
+async def two_replies_of_on_enter_at_once() -> None:
+    """on_enter awaits two replies at once, each of which has a tool that awaits an AgentTask."""
+
+    class Greedy(Desk):
+        async def on_enter(self) -> None:
+            first = self.session.generate_reply()
+            second = self.session.generate_reply(user_input="desk")
+            await note("the first reply", first.wait_for_playout())
+            await note("the second reply", second.wait_for_playout())
+
+    await start(Greedy())
+    await happens("the second reply goes on")
+
+
+@scenario
+async def the_user_asks_twice_at_once() -> None:
+    """Two replies to the user, one right after the other, each have a tool that awaits an AgentTask."""
+    session = await start(Counter())
+    session.generate_reply(user_input="desk")
+    await note("the user", reply(session, user_input="desk"))
+
+
+@scenario
+async def run_with_the_pattern() -> None:
+    """session.start(capture_run=True) waits for a run in which the pattern is played."""
+    step("the run begins")
+    await start(Desk(), start={"capture_run": True})
+    step("the run is over")
+
+
+@scenario
+async def run_waits_for_a_hand_over() -> None:
+    """session.run() waits for a reply whose tool awaits an AgentTask."""
+    session = await start(Counter())
+    await note("the run", run(session, "desk"))
+
+
+@scenario
+async def run_waits_for_a_nested_hand_over() -> None:
+    """session.run() waits for a reply whose tool awaits an AgentTask, whose tool awaits a second one."""
+
+    class Person(Name):
+        @function_tool
+        async def ask_name(self) -> None:
+            """Asks for the name."""
+            complete(self, f"the person {await note('ask_name', Name())}")
+
+        def __init__(self) -> None:
+            super().__init__(instructions="person")
+
+    class Nesting(Counter):
+        @function_tool
+        async def collect(self) -> str:
+            """Collects a person."""
+            return await note("collect", Person())
+
+    session = await start(Nesting(), {"person": [ToolCall("ask_name")]})
+    await note("the run", run(session, "desk"))
+
+
+@scenario
+async def run_waits_for_an_agent_task_that_needs_the_user() -> None:
+    """session.run() ends when the AgentTask asks the user, and a second run gives the answer."""
+    session = await start(Counter(), {"name": "Who are you?", "Ada.": [ToolCall("give_name")]})
+    await note("the run", run(session, "desk"))
+    await note("the second run", run(session, "Ada."))
+
+
+@scenario
+async def run_enters_an_agent_with_the_pattern() -> None:
+    """session.run() waits for a reply whose tool returns the agent with the pattern."""
+
+    class Porter(Lobby):
+        @function_tool
+        async def show_in(self) -> Agent:
+            """Leads the user on."""
+            return Desk()
+
+    session = await start(Porter(), {"come in": [ToolCall("show_in")]})
+    await note("the run", run(session, "come in"))
+    await quiet()
+
+
+@scenario
+async def run_in_an_agent_task_that_awaits_its_own_reply() -> None:
+    """session.run() waits for a reply whose tool awaits an AgentTask; on_enter of that awaits the user's answer."""
+
+    class Waiting(Name):
+        async def on_enter(self) -> None:
+            await note("Name.on_enter", reply(self.session))
+
+    class Asking(Counter):
+        @function_tool
+        async def collect(self) -> str:
+            """Collects the user's name."""
+            return await note("collect", Waiting())
+
+    session = await start(Asking())
+    await note("the run", run(session, "desk"))
+
+
+@scenario
+async def a_tool_closes_the_session() -> None:
+    """A tool of the AgentTask awaits session.aclose()."""
+
+    class Final(Name):
+        @function_tool
+        async def give_name(self) -> None:
+            """Ends the conversation."""
+            await note("give_name", self.session.aclose())
+
+    class Ending(Desk):
+        @function_tool
+        async def collect(self) -> str:
+            """Collects the user's name."""
+            return await note("collect", Final())
+
+    await start(Ending())
+    await quiet()
+
+
+@scenario
+async def a_tool_interrupts_the_session() -> None:
+    """A tool awaits session.interrupt() before its AgentTask."""
+
+    class Abrupt(Counter):
+        @function_tool
+        async def collect(self) -> str:
+            """Collects the user's name."""
+            await note("interrupt", self.session.interrupt())
+            return await note("collect", Name())
+
+    session = await start(Abrupt())
+    await note("the user", reply(session, user_input="desk"))
+
+
+@scenario
+async def the_agent_task_awaits_the_reply_that_awaits_it() -> None:
+    """on_enter of the AgentTask awaits the speech handle of the tool that awaits the AgentTask."""
+
+    class Circular(Name):
+        def __init__(self, context: Any) -> None:
+            super().__init__()
+            self._context = context
+
+        async def on_enter(self) -> None:
+            await note("Name.on_enter", self._context.speech_handle.wait_for_playout())
+
+    class Circle(Counter):
+        @function_tool
+        async def collect(self, context: RunContext) -> str:  # type: ignore[type-arg]
+            """Collects the user's name."""
+            return await note("collect", Circular(context))
+
+    session = await start(Circle())
+    await note("the user", reply(session, user_input="desk"))
+
+
+async def run(session: Any, user_input: str) -> str:
+    result = await session.run(user_input=user_input)
+    return ", ".join(event.type for event in result.events)
