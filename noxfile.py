@@ -1,4 +1,4 @@
-"""``nox -s matrix`` proves the shim on the boundary releases; ``compatibility`` on all, and writes down what came out."""
+"""``nox -s matrix`` proves the shim on the boundary releases, ``compatibility`` on all, and writes that down."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def matrix(session: nox.Session) -> None:
 @nox.session
 def compatibility(session: nox.Session) -> None:
     """All releases; writes COMPATIBILITY.md, and what the tests hold 1.3.5 with the shim against."""
-    _play(session, "--all", "--write", "COMPATIBILITY.md", "--record", "tests/scenarios/upstream.json", *session.posargs)
+    _play(
+        session, "--all", "--write", "COMPATIBILITY.md", "--record", "tests/scenarios/upstream.json", *session.posargs
+    )
 
 
 def _play(session: nox.Session, *arguments: str) -> None:

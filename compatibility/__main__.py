@@ -25,7 +25,9 @@ def main() -> int:
     parser.add_argument("releases", nargs="*", metavar="RELEASE", help="the boundary releases without one")
     parser.add_argument("--all", action="store_true", help="every release from 1.2.0 on that the package index lists")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write what came out to FILE, as Markdown")
-    parser.add_argument("--record", type=Path, metavar="FILE", help=f"write what came out of bare {FIRST_FIXED}, as JSON")
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help=f"write what came out of bare {FIRST_FIXED}, as JSON"
+    )
     parser.add_argument(
         "--at-once", type=int, default=(os.cpu_count() or 1) + 1, metavar="N", help="environments at once"
     )

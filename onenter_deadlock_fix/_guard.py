@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import logging
@@ -50,7 +51,8 @@ def decide(*, deactivated: bool) -> Status:
         return replace(needed, state="off", reason=f"switched off by {SWITCH}={switch}; {needed.reason}")
     if value not in _ON:
         unknown = f"{SWITCH}={switch} is no known value and means on ({', '.join(_OFF)} mean off)"
-        logging.getLogger(__package__).warning(unknown)
+        with contextlib.suppress(Exception):  # of a handler or filter of the program's
+            logging.getLogger(__package__).warning(unknown)
         return replace(needed, reason=f"{needed.reason}; {unknown}")
     return needed
 

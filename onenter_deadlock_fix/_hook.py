@@ -2,6 +2,7 @@
 
 import sys
 from _frozen_importlib import ModuleSpec  # importlib.machinery's own, without importing that
+from _thread import get_ident
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
@@ -21,30 +22,22 @@ def activate() -> None:
     """Patch the library if it is there and affected; wait for it where it is not there yet."""
     global _deactivated
     _deactivated = False
-    library = sys.modules.get(LIBRARY)
-    spec = getattr(library, "__spec__", None)
-    if _is_initializing(spec):
-        _watch(spec)
-    # asked again: another thread may have come to the end of the import before it was watched
-    if library is None or _is_initializing(spec):
-        _wait()
-    else:
-        _settle()
+    _look()
 
 
 def deactivate() -> None:
     """Give the library its own functions back, and leave it alone when it arrives."""
     global _deactivated
     _deactivated = True
-    _stop_waiting()
-    if _settled is not None:
-        _settle()
+    _look()
 
 
 def status() -> "Status":
     """Return what was decided, or what can be said as long as nothing is."""
     from ._status import Status
 
+    if _settled is None:
+        _look()  # it may have come past the finder: by another tool's finder in front of it, or loaded by hand
     if _settled is not None:
         return _settled
     if _deactivated:
@@ -65,17 +58,24 @@ class _Finder:
     It stays in place until the library is imported, since not every search ends in an import.
     """
 
+    def __init__(self) -> None:
+        self._asking: set[int] = set()  # threads
+
     def find_spec(
         self, name: str, path: "Optional[Sequence[str]]" = None, target: "Optional[ModuleType]" = None
     ) -> "Optional[ModuleSpec]":
-        if name != LIBRARY:
+        thread = get_ident()
+        if name != LIBRARY or thread in self._asking:  # another finder of this kind asks us in turn
             return None
-        for finder in sys.meta_path:
-            if finder is not self and hasattr(finder, "find_spec"):
-                spec = finder.find_spec(name, path, target)
+        self._asking.add(thread)
+        try:
+            for finder in list(sys.meta_path):
+                spec = finder.find_spec(name, path, target) if hasattr(finder, "find_spec") else None
                 if spec is not None:
                     _watch(spec)
                     return spec
+        finally:
+            self._asking.discard(thread)
         return None
 
 
@@ -90,13 +90,31 @@ class _WatchedSpec(ModuleSpec):
     def __setattr__(self, name: str, value: object) -> None:
         if name == "_initializing" and not value:
             object.__setattr__(self, "__class__", ModuleSpec)
-            if LIBRARY in sys.modules:  # a failed import has been taken out again
-                _stop_waiting()
-                _settle()
+            try:
+                if LIBRARY in sys.modules:  # a failed import has been taken out again
+                    _stop_waiting()
+                    _settle()
+            finally:
+                self._initializing = False
+            return
         object.__setattr__(self, name, value)
 
 
 _finder = _Finder()
+
+
+def _look() -> None:
+    """Settle if the library is there; else be told when it is."""
+    library = sys.modules.get(LIBRARY)
+    spec = getattr(library, "__spec__", None)
+    if _is_initializing(spec):
+        _watch(spec)
+    # asked again: another thread may have come to the end of the import before it was watched
+    if library is None or _is_initializing(spec):
+        _stop_waiting()
+        sys.meta_path.insert(0, _finder)
+    else:
+        _settle()
 
 
 def _is_initializing(spec: object) -> bool:
@@ -108,51 +126,53 @@ def _watch(spec: object) -> None:
         object.__setattr__(spec, "__class__", _WatchedSpec)
 
 
-def _wait() -> None:
-    if _finder not in sys.meta_path:
-        sys.meta_path.insert(0, _finder)
-
-
 def _stop_waiting() -> None:
-    if _finder in sys.meta_path:
-        sys.meta_path.remove(_finder)
+    """Take the finder off, and one that an earlier import of this module has left."""
+    for finder in [finder for finder in sys.meta_path if type(finder).__module__ == __name__]:
+        sys.meta_path.remove(finder)
 
 
 def _settle() -> None:
     """Bring the library into the state that is right for it; keep that state and log it. Raise nothing."""
     global _settled
-    from dataclasses import replace
-
-    from ._status import Status
-
     before, error = _settled, None
     try:
-        from . import _guard
+        try:
+            decided = _decide_and_act(before)
+        except Exception as caught:
+            from ._status import Status
 
-        decided = _guard.decide(deactivated=_deactivated)
-        if decided.state == "patched":
-            from . import _patch
+            error = caught
+            version = getattr(sys.modules.get(LIBRARY), "__version__", None)
+            decided = Status("failed", version, f"not patched because of an error: {error!r}")
+        _settled = decided
+        if decided != before:
+            _log(decided, error)
+    except Exception:
+        pass  # not even that works, as with a log handler that raises; the program must go on
 
-            _patch.put_on()
-            decided = replace(decided, reason=f"{decided.reason}; both wrappers are in place")
-        elif before is not None and before.state == "patched":
-            from . import _patch
 
-            _patch.take_off()
-    except Exception as caught:
-        error = caught
-        version = getattr(sys.modules[LIBRARY], "__version__", None)
-        decided = Status("failed", version, f"not patched because of an error: {error!r}")
-    _settled = decided
-    if decided != before:
-        _log(decided, error)
+def _decide_and_act(before: "Optional[Status]") -> "Status":
+    from dataclasses import replace
+
+    from . import _guard
+
+    decided = _guard.decide(deactivated=_deactivated)
+    if decided.state == "patched":
+        from . import _patch
+
+        _patch.put_on()
+        return replace(decided, reason=f"{decided.reason}; both wrappers are in place")
+    if before is not None and before.state == "patched":
+        from . import _patch
+
+        _patch.take_off()
+    return decided
 
 
 def _log(decided: "Status", error: "Optional[Exception]") -> None:
-    import contextlib
     import logging
 
     levels = {"patched": logging.INFO, "unrecognised": logging.WARNING, "failed": logging.ERROR}
     level = levels.get(decided.state, logging.DEBUG)
-    with contextlib.suppress(Exception):  # of a handler or filter of the program's; its import must go on
-        logging.getLogger(__package__).log(level, "%s: %s", decided.state, decided.reason, exc_info=error)
+    logging.getLogger(__package__).log(level, "%s: %s", decided.state, decided.reason, exc_info=error)

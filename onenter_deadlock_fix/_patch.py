@@ -7,11 +7,12 @@ AgentTask's, and comes back when the AgentTask is complete. Both ways lead throu
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import threading
 from collections.abc import Awaitable, Coroutine
+from types import MethodType
 from typing import Any, Callable
-from weakref import WeakKeyDictionary
 
 import wrapt
 from livekit.agents.version import __version__ as release
@@ -25,7 +26,7 @@ from packaging.version import Version
 _AWAITED = "__onenter_deadlock_fix_awaited"
 
 _WAITS_UNDER_LOCK = Version(release) < Version("1.2.6")  # for the on_enter of any agent: pull request #3155
-_turns: WeakKeyDictionary[AgentSession[Any], asyncio.Lock] = WeakKeyDictionary()
+_TURN = "__onenter_deadlock_fix_turn"  # an attribute of the session: the lock of those who enter an agent
 
 _Update = Callable[..., Coroutine[Any, Any, None]]
 _Session = AgentSession[Any]
@@ -62,7 +63,7 @@ def _update_activity(wrapped: _Update, instance: _Session, args: _Args, kwargs: 
     return wrapped(*args, **kwargs)
 
 
-async def _hand_over(wrapped: _Update, session: _Session, args: _Args, kwargs: _KwArgs) -> None:
+def _hand_over(wrapped: _Update, session: _Session, args: _Args, kwargs: _KwArgs) -> Coroutine[Any, Any, None]:
     """Pause without waiting for the old on_enter, which may wait, now or later, for the tool that hands over.
 
     As from 1.3.6 on: pull request #4113.
@@ -71,7 +72,8 @@ async def _hand_over(wrapped: _Update, session: _Session, args: _Args, kwargs: _
     on_enter_task = _AgentActivityContextVar.get()._on_enter_task
     if on_enter_task is not None and not on_enter_task.done() and on_enter_task not in blocked_tasks:
         blocked_tasks.append(on_enter_task)
-    await _enter(wrapped, session, args, {**kwargs, "blocked_tasks": blocked_tasks})
+    kwargs = {**kwargs, "blocked_tasks": blocked_tasks}
+    return _enter(wrapped, session, args, kwargs) if _WAITS_UNDER_LOCK else wrapped(*args, **kwargs)
 
 
 async def _enter(wrapped: _Update, session: _Session, args: _Args, kwargs: _KwArgs) -> None:
@@ -86,7 +88,7 @@ async def _enter(wrapped: _Update, session: _Session, args: _Args, kwargs: _KwAr
 
 async def _enter_in_turn(wrapped: _Update, session: _Session, args: _Args, kwargs: _KwArgs) -> None:
     """Enter one agent after the other, as ``update_agent()`` sees to from 1.2.6 on and the lock did before."""
-    async with _turns.setdefault(session, asyncio.Lock()):
+    async with vars(session).setdefault(_TURN, asyncio.Lock()):
         await _enter(wrapped, session, args, kwargs)
 
 
@@ -98,16 +100,29 @@ def _current_task() -> asyncio.Task[Any] | None:
 
 
 class _Wrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # not generic before wrapt 2
-    """A wrapper with a switch; off, it calls what it wraps."""
+    """A wrapper with a switch: off, it calls what it wraps. It binds as a plain function does.
+
+    The library asks each attribute of each new AgentTask whether it is a tool (``find_function_tools``). A bound
+    method is asked in no time; to ask wrapt's bound proxy would be most of what the shim costs.
+    """
 
     def __init__(self, wrapped: Callable[..., Any], wrapper: Callable[..., Any]) -> None:
+        super().__init__(wrapped, wrapper)
         on = threading.Event()
-        super().__init__(wrapped, wrapper, enabled=on.is_set)
-        self._self_on = on
 
-    def __call__(self, instance: Any, *args: Any, **kwargs: Any) -> Any:
-        """Bind, then call: the way of those who have taken the function from the class's dictionary."""
-        return self.__get__(instance, type(instance))(*args, **kwargs)
+        @functools.wraps(wrapped)
+        def function(instance: Any, *args: Any, **kwargs: Any) -> Any:
+            bound = wrapped.__get__(instance, type(instance))
+            return wrapper(bound, instance, args, kwargs) if on.is_set() else bound(*args, **kwargs)
+
+        self._self_on = on
+        self._self_function = function
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else MethodType(self._self_function, instance)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._self_function(*args, **kwargs)
 
 
 _FUNCTIONS = (
@@ -126,6 +141,7 @@ def put_on() -> None:
                 ours = _standing.get(name) or _find(owner, name)
                 if ours is None:
                     ours = _Wrapper(vars(owner)[name], wrapper)
+                if vars(owner)[name] is ours.__wrapped__:  # not put on yet, or taken off by somebody else
                     setattr(owner, name, ours)
                 ours._self_on.set()
                 _standing[name] = ours

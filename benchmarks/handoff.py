@@ -1,0 +1,67 @@
+"""A hand-over to an ``AgentTask`` and back: ``python handoff.py TRIALS ENVIRONMENTS PYTHON ...``.
+
+Each trial starts the three processes once and has them work in turns, a hundred hand-overs at a time. A trial counts
+as one round: its cost is the median of its turns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pairs
+
+BARE, WITH_SHIM, FIXED = "1.3.5", "1.3.5 with the shim", "1.3.6"
+CONVERSATION = str(Path(__file__).absolute().with_name("conversation.py"))
+TURNS = 20
+
+
+def trial(compared: list[pairs.Variant]) -> dict[str, pairs.Cost]:
+    """Return the cost of one hand-over there and back for each variant."""
+    with contextlib.ExitStack() as stack:
+        processes = {
+            variant.name: stack.enter_context(variant.start(stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+            for variant in compared
+        }
+
+        def turn(variant: pairs.Variant) -> pairs.Cost:
+            process = processes[variant.name]
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            return pairs.Cost(**json.loads(process.stdout.readline()))
+
+        costs = pairs.interleave(compared, turn, TURNS)
+    return {
+        name: pairs.Cost(
+            cpu=statistics.median(cost.cpu for cost in turns), wall=statistics.median(cost.wall for cost in turns)
+        )
+        for name, turns in costs.items()
+    }
+
+
+def main() -> None:
+    trials, environments = int(sys.argv[1]), Path(sys.argv[2]).absolute()
+    for version in sys.argv[3:]:
+        own, fixed = (str(environments / name / "bin" / "python") for name in (version, f"{version}-fixed"))
+        compared = [
+            pairs.Variant(BARE, [own, CONVERSATION]),
+            pairs.Variant(WITH_SHIM, [own, CONVERSATION, "onenter_deadlock_fix"]),
+            pairs.Variant(FIXED, [fixed, CONVERSATION]),
+        ]
+        outcomes = [trial(compared) for _ in range(trials)]
+        costs = {name: [outcome[name] for outcome in outcomes] for name in outcomes[0]}
+        for baseline in (BARE, FIXED):
+            print(
+                f"\nPython {version}, {trials} trials, against {baseline}\n\n{pairs.table(costs, baseline, 'µs', 1e6)}"
+            )
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
