@@ -14,16 +14,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dotenv import load_dotenv
-
 from . import __version__, status
-from ._environment import LibraryUnusable, load_library, versions, versions_in_words
 from ._status import Status
 
 PROGRAM = "onenter-deadlock-fix"
 BOOTSTRAP = str(Path(__file__).with_name("bootstrap"))
 EXIT_SAFE, EXIT_NOT_SAFE, EXIT_UNUSABLE = 0, 1, 2
-EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_INTERRUPTED = 126, 127, 130  # as shells have them
+# as shells have them
+EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 126, 127, 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,8 +30,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _load_environment_files()
     try:
         code: int = parsed.handler(parsed)
+        sys.stdout.flush()
     except KeyboardInterrupt:
-        code = EXIT_INTERRUPTED
+        return EXIT_INTERRUPTED
+    except ModuleNotFoundError as error:
+        _complain(f"{error.name} is not installed in this environment, and {PROGRAM} needs it")
+        return EXIT_UNUSABLE
+    except OSError as error:  # nobody reads the output any more, or it can't be written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        if isinstance(error, BrokenPipeError):
+            return EXIT_BROKEN_PIPE
+        _complain(str(error))
+        return EXIT_UNUSABLE
     return code
 
 
@@ -62,8 +70,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "run", help="execute a command with the shim active in every Python process that it starts"
     )
-    command.add_argument("executable", metavar="COMMAND", help="looked for on PATH")
-    command.add_argument("arguments", metavar="ARG", nargs=argparse.REMAINDER)
+    # PARSER takes all that follows as it is; REMAINDER would take out a "--" of the command's own
+    command.add_argument(
+        "command", metavar="COMMAND", nargs=argparse.PARSER, help="looked for on PATH, and its arguments"
+    )
     command.set_defaults(handler=_run)
 
     command = commands.add_parser("path", help="print the folder that activates the shim when it is on PYTHONPATH")
@@ -80,6 +90,11 @@ def _seconds(text: str) -> float:
 
 
 def _load_environment_files() -> None:
+    try:
+        from dotenv import load_dotenv
+    except ModuleNotFoundError:
+        _complain("python-dotenv is not installed, so .env.local and .env are not loaded")
+        return
     for name in (".env.local", ".env"):
         try:
             load_dotenv(name)
@@ -88,6 +103,8 @@ def _load_environment_files() -> None:
 
 
 def _status(parsed: argparse.Namespace) -> int:
+    from ._environment import versions, versions_in_words
+
     current, code = _settled_status()
     if parsed.json:
         print(json.dumps({"state": current.state, **versions(current), "reason": current.reason}))
@@ -108,6 +125,8 @@ def _verify(parsed: argparse.Namespace) -> int:
 
 def _settled_status() -> tuple[Status, int]:
     """Import livekit-agents and return the status this leads to, with the exit code that ``status`` has for it."""
+    from ._environment import LibraryUnusable, load_library
+
     logging.getLogger(__package__).addHandler(logging.NullHandler())
     logging.getLogger(__package__).propagate = False  # what it logs is in the reason
     try:
@@ -129,15 +148,18 @@ def _path(_: argparse.Namespace) -> int:
 
 
 def _run(parsed: argparse.Namespace) -> int:
+    command = parsed.command[1:] if parsed.command[0] == "--" else parsed.command
     others = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry not in ("", BOOTSTRAP)]
     os.environ["PYTHONPATH"] = os.pathsep.join([BOOTSTRAP, *others])
-    executable, command = parsed.executable, [parsed.executable, *parsed.arguments]
+    executable = command[0] if command else ""
     try:
+        if not executable:
+            raise FileNotFoundError
         if os.name == "nt":  # has no exec that whoever started us would wait for
-            return subprocess.call([shutil.which(executable) or executable, *parsed.arguments])
+            return subprocess.call([shutil.which(executable) or executable, *command[1:]])
         os.execvp(executable, command)
-    except FileNotFoundError:
-        _complain(f"{executable}: command not found")
+    except (FileNotFoundError, NotADirectoryError):
+        _complain(f"{executable or repr('')}: command not found")
         return EXIT_NOT_FOUND
     except OSError as error:
         _complain(f"{executable} cannot be executed: {error.strerror}")

@@ -23,6 +23,41 @@ def tell():
 """
 PATCHED_ONCE = ["patched", 1, 1]
 
+PURGE = """
+import sys
+for name in [name for name in sys.modules if name.startswith("onenter_deadlock_fix")]:
+    del sys.modules[name]
+"""
+
+FINDER_THAT_TAKES_ITSELF_OFF = """
+import sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "livekit.agents":
+            sys.meta_path.remove(self)
+import onenter_deadlock_fix
+sys.meta_path.insert(1, Finder())
+"""
+
+# what other tools' import hooks do, and importlib's documentation
+FINDER_IN_FRONT = """
+import sys
+from importlib.machinery import PathFinder
+import onenter_deadlock_fix
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        return PathFinder.find_spec(name, path)
+sys.meta_path.insert(0, Finder())
+"""
+LOADED_BY_HAND = """
+import importlib.util, sys
+import livekit.rtc, onenter_deadlock_fix
+from importlib.machinery import PathFinder
+spec = PathFinder.find_spec("livekit.agents", sys.modules["livekit"].__path__)
+sys.modules["livekit.agents"] = module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+"""
+
 
 @pytest.mark.parametrize(
     "imports",
@@ -34,10 +69,10 @@ PATCHED_ONCE = ["patched", 1, 1]
         # looking for the library is not importing it
         "import onenter_deadlock_fix, importlib.util; importlib.util.find_spec('livekit.agents')",
         "import onenter_deadlock_fix, livekit.agents, importlib; importlib.reload(onenter_deadlock_fix)",
-        # what test runners and notebooks do to import afresh
-        "import onenter_deadlock_fix, livekit.agents, sys\n"
-        "for name in [name for name in sys.modules if name.startswith('onenter_deadlock_fix')]: del sys.modules[name]\n"
-        "import onenter_deadlock_fix",
+        "import onenter_deadlock_fix, importlib; importlib.reload(onenter_deadlock_fix._hook).activate()",
+        # what test runners and notebooks do to import afresh, after the library and before it
+        f"import onenter_deadlock_fix, livekit.agents\n{PURGE}\nimport onenter_deadlock_fix",
+        f"import onenter_deadlock_fix\n{PURGE}\nimport onenter_deadlock_fix",
         # wrapt's own import hook for the same module, as other instrumentation has it
         "import onenter_deadlock_fix, wrapt; wrapt.register_post_import_hook(lambda module: None, 'livekit.agents')",
         "import wrapt; wrapt.register_post_import_hook(lambda module: None, 'livekit.agents'); "
@@ -46,6 +81,16 @@ PATCHED_ONCE = ["patched", 1, 1]
 )
 def test_library_is_patched_once(imports: str, tell: Tell) -> None:
     assert tell(f"{imports}\n{LAYERS}\ntell()") == PATCHED_ONCE
+
+
+def test_finder_that_takes_itself_off_during_the_search_is_no_obstacle(tell: Tell) -> None:
+    assert tell(f"{FINDER_THAT_TAKES_ITSELF_OFF}\n{LAYERS}\ntell()") == PATCHED_ONCE
+
+
+@pytest.mark.parametrize("past", [FINDER_IN_FRONT, LOADED_BY_HAND])
+def test_library_that_came_past_the_finder_is_patched_when_the_status_is_asked(past: str, tell: Tell) -> None:
+    asked = "sys.modules['onenter_deadlock_fix'].status()"
+    assert tell(f"{past}\n{LAYERS}\n{asked}\ntell()") == PATCHED_ONCE
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import pytest
-from conftest import AlteredLibrary
 
 Tell = Callable[..., Any]
 
@@ -54,7 +53,7 @@ def test_deactivate_before_the_library_arrives_leaves_it_alone(tell: Tell) -> No
         "now = shim.status()\n"
         "print(json.dumps([now.state, now.livekit_agents, [type(function).__name__ for function in own]]))"
     )
-    assert seen == ["off", None, ["function", "function"]]
+    assert seen == ["off", "1.3.5", ["function", "function"]]
 
 
 def test_deactivate_puts_the_librarys_own_functions_back_and_activate_works_again(tell: Tell) -> None:
@@ -139,6 +138,16 @@ print(json.dumps(seen))
     assert seen == [[True, True], True, True, [False, True], True, [True, True]]
 
 
+def test_activate_puts_on_again_what_others_have_taken_off(tell: Tell) -> None:
+    seen = tell(
+        f"{FUNCTIONS}\n"
+        "shim.activate()\n"
+        "AgentTask._AgentTask__await_impl, AgentSession._update_activity = own  # as a test's monkeypatch restores\n"
+        "print(json.dumps([are_own(), shim.activate().state, are_own()]))"
+    )
+    assert seen == [[True, True], "patched", [False, False]]
+
+
 def test_nothing_is_exported_but_the_api(tell: Tell) -> None:
     seen = tell(
         """
@@ -157,7 +166,8 @@ def test_nothing_is_exported_but_the_api(tell: Tell) -> None:
     ]
 
 
-def test_a_log_handler_that_raises_does_not_fail_the_import(altered: AlteredLibrary, tell: Tell) -> None:
+@pytest.mark.parametrize("switch", ["on", "no known value"])
+def test_a_log_handler_that_raises_does_not_fail_the_import(switch: str, tell: Tell) -> None:
     seen = tell(
         """
         import json, logging
@@ -168,6 +178,7 @@ def test_a_log_handler_that_raises_does_not_fail_the_import(altered: AlteredLibr
         logging.getLogger("onenter_deadlock_fix").setLevel(logging.DEBUG)
         import onenter_deadlock_fix, livekit.agents
         print(json.dumps(onenter_deadlock_fix.status().state))
-        """
+        """,
+        env={"ONENTER_DEADLOCK_FIX": switch},
     )
     assert seen == "patched"

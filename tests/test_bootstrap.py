@@ -109,12 +109,20 @@ def test_error_of_ours_is_one_line_and_stops_nothing(tmp_path: Path, theirs: Pat
     assert ended.stderr.count("\n") == 1
 
 
+def test_error_of_ours_stops_nothing_where_there_is_no_stderr(tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", symlinks=True)
+    (tmp_path / "onenter_deadlock_fix.py").write_text("raise RuntimeError('broken')\n")
+    python = str(tmp_path / "venv/bin/python")
+    closed = ["sh", "-c", f"exec {python} -c \"print('alive')\" 2>&-"]
+    ended = run(closed, cwd=tmp_path, env=pythonpath(BOOTSTRAP, tmp_path))
+    assert (ended.returncode, ended.stdout) == (0, "alive\n")
+
+
 def older_pythons() -> list[str]:
     """Return the Pythons below 3.9 that pyenv has here; on most machines there is none."""
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
-    return sorted(
-        str(path) for path in versions.glob("*/bin/python") if path.parts[-3] < "3.9" and path.parts[-3][:3] != "3.1"
-    )
+    found = {tuple(map(int, path.parts[-3].split(".")[:2])): path for path in versions.glob("[23].*.*/bin/python")}
+    return sorted(str(path) for version, path in found.items() if version < (3, 9))
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ def test_arguments_reach_the_command_as_they_are(command: Command) -> None:
     arguments = ["--help", "-x", "a b", "--", "start"]
     ended = command("run", sys.executable, "-c", "import sys; print(sys.argv[1:])", *arguments)
     assert ended.stdout == f"{arguments}\n"
+    assert command("run", "echo", "--", "x", "--").stdout == "-- x --\n"
+    assert command("run", "--", "echo", "x").stdout == "x\n"
 
 
 def test_command_is_found_on_path_and_executed_in_place(tmp_path: Path) -> None:
@@ -70,6 +72,8 @@ def test_bootstrap_folder_comes_first_on_pythonpath_and_once(command: Command) -
     ("arguments", "exit_code", "said"),
     [
         (["no-such-command"], 127, "onenter-deadlock-fix: no-such-command: command not found\n"),
+        ([""], 127, "onenter-deadlock-fix: '': command not found\n"),
+        (["./text/agent"], 127, "onenter-deadlock-fix: ./text/agent: command not found\n"),
         (["./missing"], 127, "onenter-deadlock-fix: ./missing: command not found\n"),
         (["./text"], 126, "onenter-deadlock-fix: ./text cannot be executed: Permission denied\n"),
         (["./folder"], 126, "onenter-deadlock-fix: ./folder cannot be executed: Permission denied\n"),

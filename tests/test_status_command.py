@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import platform
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from conftest import AlteredLibrary
+from conftest import AlteredLibrary, run
 
 Command = Callable[..., Any]
 
@@ -89,3 +90,37 @@ def test_unknown_value_of_the_switch_is_said(command: Command) -> None:
     ended = command("status", env={"ONENTER_DEADLOCK_FIX": "disabled"})
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "ONENTER_DEADLOCK_FIX=disabled is no known value and means on" in ended.stdout
+
+
+def test_output_that_nobody_reads_or_that_cannot_be_written_is_no_traceback(tmp_path: Path) -> None:
+    for shell, exit_code, said in [
+        ("{} path | true", 0, ""),
+        ("{} path > /dev/full", 2, "onenter-deadlock-fix: [Errno 28] No space left on device\n"),
+    ]:
+        ended = run(["sh", "-c", shell.format(f"{sys.executable} -m onenter_deadlock_fix")], cwd=tmp_path)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (exit_code, "", said)
+
+
+@pytest.mark.parametrize(
+    ("missing", "exit_code", "said"),
+    [
+        ("dotenv", 0, "python-dotenv is not installed, so .env.local and .env are not loaded"),
+        ("packaging", 2, "packaging is not installed in this environment, and onenter-deadlock-fix needs it"),
+    ],
+)
+def test_dependency_that_is_not_installed_is_said(
+    missing: str, exit_code: int, said: str, python: Callable[..., Any]
+) -> None:
+    ended = python(
+        f"""
+        import sys
+        class Without:
+            def find_spec(self, name, path=None, target=None):
+                if name == {missing!r}:
+                    raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+        sys.meta_path.insert(0, Without())
+        from onenter_deadlock_fix._cli import main
+        sys.exit(main(["status"]))
+        """
+    )
+    assert (ended.returncode, ended.stderr) == (exit_code, f"onenter-deadlock-fix: {said}\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -70,6 +71,29 @@ def test_run_that_breaks_off_is_no_verdict(altered: AlteredLibrary, command: Com
     ended = command("verify", env=altered.env)
     assert (ended.returncode, ended.stderr) == (2, "")
     assert "could not be run: the process ended early: RuntimeError: no LLM today" in ended.stdout
+
+
+def test_run_without_the_shim_that_breaks_off_proves_nothing(tmp_path: Path, command: Command) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\nif os.environ['ONENTER_DEADLOCK_FIX'] == 'off': os._exit(3)\n"
+    )
+    ended = command("verify", env={"PYTHONPATH": str(tmp_path), "ONENTER_DEADLOCK_FIX": "on"})
+    assert ended.returncode == 0
+    assert ended.stdout.splitlines()[-1].startswith(
+        "Works: on livekit-agents 1.3.5 the pattern completes with the shim;"
+    )
+
+
+def test_relative_entries_of_pythonpath_are_the_users(altered: AlteredLibrary, command: Command) -> None:
+    altered.set_version("1.3.5+acme.1")
+    altered.replace(
+        "blocked_tasks=[current_task]", "blocked_tasks=[current_task, old_activity._on_enter_task]", "voice/agent.py"
+    )
+    ended = command("verify", env={"PYTHONPATH": "altered"})
+    assert ended.returncode == 0
+    assert ended.stdout.splitlines()[-1].startswith(
+        "Nothing to fix: the pattern completes on livekit-agents 1.3.5+acme.1"
+    )
 
 
 def test_release_without_agent_task_cannot_be_verified(altered: AlteredLibrary, command: Command) -> None:

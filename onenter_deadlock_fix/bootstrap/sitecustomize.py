@@ -12,8 +12,9 @@ def activate():
     except Exception as error:
         # an interpreter of another environment, which does not have it
         absent = isinstance(error, ModuleNotFoundError) and error.name == "onenter_deadlock_fix"
-        if not absent:
-            sys.stderr.write("onenter-deadlock-fix: not activated: %s: %s\n" % (type(error).__name__, error))
+        if not absent and sys.stderr is not None:
+            reason = " ".join(str(error).split())
+            sys.stderr.write("onenter-deadlock-fix: not activated: %s: %s\n" % (type(error).__name__, reason))
 
 
 def run_next():

@@ -82,4 +82,6 @@ def _verdict(status: Status, *, without: Run, with_shim: Run) -> str:
         return f"NOT FIXED: on {name} the pattern does not complete, with the shim either ({status.state})."
     if without.outcome == "completed":
         return f"Nothing to fix: the pattern completes on {name} without the shim, and with it as well."
-    return f"Fixed: on {name} the pattern completes with the shim, and without it it does not."
+    if without.outcome == "deadlock":
+        return f"Fixed: on {name} the pattern completes with the shim, and without it it does not."
+    return f"Works: on {name} the pattern completes with the shim; the run without it says nothing ({without.outcome})."

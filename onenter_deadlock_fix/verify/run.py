@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import sys
-import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,33 +37,45 @@ async def play(*, shim: bool, patience: float, progress: Callable[[dict[str, Any
     ended. ``progress`` is called with what the run tells as it goes (see ``pattern``).
     """
     run = Run(error="the process ended early")
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
+    try:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", f"{__package__}.pattern", str(patience)),
             cwd=Path(__file__).parents[2],  # and not the user's folder, since -m imports from the current one
-            env={**os.environ, "ONENTER_DEADLOCK_FIX": "on" if shim else "off"},
+            env=_environment(shim=shim),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            stderr=log,
+            stderr=asyncio.subprocess.PIPE,
+            limit=2**20,
         )
-        try:
-            async for fact in _facts(process):
-                if progress:
-                    progress(fact)
-                if "outcome" in fact:
-                    run = Run(**fact)
-        except asyncio.TimeoutError:
-            run = Run(error=f"the process said nothing for {_LONGEST_SILENCE:.0f} seconds")
-            process.kill()
-        except asyncio.CancelledError:
-            process.kill()
-            raise
-        await process.wait()
-        if run.outcome == "not run":
-            log.seek(0)
-            said = [line.strip() for line in log if line.strip()]
-            run.error = f"{run.error}: {said[-1]}" if said else run.error
+    except OSError as error:
+        return Run(error=str(error))
+    assert process.stderr is not None
+    errors = asyncio.ensure_future(process.stderr.read())
+    try:
+        async for fact in _facts(process):
+            if progress:
+                progress(fact)
+            if "outcome" in fact:
+                run = Run(**fact)
+    except asyncio.TimeoutError:
+        run = Run(error=f"the process said nothing for {_LONGEST_SILENCE:.0f} seconds")
+        process.kill()
+    except asyncio.CancelledError:
+        process.kill()
+        raise
+    said = [line.strip() for line in (await errors).decode(errors="replace").splitlines() if line.strip()]
+    await process.wait()
+    if run.outcome == "not run" and said:
+        run.error = f"{run.error}: {said[-1]}"
     return run
+
+
+def _environment(*, shim: bool) -> dict[str, str]:
+    environment = {**os.environ, "ONENTER_DEADLOCK_FIX": "on" if shim else "off"}
+    if environment.get("PYTHONPATH"):
+        entries = environment["PYTHONPATH"].split(os.pathsep)  # relative to the user's folder
+        environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, entries))
+    return environment
 
 
 async def _facts(process: asyncio.subprocess.Process) -> AsyncIterator[dict[str, Any]]:
