@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import pytest
-from conftest import AlteredLibrary
+from programs import AlteredLibrary
 
 Tell = Callable[..., Any]
 

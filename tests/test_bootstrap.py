@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from conftest import run
+from programs import run
 
 from onenter_deadlock_fix._cli import BOOTSTRAP
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import pytest
-from conftest import AlteredLibrary
+from programs import AlteredLibrary
 
 # What a program that imports the shim and then the library sees: the status, which functions are not plain ones any
 # more, and what was logged.

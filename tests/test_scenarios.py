@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import run
+from programs import run
 
 TESTS = Path(__file__).parent
 UPSTREAM = json.loads((TESTS / "scenarios" / "upstream.json").read_text())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from conftest import AlteredLibrary, run
+from programs import AlteredLibrary, run
 
 Command = Callable[..., Any]
 

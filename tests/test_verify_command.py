@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from conftest import AlteredLibrary
+from programs import AlteredLibrary
 
 Command = Callable[..., Any]
 
