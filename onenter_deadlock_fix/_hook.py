@@ -88,16 +88,14 @@ class _WatchedSpec(ModuleSpec):
     """
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name == "_initializing" and not value:
-            object.__setattr__(self, "__class__", ModuleSpec)
-            try:
+        try:
+            if name == "_initializing" and not value:
+                object.__setattr__(self, "__class__", ModuleSpec)
                 if LIBRARY in sys.modules:  # a failed import has been taken out again
                     _stop_waiting()
                     _settle()
-            finally:
-                self._initializing = False
-            return
-        object.__setattr__(self, name, value)
+        finally:
+            object.__setattr__(self, name, value)
 
 
 _finder = _Finder()
