@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
+
+from livekit.agents import Agent
 
 from .__main__ import HEADER, handoffs_in_a_round, soak
-from .conversation import Conversation
+from .conversation import AtOnce, Conversation, marks_of_the_shim
 
 SESSIONS, HANDOFFS = 20, 30
 
@@ -29,15 +33,41 @@ def test_memory_does_not_grow_with_the_handoffs() -> None:
     assert result["growth by the shim"] < HEADER * handoffs_in_a_round(result)
 
 
-def test_what_the_shim_holds_during_a_handoff_is_gone_after_it() -> None:
-    async def play() -> dict[str, list[str]]:
+def test_a_handoff_is_noted_on_the_task_that_awaits_and_on_no_other() -> None:
+    async def play() -> Conversation:
         conversation = Conversation(handoffs=1)
         await conversation.start()
         await asyncio.wait_for(conversation.over.wait(), 20)
+        conversation.marks["after"] = marks_of_the_shim()
         await conversation.session.aclose()
-        return conversation.marks
+        return conversation
 
-    marks = asyncio.run(play())
+    marks = asyncio.run(play()).marks
 
-    assert len(marks["during"]) == 1  # in the tool's task only, not in those that were created meanwhile
-    assert marks["after"] == []  # while the tool's task still runs
+    assert len(marks["during"]) == 1  # in the tool's task, not in those that were created meanwhile
+    assert marks["after"] == []  # the tool's task is done
+
+
+def test_agent_task_is_not_kept_alive_by_the_task_that_has_awaited_it() -> None:
+    class Sender(Agent):
+        async def on_enter(self) -> None:
+            agent_task = AtOnce(conversation, result=0)
+            awaited.append(weakref.ref(agent_task))
+            await agent_task
+
+    async def play() -> bool:
+        nonlocal conversation
+        conversation = Conversation(handoffs=1)
+        sender = Sender(instructions="")
+        await conversation.session.start(sender)
+        on_enter_task = sender._get_activity_or_raise()._on_enter_task  # which the activity keeps
+        assert on_enter_task is not None
+        await asyncio.wait_for(on_enter_task, 20)
+        gc.collect()
+        alive = awaited[0]() is not None
+        await conversation.session.aclose()
+        return alive
+
+    conversation: Conversation
+    awaited: list[weakref.ref[AtOnce]] = []
+    assert not asyncio.run(play())
