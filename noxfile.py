@@ -1,4 +1,7 @@
-"""``nox -s matrix`` proves the shim on the boundary releases, ``compatibility`` on all, and writes that down."""
+"""``nox -s matrix`` proves the shim on the boundary releases, ``compatibility`` on all, and writes that down.
+
+``nox -s soak`` is the long run of what `tests/soak/` does briefly.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,28 @@ def compatibility(session: nox.Session) -> None:
     _play(
         session, "--all", "--write", "COMPATIBILITY.md", "--record", "tests/scenarios/upstream.json", *session.posargs
     )
+
+
+@nox.session
+@nox.parametrize("release", ["1.3.6", "1.3.5"])
+def soak(session: nox.Session, release: str) -> None:
+    """The long run of the soak and of the faults: on bare 1.3.6 first, and then no worse on 1.3.5 with the shim."""
+    if release == "1.3.6":
+        session.install(".", f"livekit-agents=={release}", "openai<3")
+    else:
+        session.install(".[affected]")
+    session.chdir("tests")
+    for name, command in {
+        "faults": ["soak.faults", "--loops", "12"],
+        "soak": ["soak"],
+        "growth": ["soak", "--sessions", "10", "--handoffs", "50", "--rounds", "5", "--trace"],
+    }.items():
+        outcome = session.cache_dir / f"{name}.json"
+        if release == "1.3.6":
+            with outcome.open("w", encoding="utf-8") as file:
+                session.run("python", "-m", *command, stdout=file)
+        else:
+            session.run("python", "-m", *command, "--no-worse-than", str(outcome))
 
 
 def _play(session: nox.Session, *arguments: str) -> None:
