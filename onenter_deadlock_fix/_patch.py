@@ -22,8 +22,8 @@ from livekit.agents.voice.agent_activity import _AgentActivityContextVar
 from livekit.agents.voice.agent_session import AgentSession
 from packaging.version import Version
 
-# An attribute of the asyncio task, as is the library's own note on what a task does. In a ContextVar it would reach
-# every task that is created meanwhile, and those of the resumed activity would keep the AgentTask alive.
+# An attribute of the asyncio task, as is the library's own note on what a task does: a ContextVar would be inherited by
+# every task that is created meanwhile. Weak, since it is not taken off again and an activity keeps its on_enter task.
 _AWAITED = "__onenter_deadlock_fix_awaited"
 
 _WAITS_UNDER_LOCK = Version(release) < Version("1.2.6")  # for the on_enter of any agent: pull request #3155
@@ -33,11 +33,11 @@ _CoroutineFunction = Callable[..., Coroutine[Any, Any, Any]]
 
 
 def _await_impl(wrapped: _CoroutineFunction, on: threading.Event) -> _CoroutineFunction:
-    """Wrap ``AgentTask.__await_impl``: note on the current task which AgentTask it awaits."""
+    """Wrap ``AgentTask.__await_impl``: note on the task that calls ``__await__`` which AgentTask it awaits."""
 
     @functools.wraps(wrapped)
     def wrapper(instance: AgentTask[Any]) -> Coroutine[Any, Any, Any]:
-        task = asyncio.current_task()
+        task = _current_task()
         if task is not None and on.is_set():
             setattr(task, _AWAITED, weakref.ref(instance))
         bound: _CoroutineFunction = wrapped.__get__(instance, type(instance))
@@ -59,16 +59,19 @@ def _update_activity(wrapped: _CoroutineFunction, on: threading.Event) -> _Corou
         new_activity: str = "start",
         blocked_tasks: list[asyncio.Task[Any]] | None = None,
         wait_on_enter: bool = True,
+        **others: Any,
     ) -> Coroutine[Any, Any, None]:
         update: _CoroutineFunction = wrapped.__get__(instance, type(instance))
         hands_over = previous_activity == "pause" and _awaited() is agent
         if hands_over:
             blocked_tasks = _with_on_enter_task(blocked_tasks)
         if _WAITS_UNDER_LOCK and wait_on_enter and on.is_set():
-            if new_activity == "resume" and _awaited() is instance.current_agent:
+            if new_activity == "resume" and _awaited() is not None:
                 wait_on_enter = False  # the way back, as from 1.2.4 on: pull request #3090
             else:
                 update = functools.partial(_enter if hands_over else _enter_in_turn, update, instance)
+        if others:  # of somebody else's wrapper below ours
+            update = functools.partial(update, **others)
         return update(
             agent,
             previous_activity=previous_activity,
@@ -109,8 +112,15 @@ async def _enter_in_turn(update: _CoroutineFunction, session: AgentSession[Any],
 
 def _awaited() -> AgentTask[Any] | None:
     """Return the AgentTask that the current task awaits, or did last."""
-    noted = getattr(asyncio.current_task(), _AWAITED, None)
+    noted = getattr(_current_task(), _AWAITED, None)
     return None if noted is None else noted()
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no running event loop, which the library itself complains about
+        return None
 
 
 class _Wrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # not generic before wrapt 2

@@ -138,6 +138,28 @@ print(json.dumps(seen))
     assert seen == [[True, True], True, True, [False, True], True, [True, True]]
 
 
+def test_keyword_that_only_a_wrapper_of_others_knows_reaches_it(tell: Tell) -> None:
+    seen = tell(
+        f"{FUNCTIONS}\n"
+        """
+import functools
+
+def theirs(wrapped):
+    @functools.wraps(wrapped)
+    def wrapper(self, agent, *, reason=None, **kwargs):
+        return [reason, agent, kwargs.get("wait_on_enter")]
+    return wrapper
+
+shim.deactivate()
+AgentSession._update_activity = theirs(AgentSession._update_activity)
+state = shim.activate().state
+update_activity = AgentSession._update_activity.__get__(object.__new__(AgentSession))
+print(json.dumps([state, update_activity("agent", reason="told", wait_on_enter=False)]))
+"""
+    )
+    assert seen == ["patched", ["told", "agent", False]]
+
+
 def test_activate_puts_on_again_what_others_have_taken_off(tell: Tell) -> None:
     seen = tell(
         f"{FUNCTIONS}\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from livekit.agents import Agent, function_tool
+from livekit.agents import Agent, function_tool, llm
 
 from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
@@ -194,6 +194,20 @@ async def the_agent_changes_on_the_way_back() -> None:
             return await note("collect", Leaving())
 
     await start(Left())
+    await quiet()
+
+
+@scenario
+async def the_agent_changes_as_the_chat_context_comes_back() -> None:
+    """update_chat_ctx() of the agent takes its time and calls update_agent(): 1.2.x awaits it on the way back."""
+
+    class Saving(Desk):
+        async def update_chat_ctx(self, chat_ctx: llm.ChatContext) -> None:
+            await super().update_chat_ctx(chat_ctx)
+            self.session.update_agent(Lobby())
+            await quiet()
+
+    await start(Saving())
     await quiet()
 
 
