@@ -1,7 +1,8 @@
 """What handoff.py measures: an ``on_enter`` that awaits one ``AgentTask`` after the other, each completed at once.
 
 Each line on standard input asks for HANDOFFS of them in a row, in a session of their own; the answer is the cost of
-one hand-over there and back as JSON, in seconds. An argument names a module to import first.
+one hand-over there and back as JSON, in seconds. An argument names a module to import first. A line that is not empty
+names a function of that module to call first.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ import json
 import sys
 import time
 
-for module in sys.argv[1:]:
-    importlib.import_module(module)
+module = importlib.import_module(sys.argv[1]) if sys.argv[1:] else None
 
 from livekit.agents import Agent, AgentSession, AgentTask  # noqa: E402
 
@@ -47,7 +47,9 @@ class Sender(Agent):
 
 
 async def main() -> None:
-    for _ in sys.stdin:
+    for line in sys.stdin:
+        if line.strip():
+            getattr(module, line.strip())()
         session: AgentSession[None] = AgentSession()
         sender = Sender()
         await session.start(sender)

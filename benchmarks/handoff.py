@@ -35,21 +35,28 @@ def trial(number: int, own: str, fixed: str) -> dict[str, pairs.Cost]:
             for variant in compared
         }
 
-        def turn(variant: pairs.Variant) -> pairs.Cost:
-            process = processes[variant.name]
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(b"\n")
-            process.stdin.flush()
-            return pairs.Cost(**json.loads(process.stdout.readline()))
-
-        costs = pairs.interleave(compared, turn, TURNS)
+        costs = pairs.interleave(compared, lambda variant: turn(processes[variant.name]), TURNS)
     return {
         name: pairs.Cost(
             cpu=statistics.median(cost.cpu for cost in turns), wall=statistics.median(cost.wall for cost in turns)
         )
         for name, turns in costs.items()
     }
+
+
+def within_one_process(own: str, rounds: int) -> pairs.Costs:
+    """Return the cost of one hand-over with the shim off and on, in a process that it is switched in."""
+    switched = [pairs.Variant(name, [own, CONVERSATION, "onenter_deadlock_fix"]) for name in ("deactivate", "activate")]
+    with switched[0].start(stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        return pairs.interleave(switched, lambda variant: turn(process, variant.name), rounds)
+
+
+def turn(process: subprocess.Popen[bytes], first: str = "") -> pairs.Cost:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{first}\n".encode())
+    process.stdin.flush()
+    return pairs.Cost(**json.loads(process.stdout.readline()))
 
 
 def main() -> None:
@@ -62,6 +69,8 @@ def main() -> None:
             print(
                 f"\nPython {version}, {trials} trials, against {baseline}\n\n{pairs.table(costs, baseline, 'µs', 1e6)}"
             )
+        within = pairs.table(within_one_process(own, trials * TURNS // 3), "deactivate", "µs", 1e6)
+        print(f"\nPython {version}, 1.3.5, within one process that switches the shim off and on in turn\n\n{within}")
         sys.stdout.flush()
 
 
