@@ -8,4 +8,5 @@ Beside the tests there are two programs, for longer runs and for the comparison 
 
 Each prints a JSON object. With ``--no-worse-than theirs.json``, the object that the same command has printed in an
 environment with a release that has the fix, it says where this one is worse, and exits with 1 if it is anywhere.
+``nox -s soak`` makes both environments and runs all of that.
 """
