@@ -52,6 +52,7 @@ def within_one_process(own: str, rounds: int) -> pairs.Costs:
 
 
 def turn(process: subprocess.Popen[bytes], first: str = "") -> pairs.Cost:
+    """Have a process do one turn, after a call of that function of the shim's, and return the cost of one hand-over."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(f"{first}\n".encode())
