@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ._status import Status as Status
 
 __version__ = "0.1.0"
-__all__ = ["Status", "__version__", "activate", "deactivate", "status"]
+__all__ = ["Status", "__version__", "activate", "deactivate", "detect", "status"]
 
 
 def activate() -> "Status":
@@ -27,12 +27,30 @@ def activate() -> "Status":
 
 
 def deactivate() -> "Status":
-    """Put the library's own functions back, or leave them if not yet patched, and return the resulting status.
+    """Put the library's own functions back, those for detection too, or leave them; return the resulting status.
 
     Where other code has wrapped on top of the shim since, the shim's wrappers stay and pass everything through.
     A hand-over that is under way goes on by the library's own rules. Raises nothing.
     """
     _hook.deactivate()
+    return _hook.status()
+
+
+def detect(mode: str = "report", *, after: float = 5.0) -> "Status":
+    """Have hand-overs watched that never end, now or as soon as ``livekit.agents`` is imported; return the status.
+
+    mode:
+        ``report``: a hand-over that has waited for ``after`` seconds is logged, with whom it waits for: as an ERROR
+        where it waits for itself, as a WARNING where it just takes its time.
+        ``resolve``: a hand-over to an ``AgentTask`` that waits for itself is let go on, too.
+        ``off``: nothing is watched.
+    after: seconds.
+
+    Wins over ``ONENTER_DEADLOCK_FIX_DETECT`` and ``ONENTER_DEADLOCK_FIX_DETECT_AFTER``. Where neither is used, the mode
+    is ``report`` on a patched release and ``off`` on any other. Raises nothing: a mode that is none counts as
+    ``report`` and seconds that are none as 5, with a warning.
+    """
+    _hook.detect(mode, after)
     return _hook.status()
 
 

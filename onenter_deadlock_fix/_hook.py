@@ -1,8 +1,8 @@
-"""When: waits for ``livekit.agents`` without importing anything, then has the guard decide and the patch act."""
+"""When: waits for ``livekit.agents`` without importing anything, then has the library brought into its state."""
 
 import sys
 from _frozen_importlib import ModuleSpec  # importlib.machinery's own, without importing that
-from _thread import get_ident
+from _thread import RLock, get_ident
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
@@ -14,35 +14,50 @@ if TYPE_CHECKING:
 
 LIBRARY = "livekit.agents"
 
+_lock = RLock()  # calls may come from several threads, and the import of the library from one more
 _deactivated = False
+_detection_deactivated = False
+_asked: "Optional[tuple[object, object]]" = None  # what detect() was called with
+_library: "Optional[ModuleType]" = None  # the one that _settled is about
 _settled: "Optional[Status]" = None  # None until the library is there
 
 
 def activate() -> None:
     """Patch the library if it is there and affected; wait for it where it is not there yet."""
-    global _deactivated
-    _deactivated = False
-    _look()
+    global _deactivated, _detection_deactivated
+    with _lock:
+        _deactivated = _detection_deactivated = False
+        _look()
 
 
 def deactivate() -> None:
     """Give the library its own functions back, and leave it alone when it arrives."""
-    global _deactivated
-    _deactivated = True
-    _look()
+    global _deactivated, _detection_deactivated
+    with _lock:
+        _deactivated = _detection_deactivated = True
+        _look()
+
+
+def detect(mode: object, after: object) -> None:
+    """Detect deadlocks from now on, or when the library arrives, whatever else is switched off."""
+    global _asked, _detection_deactivated
+    with _lock:
+        _asked, _detection_deactivated = (mode, after), False
+        _look()
 
 
 def status() -> "Status":
     """Return what was decided, or what can be said as long as nothing is."""
     from ._status import Status
 
-    if _settled is None:
-        _look()  # it may have come past the finder: by another tool's finder in front of it, or loaded by hand
-    if _settled is not None:
-        return _settled
-    if _deactivated:
-        return Status("off", None, "switched off by deactivate()")
-    return Status("pending", None, f"{LIBRARY} is not imported yet")
+    with _lock:
+        if _settled is None or sys.modules.get(LIBRARY) is not _library:
+            _look()  # it may have come past the finder: by another tool's finder in front of it, or loaded by hand
+        if _settled is not None:
+            return _settled
+        if _deactivated:
+            return Status("off", None, "switched off by deactivate()")
+        return Status("pending", None, f"{LIBRARY} is not imported yet")
 
 
 def loaded_by_autowrapt(library: "ModuleType") -> None:
@@ -55,7 +70,7 @@ def loaded_by_autowrapt(library: "ModuleType") -> None:
 class _Finder:
     """Finds nothing itself: has the other finders look for the library, and watches the import of what they find.
 
-    It stays in place until the library is imported, since not every search ends in an import.
+    It stays in place, since not every search ends in an import, and since the library may be imported anew.
     """
 
     def __init__(self) -> None:
@@ -92,8 +107,8 @@ class _WatchedSpec(ModuleSpec):
             if name == "_initializing" and not value:
                 object.__setattr__(self, "__class__", ModuleSpec)
                 if LIBRARY in sys.modules:  # a failed import has been taken out again
-                    _stop_waiting()
-                    _settle()
+                    with _lock:
+                        _settle()
         finally:
             object.__setattr__(self, name, value)
 
@@ -103,20 +118,18 @@ _finder = _Finder()
 
 def _look() -> None:
     """Settle if the library is there; else be told when it is."""
+    global _library, _settled
+    # in front, and in place of one that an earlier import of this module has left
+    sys.meta_path[:] = [_finder, *(finder for finder in sys.meta_path if type(finder).__module__ != __name__)]
     library = sys.modules.get(LIBRARY)
+    if library is not _library:
+        _settled = None
     spec = getattr(library, "__spec__", None)
-    if _is_initializing(spec):
+    if _settled is None and getattr(spec, "_initializing", False):
         _watch(spec)
     # asked again: another thread may have come to the end of the import before it was watched
-    if library is None or _is_initializing(spec):
-        _stop_waiting()
-        sys.meta_path.insert(0, _finder)
-    else:
+    if library is not None and (_settled is not None or not getattr(spec, "_initializing", False)):
         _settle()
-
-
-def _is_initializing(spec: object) -> bool:
-    return bool(getattr(spec, "_initializing", False))
 
 
 def _watch(spec: object) -> None:
@@ -124,53 +137,15 @@ def _watch(spec: object) -> None:
         object.__setattr__(spec, "__class__", _WatchedSpec)
 
 
-def _stop_waiting() -> None:
-    """Take the finder off, and one that an earlier import of this module has left."""
-    for finder in [finder for finder in sys.meta_path if type(finder).__module__ == __name__]:
-        sys.meta_path.remove(finder)
-
-
 def _settle() -> None:
-    """Bring the library into the state that is right for it; keep that state and log it. Raise nothing."""
-    global _settled
-    before, error = _settled, None
-    try:
-        try:
-            decided = _decide_and_act(before)
-        except Exception as caught:
-            from ._status import Status
+    """Bring the library into the state that is right for it, and keep that state. Raise nothing."""
+    global _library, _settled
+    from . import _settling
 
-            error = caught
-            version = getattr(sys.modules.get(LIBRARY), "__version__", None)
-            decided = Status("failed", version, f"not patched because of an error: {error!r}")
-        _settled = decided
-        if decided != before:
-            _log(decided, error)
-    except Exception:
-        pass  # not even that works, as with a log handler that raises; the program must go on
-
-
-def _decide_and_act(before: "Optional[Status]") -> "Status":
-    from dataclasses import replace
-
-    from . import _guard
-
-    decided = _guard.decide(deactivated=_deactivated)
-    if decided.state == "patched":
-        from . import _patch
-
-        _patch.put_on()
-        return replace(decided, reason=f"{decided.reason}; both wrappers are in place")
-    if before is not None and before.state == "patched":
-        from . import _patch
-
-        _patch.take_off()
-    return decided
-
-
-def _log(decided: "Status", error: "Optional[Exception]") -> None:
-    import logging
-
-    levels = {"patched": logging.INFO, "unrecognised": logging.WARNING, "failed": logging.ERROR}
-    level = levels.get(decided.state, logging.DEBUG)
-    logging.getLogger(__package__).log(level, "%s: %s", decided.state, decided.reason, exc_info=error)
+    library = sys.modules[LIBRARY]
+    if library is not _library:
+        _settling.forget_other_library()
+        _library, _settled = library, None
+    _settled = _settling.settle(
+        _settled, deactivated=_deactivated, asked=_asked, detection_deactivated=_detection_deactivated
+    )

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import threading
 import weakref
 from collections.abc import Coroutine
-from types import MethodType
-from typing import Any, Callable
+from typing import Any
 
-import wrapt
 from livekit.agents.version import __version__ as release
 from livekit.agents.voice.agent import Agent, AgentTask
 from livekit.agents.voice.agent_activity import _AgentActivityContextVar
 from livekit.agents.voice.agent_session import AgentSession
 from packaging.version import Version
+
+from ._wrapping import CoroutineFunction, Wrapping
 
 # An attribute of the asyncio task, as is the library's own note on what a task does: a ContextVar would be inherited by
 # every task that is created meanwhile. Weak, since it is not taken off again and an activity keeps its on_enter task.
@@ -29,28 +28,24 @@ _AWAITED = "__onenter_deadlock_fix_awaited"
 _WAITS_UNDER_LOCK = Version(release) < Version("1.2.6")  # for the on_enter of any agent: pull request #3155
 _TURN = "__onenter_deadlock_fix_turn"  # an attribute of the session: the lock of those who enter an agent
 
-_CoroutineFunction = Callable[..., Coroutine[Any, Any, Any]]
 
-
-def _await_impl(wrapped: _CoroutineFunction, on: threading.Event) -> _CoroutineFunction:
+def _await_impl(wrapped: CoroutineFunction, on: threading.Event) -> CoroutineFunction:
     """Wrap ``AgentTask.__await_impl``: note on the task that calls ``__await__`` which AgentTask it awaits."""
 
-    @functools.wraps(wrapped)
     def wrapper(instance: AgentTask[Any]) -> Coroutine[Any, Any, Any]:
         task = _current_task()
         if task is not None and on.is_set():
             setattr(task, _AWAITED, weakref.ref(instance))
-        bound: _CoroutineFunction = wrapped.__get__(instance, type(instance))
+        bound: CoroutineFunction = wrapped.__get__(instance, type(instance))
         return bound()
 
     return wrapper
 
 
-def _update_activity(wrapped: _CoroutineFunction, on: threading.Event) -> _CoroutineFunction:
+def _update_activity(wrapped: CoroutineFunction, on: threading.Event) -> CoroutineFunction:
     """Wrap ``AgentSession._update_activity``: have it wait for no on_enter that may be waiting for it."""
 
     # The parameters are the library's, spelled out: packed and passed on they cost a fifth of all that the shim adds.
-    @functools.wraps(wrapped)
     def wrapper(
         instance: AgentSession[Any],
         agent: Agent,
@@ -61,7 +56,7 @@ def _update_activity(wrapped: _CoroutineFunction, on: threading.Event) -> _Corou
         wait_on_enter: bool = True,
         **others: Any,
     ) -> Coroutine[Any, Any, None]:
-        update: _CoroutineFunction = wrapped.__get__(instance, type(instance))
+        update: CoroutineFunction = wrapped.__get__(instance, type(instance))
         hands_over = previous_activity == "pause" and _awaited() is agent
         if hands_over:
             blocked_tasks = _with_on_enter_task(blocked_tasks)
@@ -95,7 +90,7 @@ def _with_on_enter_task(blocked_tasks: list[asyncio.Task[Any]] | None) -> list[a
     return [*blocked_tasks, on_enter_task]
 
 
-async def _enter(update: _CoroutineFunction, session: AgentSession[Any], agent: Agent, **keywords: Any) -> None:
+async def _enter(update: CoroutineFunction, session: AgentSession[Any], agent: Agent, **keywords: Any) -> None:
     """Wait for the new on_enter only after the session's lock is released, which an AgentTask in there needs.
 
     As from 1.2.6 on: pull request #3155.
@@ -104,7 +99,7 @@ async def _enter(update: _CoroutineFunction, session: AgentSession[Any], agent: 
     await asyncio.shield(session._activity._on_enter_task)  # type: ignore[union-attr,arg-type]
 
 
-async def _enter_in_turn(update: _CoroutineFunction, session: AgentSession[Any], agent: Agent, **keywords: Any) -> None:
+async def _enter_in_turn(update: CoroutineFunction, session: AgentSession[Any], agent: Agent, **keywords: Any) -> None:
     """Enter one agent after the other, as ``update_agent()`` sees to from 1.2.6 on and the lock did before."""
     async with vars(session).setdefault(_TURN, asyncio.Lock()):
         await _enter(update, session, agent, **keywords)
@@ -123,74 +118,11 @@ def _current_task() -> asyncio.Task[Any] | None:
         return None
 
 
-class _Wrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # not generic before wrapt 2
-    """A wrapper with a switch: off, it changes nothing. It binds as a plain function does.
-
-    The library asks each attribute of each new AgentTask whether it is a tool (``find_function_tools``). A bound
-    method is asked in no time; to ask wrapt's bound proxy would be most of what the shim costs.
-    """
-
-    def __init__(
-        self, wrapped: _CoroutineFunction, wrap: Callable[[_CoroutineFunction, threading.Event], _CoroutineFunction]
-    ) -> None:
-        on = threading.Event()
-        super().__init__(wrapped, wrap(wrapped, on))
-        self._self_on = on
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else MethodType(self._self_wrapper, instance)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._self_wrapper(*args, **kwargs)
-
-
-_FUNCTIONS = (
-    (AgentTask, "_AgentTask__await_impl", _await_impl),
-    (AgentSession, "_update_activity", _update_activity),
+_wrapping = Wrapping(
+    (
+        (AgentTask, "_AgentTask__await_impl", _await_impl),
+        (AgentSession, "_update_activity", _update_activity),
+    )
 )
-_standing: dict[str, _Wrapper] = {}  # those put on and not put off again, in the library or below others' wrappers
-_lock = threading.Lock()
-
-
-def put_on() -> None:
-    """Wrap both functions, or neither where that raises; switch on what still stands from before."""
-    with _lock:
-        try:
-            for owner, name, wrap in _FUNCTIONS:
-                ours = _standing.get(name) or _find(owner, name)
-                if ours is None:
-                    ours = _Wrapper(vars(owner)[name], wrap)
-                if vars(owner)[name] is ours.__wrapped__:  # not put on yet, or taken off by somebody else
-                    setattr(owner, name, ours)
-                ours._self_on.set()
-                _standing[name] = ours
-        except BaseException:
-            _take_off()
-            raise
-
-
-def take_off() -> None:
-    """Put the library's functions back; where others have wrapped on top of ours, ours pass everything through."""
-    with _lock:
-        _take_off()
-
-
-def _take_off() -> None:
-    for owner, name, _ in _FUNCTIONS:
-        ours = _standing.get(name)
-        if ours is None:
-            continue
-        ours._self_on.clear()
-        if vars(owner)[name] is ours:
-            setattr(owner, name, ours.__wrapped__)
-            del _standing[name]
-
-
-def _find(owner: type, name: str) -> _Wrapper | None:
-    """Return the wrapper that an earlier import of this module has left, or None."""
-    found = inspect.unwrap(vars(owner)[name], stop=_is_ours)
-    return found if _is_ours(found) else None
-
-
-def _is_ours(function: Callable[..., Any]) -> bool:
-    return type(function).__module__ == __name__  # type() tells a proxy from what it stands for
+put_on = _wrapping.put_on
+take_off = _wrapping.take_off

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 State = Literal["pending", "patched", "fixed-upstream", "predates", "unrecognised", "off", "failed"]
+Detection = Literal["off", "report", "resolve", "unrecognised"]
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,17 @@ class Status:
         ``unrecognised``: an affected version whose code has another shape.
         ``off``: switched off by ``ONENTER_DEADLOCK_FIX=off`` or ``deactivate()``.
         ``failed``: an error while patching, which was undone.
-        The library is wrapped in ``patched`` and untouched in every other state.
+        The fix is in place in ``patched`` and in no other state.
     livekit_agents: the version of livekit-agents, None as long as it is not imported.
     reason: a sentence for people.
+    detection:
+        ``off``: no hand-over is watched.
+        ``report``: one that never ends, or takes its time, is logged.
+        ``resolve``: it is let go, too, where that is possible.
+        ``unrecognised``: asked for, but the library's code has another shape; the reason says in what.
     """
 
     state: State
     livekit_agents: str | None
     reason: str
+    detection: Detection = "off"

@@ -1,0 +1,85 @@
+"""A drain that takes its time: whether it ever ends, and whom a hand-over can let go."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterator, Mapping
+from typing import Any
+
+from livekit.agents.voice.agent_activity import AgentActivity
+
+from . import _report
+from ._explanation import explain, explain_all, name_of_change
+from ._graph import Future, Graph, Task, Wait, drained, function_of
+
+_ACTIVITY = "livekit.agents.voice.agent_activity."
+
+
+def look_at(
+    graph: Graph, drain: Coroutine[Any, Any, Any], logged: set[object], *, waited: float, resolve: bool
+) -> None:
+    """Log whom a drain waits for, and let a hand-over go on that waits for itself, where ``resolve`` says so.
+
+    ``logged`` keeps what has been logged of this drain; ``waited`` is in seconds.
+    """
+    frame = getattr(drain, "cr_frame", None)
+    task = next((task for task in graph.tasks if frame in graph.frames(task)), None)
+    if task is None:  # it is over, or awaited in a way that cannot be followed
+        return
+    name = name_of_change(graph, task)
+    stuck = graph.stuck([task])
+    if task not in stuck:
+        if "slow" not in logged:
+            logged.add("slow")
+            _report.slow(name, waited, explain_all(graph, task))
+        return
+
+    activity = _paused_activity(graph, task)
+    circles = list(_circles(graph, task, activity, stuck))
+    speech_tasks = _to_let_go(graph, task, activity, circles, stuck) if activity else []
+    explained = [explain(graph, circle) for circle in circles]
+    for waiters in explained or [explain_all(graph, task)]:
+        key = tuple(waiter.wait for waiter in waiters)
+        if key not in logged:
+            logged.add(key)
+            _report.deadlock(name, waiters, circles=explained, can_let_go=bool(speech_tasks) and not resolve)
+    if activity and speech_tasks and resolve:
+        blocked = activity._drain_blocked_tasks  # a list on older releases, which is the caller's
+        activity._drain_blocked_tasks = type(blocked)([*blocked, *speech_tasks])
+        activity._wake_up_scheduling_task()
+        _report.let_go(name, [waiter for waiters in explained for waiter in waiters if waiter.name == name])
+
+
+def _paused_activity(graph: Graph, task: Task) -> AgentActivity | None:
+    """Return the activity whose speech tasks a task waits for, or None where its drain has not come to that yet."""
+    for frame in graph.frames(task):
+        if function_of(frame) == f"{_ACTIVITY}_pause_scheduling_task":
+            activity: AgentActivity = frame.f_locals["self"]
+            return activity
+    return None
+
+
+def _circles(
+    graph: Graph, task: Task, activity: AgentActivity | None, stuck: Mapping[Future, Wait]
+) -> Iterator[list[Future]]:
+    """Yield a circle for each of those that a drain waits for and that wait for the drain."""
+    for awaited in drained(activity) if activity else stuck[task].awaited:
+        path = graph.path(awaited, task, stuck) if awaited in stuck else []
+        if path:
+            yield [task, *path[:-1]]
+
+
+def _to_let_go(
+    graph: Graph, task: Task, activity: AgentActivity, circles: list[list[Future]], stuck: Mapping[Future, Wait]
+) -> list[Task]:
+    """Return the speech tasks without which a hand-over to an AgentTask would go on; none in any other drain.
+
+    None either where one of them waits for the session's lock: others wait there to hand over too, and on releases
+    before 1.7.1 the one that comes second would make the first one's AgentTask get lost.
+    """
+    is_handoff = any(function_of(frame) == f"{_ACTIVITY}pause" for frame in graph.frames(task))
+    speech_tasks = [speech_task for speech_task in drained(activity) if speech_task in stuck]
+    if not is_handoff or graph.awaited_agent_task(task) is None or len(circles) < len(speech_tasks):
+        return []
+    lock = activity.session._activity_lock
+    reached = graph.reachable(speech_tasks, stuck, without=task)
+    return [] if any(stuck[future].lock is lock for future in reached) else speech_tasks
