@@ -2,7 +2,7 @@
 
 Each line on standard input asks for HANDOFFS of them in a row, in a session of their own; the answer is the cost of
 one hand-over there and back as JSON, in seconds. An argument names a module to import first. A line that is not empty
-names a function of that module to call first.
+is a function of that module to call first, with arguments.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class Sender(Agent):
 async def main() -> None:
     for line in sys.stdin:
         if line.strip():
-            getattr(module, line.strip())()
+            function, *arguments = line.split()
+            getattr(module, function)(*arguments)
         session: AgentSession[None] = AgentSession()
         sender = Sender()
         await session.start(sender)

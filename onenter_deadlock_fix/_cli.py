@@ -16,6 +16,7 @@ from pathlib import Path
 
 from . import __version__, status
 from ._status import Status
+from ._switches import DETECT, DETECT_AFTER
 
 PROGRAM = "onenter-deadlock-fix"
 BOOTSTRAP = str(Path(__file__).with_name("bootstrap"))
@@ -58,11 +59,16 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("verify", help="play the pattern that deadlocks, without the shim and with it")
     command.add_argument(
+        "--resolve",
+        action="store_true",
+        help="play a deadlock that every release has, without detection, with its report, and resolved",
+    )
+    command.add_argument(
         "--timeout",
         type=_seconds,
         default=10.0,
         metavar="SECONDS",
-        help="how long a run may go without a step before it counts as hung (default: %(default)g)",
+        help="how long a run may go without a step where no deadlock is seen (default: %(default)g)",
     )
     command.add_argument("--json", action="store_true", help="one JSON object, at the end")
     command.set_defaults(handler=_verify)
@@ -70,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "run", help="execute a command with the shim active in every Python process that it starts"
     )
+    command.add_argument("--detect", choices=("off", "report", "resolve"), help="what to do about hand-overs that hang")
+    command.add_argument("--detect-after", type=_seconds, metavar="SECONDS", help="when to look at one (default: 5)")
     # PARSER takes all that follows as it is; REMAINDER would take out a "--" of the command's own
     command.add_argument(
         "command", metavar="COMMAND", nargs=argparse.PARSER, help="looked for on PATH, and its arguments"
@@ -107,9 +115,10 @@ def _status(parsed: argparse.Namespace) -> int:
 
     current, code = _settled_status()
     if parsed.json:
-        print(json.dumps({"state": current.state, **versions(current), "reason": current.reason}))
+        told = {"state": current.state, "detection": current.detection}
+        print(json.dumps({**told, **versions(current), "reason": current.reason}))
     else:
-        print(f"{current.state}: {current.reason} ({versions_in_words(current)})")
+        print(f"{current.state}: {current.reason}; detection: {current.detection} ({versions_in_words(current)})")
     return code
 
 
@@ -118,9 +127,10 @@ def _verify(parsed: argparse.Namespace) -> int:
     if code == EXIT_UNUSABLE or current.state == "predates":
         _complain(f"verify cannot be run: {current.reason}")
         return EXIT_UNUSABLE
-    from .verify.report import verify
+    from .verify.report import DETECTION, FIX, verify
 
-    return verify(current, patience=parsed.timeout, as_json=parsed.json)
+    proof = DETECTION if parsed.resolve else FIX
+    return verify(proof, current, patience=parsed.timeout, as_json=parsed.json)
 
 
 def _settled_status() -> tuple[Status, int]:
@@ -149,6 +159,10 @@ def _path(_: argparse.Namespace) -> int:
 
 def _run(parsed: argparse.Namespace) -> int:
     command = parsed.command[1:] if parsed.command[0] == "--" else parsed.command
+    if parsed.detect:
+        os.environ[DETECT] = parsed.detect
+    if parsed.detect_after:
+        os.environ[DETECT_AFTER] = f"{parsed.detect_after:g}"
     others = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry not in ("", BOOTSTRAP)]
     os.environ["PYTHONPATH"] = os.pathsep.join([BOOTSTRAP, *others])
     executable = command[0] if command else ""

@@ -1,8 +1,9 @@
 """What: wrappers around the drains of an activity, and a look at those that take their time.
 
-A hand-over to an ``AgentTask``, ``update_agent()``, ``session.drain()`` and ``session.aclose()`` wait for an activity's
-speech tasks. A drain that has waited for some seconds is looked at, again and again until it is over. Nothing runs
-while nothing drains, and nothing is kept alive: of a drain there is only a weak reference to its coroutine.
+A hand-over to an ``AgentTask``, ``update_agent()``, ``session.drain()`` and ``session.aclose()`` pause, drain or close
+an activity, and wait for its speech tasks. What has waited for some seconds is looked at, again and again until it is
+over. Nothing runs while nothing drains, and nothing is kept alive: of a drain there is only a weak reference to its
+coroutine.
 """
 
 from __future__ import annotations
@@ -11,70 +12,63 @@ import asyncio
 import contextlib
 import logging
 import threading
-import weakref
+from asyncio import _get_running_loop
 from collections import deque
 from collections.abc import Coroutine
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+from weakref import ref
 
 from livekit.agents.voice.agent_activity import AgentActivity
 
 from ._wrapping import CoroutineFunction, Wrapping
 
+_WATCH = "__onenter_deadlock_fix_watch"  # an attribute of the event loop
 _SLACK = 0.05  # of ``after``: drains that began within it are looked at in one go
 
 _mode: Literal["off", "report", "resolve"] = "off"
 _after = 5.0  # seconds
 
 
-class _Drain:
-    """A drain that is under way, and what has been logged of it."""
+class _Slow(NamedTuple):
+    """What is kept of a drain that has been looked at: when it began, and what has been logged of it."""
 
-    __slots__ = ("began", "coroutine", "due", "logged")
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], began: float) -> None:
-        self.coroutine = weakref.ref(coroutine)
-        self.began = began
-        self.due = began + _after
-        self.logged: set[object] = set()
+    began: float
+    logged: set[object]
 
 
 class _Watch:
-    """The drains of one event loop, in the order in which they are to be looked at."""
+    """The drains of one event loop, and the timer that is set while there are any."""
 
     def __init__(self) -> None:
-        self._drains: deque[_Drain] = deque()
-        self._timer: asyncio.TimerHandle | None = None
+        # since when each has not been looked at, in the loop's time: the first one is the next to be looked at
+        self.drains: deque[tuple[float, ref[Coroutine[Any, Any, Any]], _Slow | None]] = deque()
+        self.timer: asyncio.TimerHandle | None = None
 
-    def add(self, coroutine: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> None:
-        self._drains.append(_Drain(coroutine, loop.time()))
-        if self._timer is None:
-            self._set_timer(loop)
-
-    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
-        due = max(self._drains[0].due, loop.time() + _after * _SLACK)
-        self._timer = loop.call_at(due, self._on_timer, loop)
+    def set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        due = max(self.drains[0][0] + _after, loop.time() + _after * _SLACK)
+        self.timer = loop.call_at(due, self._on_timer, loop)
 
     def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
+        self.timer = None
         try:
             self._look(loop)
         except Exception:  # of ours, or of a log handler of the program's
-            self._drains.clear()
+            self.drains.clear()
             with contextlib.suppress(Exception):
                 logging.getLogger(__package__).exception("an error while looking at hand-overs, which are left alone")
-        if self._drains:
-            self._set_timer(loop)
+        if self.drains:
+            self.set_timer(loop)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Look at the drains whose time has come, and put those that go on at the end."""
         if _mode == "off":
-            self._drains.clear()
+            self.drains.clear()
         now = loop.time()
         going_on = []
-        while self._drains and self._drains[0].due <= now:
-            drain = self._drains.popleft()
-            if drain.coroutine() is not None:
-                going_on.append(drain)
+        while self.drains and self.drains[0][0] + _after <= now:
+            since, drain, slow = self.drains.popleft()
+            if drain() is not None:
+                going_on.append((drain, slow or _Slow(since, set())))
         if not going_on:
             return
         # only now: most programs never need them, and each import of livekit.agents would pay for them
@@ -82,33 +76,35 @@ class _Watch:
         from ._graph import Graph
 
         graph = Graph(loop)
-        for drain in going_on:
-            coroutine = drain.coroutine()
+        for drain, slow in going_on:
+            coroutine = drain()
             if coroutine is not None:
-                look_at(graph, coroutine, drain.logged, waited=now - drain.began, resolve=_mode == "resolve")
-            drain.due = now + _after
-            self._drains.append(drain)
-
-
-_watches: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = weakref.WeakKeyDictionary()
+                look_at(graph, coroutine, slow.logged, waited=now - slow.began, resolve=_mode == "resolve")
+                self.drains.append((now, drain, slow))
 
 
 def _watch(drain: Coroutine[Any, Any, Any]) -> None:
-    loop = asyncio._get_running_loop()
-    if loop is not None:
-        watch = _watches.get(loop)
-        if watch is None:
-            watch = _watches[loop] = _Watch()
-        watch.add(drain, loop)
+    loop = _get_running_loop()
+    if loop is None:
+        return
+    watch: _Watch | None = getattr(loop, _WATCH, None)
+    if watch is None:
+        watch = _Watch()
+        setattr(loop, _WATCH, watch)
+    watch.drains.append((loop.time(), ref(drain), None))
+    if watch.timer is None:
+        watch.set_timer(loop)
+
+
+# The functions' own parameters are passed on as they are, with those that only a wrapper of somebody else's knows.
 
 
 def _pause_scheduling_task(wrapped: CoroutineFunction, on: threading.Event) -> CoroutineFunction:
     """Wrap ``AgentActivity._pause_scheduling_task``: watch it where a hand-over to an AgentTask calls it."""
 
-    def wrapper(instance: AgentActivity, *, blocked_tasks: Any = None, **others: Any) -> Coroutine[Any, Any, Any]:
-        bound: CoroutineFunction = wrapped.__get__(instance, type(instance))
-        drain = bound(blocked_tasks=blocked_tasks, **others)
-        if blocked_tasks is not None and on.is_set():  # the other caller is drain(), which is watched as a whole
+    def wrapper(instance: AgentActivity, **arguments: Any) -> Coroutine[Any, Any, Any]:
+        drain: Coroutine[Any, Any, Any] = wrapped.__get__(instance, AgentActivity)(**arguments)
+        if arguments and on.is_set():  # the other caller is drain(), which names none and is watched as a whole
             _watch(drain)
         return drain
 
@@ -116,11 +112,13 @@ def _pause_scheduling_task(wrapped: CoroutineFunction, on: threading.Event) -> C
 
 
 def _drain(wrapped: CoroutineFunction, on: threading.Event) -> CoroutineFunction:
-    """Wrap ``AgentActivity.drain``: watch it, since later releases wait for on_exit there, and only then pause."""
+    """Wrap ``AgentActivity.drain`` or ``aclose``: watch it.
 
-    def wrapper(instance: AgentActivity, **others: Any) -> Coroutine[Any, Any, Any]:
-        bound: CoroutineFunction = wrapped.__get__(instance, type(instance))
-        drain = bound(**others)
+    Most releases wait for on_exit in ``drain()`` before they pause, and later ones for tools in ``aclose()``.
+    """
+
+    def wrapper(instance: AgentActivity, **arguments: Any) -> Coroutine[Any, Any, Any]:
+        drain: Coroutine[Any, Any, Any] = wrapped.__get__(instance, AgentActivity)(**arguments)
         if on.is_set():
             _watch(drain)
         return drain
@@ -132,6 +130,7 @@ _wrapping = Wrapping(
     (
         (AgentActivity, "_pause_scheduling_task", _pause_scheduling_task),
         (AgentActivity, "drain", _drain),
+        (AgentActivity, "aclose", _drain),
     )
 )
 

@@ -8,7 +8,7 @@ from typing import Any
 from livekit.agents.voice.agent_activity import AgentActivity
 
 from . import _report
-from ._explanation import explain, explain_all, name_of_change
+from ._explanation import Waiter, explain, explain_all, name_of_change
 from ._graph import Future, Graph, Task, Wait, drained, function_of
 
 _ACTIVITY = "livekit.agents.voice.agent_activity."
@@ -36,7 +36,7 @@ def look_at(
     activity = _paused_activity(graph, task)
     circles = list(_circles(graph, task, activity, stuck))
     speech_tasks = _to_let_go(graph, task, activity, circles, stuck) if activity else []
-    explained = [explain(graph, circle) for circle in circles]
+    explained = _explained(graph, circles)
     for waiters in explained or [explain_all(graph, task)]:
         key = tuple(waiter.wait for waiter in waiters)
         if key not in logged:
@@ -66,6 +66,20 @@ def _circles(
         path = graph.path(awaited, task, stuck) if awaited in stuck else []
         if path:
             yield [task, *path[:-1]]
+
+
+def _explained(graph: Graph, circles: list[list[Future]]) -> list[list[Waiter]]:
+    """Return the circles in words; a circle that only makes a detour on the way of another one is added to that."""
+    found: list[tuple[set[Future], dict[Waiter, None]]] = []
+    for circle in sorted(circles, key=len):
+        waiters = dict.fromkeys(explain(graph, circle))
+        for shorter, of_the_shorter in found:
+            if shorter <= set(circle):
+                of_the_shorter.update(waiters)
+                break
+        else:
+            found.append((set(circle), waiters))
+    return [list(waiters) for _, waiters in found]
 
 
 def _to_let_go(

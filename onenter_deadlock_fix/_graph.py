@@ -78,6 +78,10 @@ class Graph:
         resolved_by = self._resolved_by.get(future)
         return Wait(resolved_by, any_is_enough=future not in self._needs_all) if resolved_by else None
 
+    def is_timed(self, future: Future) -> bool:
+        """Say whether a timer may resolve or cancel a future."""
+        return future in self._timed
+
     def stuck(self, starts: Iterable[Future]) -> dict[Future, Wait]:
         """Return the futures that only each other could resolve, of ``starts`` and all that these wait for."""
         waits: dict[Future, Wait] = {}
@@ -197,7 +201,7 @@ class Graph:
         to_do, seen = deque(futures), set(futures)
         while to_do:
             future = to_do.popleft()
-            for callback, _ in future._callbacks or ():
+            for callback in self._callbacks(future):
                 name, module = _origin(callback)
                 # somebody else's callback may be one of many that resolve a future; in these two nobody else can
                 if name == "_outer_done_callback" or module not in ("asyncio", "livekit"):
@@ -214,6 +218,11 @@ class Graph:
                     if resolved not in seen:
                         seen.add(resolved)
                         to_do.append(resolved)
+
+    def _callbacks(self, future: Future) -> Iterator[Any]:
+        yield from (callback for callback, _ in future._callbacks or ())
+        if future in self.replies:  # has callbacks of its own, which one of the future's calls
+            yield from self.replies[future]._done_callbacks
 
     def _reached_by_timers(self, loop: asyncio.AbstractEventLoop) -> set[Future]:
         """Return the futures that a timer may resolve or cancel, with those that are cancelled when they are."""

@@ -13,17 +13,15 @@ from packaging.version import InvalidVersion, Version
 
 from . import _shape
 from ._status import Detection, Status
+from ._switches import DETECT, DETECT_AFTER, SWITCH
 
 # livekit/agents issue #4109; fixed by pull request #4113. AgentTask came with 1.2.0.
 FIRST_AFFECTED = Version("1.2.0")
 FIRST_FIXED = Version("1.3.6")
 
-SWITCH = "ONENTER_DEADLOCK_FIX"
 _OFF = ("off", "0", "false", "no")
 _ON = ("on", "1", "true", "yes", "")
 
-DETECT = "ONENTER_DEADLOCK_FIX_DETECT"
-DETECT_AFTER = "ONENTER_DEADLOCK_FIX_DETECT_AFTER"
 AFTER = 5.0  # seconds
 _MODES: dict[str, Detection] = {**dict.fromkeys(_OFF, "off"), "report": "report", "resolve": "resolve"}
 

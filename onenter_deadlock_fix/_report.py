@@ -11,7 +11,7 @@ from livekit.agents.version import __version__ as release
 from packaging.version import Version
 
 from ._explanation import Waiter
-from ._guard import DETECT
+from ._switches import DETECT
 
 _logger = logging.getLogger(__package__)
 
@@ -44,7 +44,9 @@ def deadlock(name: str, waiters: Sequence[Waiter], *, circles: Sequence[Sequence
 def let_go(name: str, speech_tasks: Sequence[Waiter]) -> None:
     """Log that a hand-over goes on without waiting for these any more."""
     awaited = " and ".join(dict.fromkeys(waiter.waits_for for waiter in speech_tasks))
-    _logger.warning(f"{name} goes on and no longer waits for {awaited}", extra={"let_go": _data(speech_tasks)})
+    _logger.warning(
+        f"{name} goes on and no longer waits for {awaited}", extra={"let_go": {"waits": _data(speech_tasks)}}
+    )
 
 
 def slow(name: str, waited: float, waiters: Sequence[Waiter]) -> None:

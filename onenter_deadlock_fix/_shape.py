@@ -40,9 +40,11 @@ DRAIN: Shape = {
         {"_q_updated", "_drain_blocked_tasks", "_speech_tasks", "speech_handle", "_scheduling_paused"},
     ),
     "agent_activity:AgentActivity._wake_up_scheduling_task": ("(self)", {"_q_updated"}),
+    "agent_activity:AgentActivity.aclose": ("async (self)", set()),
     "agent_activity:AgentActivity.drain": (None, {"_pause_scheduling_task"}),
     "agent_activity:AgentActivity.pause": (None, {"_pause_scheduling_task", "blocked_tasks"}),
     "agent_session:AgentSession._update_activity": (None, {"_activity_lock"}),
+    "speech_handle:SpeechHandle.add_done_callback": (None, {"_done_callbacks"}),
     "speech_handle:SpeechHandle.wait_for_playout": ("async (self)", {"_done_fut"}),
 }
 

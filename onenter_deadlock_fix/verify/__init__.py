@@ -1,1 +1,1 @@
-"""The proof that a user can run: the pattern on the installed livekit-agents, without the shim and with it."""
+"""The proofs that a user can run on the installed livekit-agents: of the fix, and of detection."""

@@ -1,4 +1,4 @@
-"""One run of the pattern in a process of its own, with the shim or without."""
+"""One run of an agent in a process of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
@@ -16,32 +16,40 @@ _LONGEST_SILENCE = 120.0  # seconds; once livekit-agents is imported, a run says
 
 @dataclass
 class Run:
-    """How a run of the pattern ended.
+    """How a run ended.
 
     outcome: ``completed``, ``deadlock``, ``stuck`` (nothing moves, but no circle of waits is seen) or ``not run``.
     seconds: when the run last moved, counted from its beginning; None if it has not begun.
     waits: who waits for whom where nothing moves any more.
+    log: what the shim has logged.
     error: why it could not be run, or None.
     """
 
     outcome: str = "not run"
     seconds: float | None = None
     waits: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
     error: str | None = None
 
 
-async def play(*, shim: bool, patience: float, progress: Callable[[dict[str, Any]], None] | None = None) -> Run:
-    """Play the pattern and return how it ended.
+async def play(
+    agent: str,
+    environment: Mapping[str, str],
+    *,
+    patience: float,
+    progress: Callable[[dict[str, Any]], None] | None = None,
+) -> Run:
+    """Play one of ``agents.AGENTS``, with these variables beside those of this process, and return how that ended.
 
-    ``shim`` says whether the shim is on or switched off there. A run that takes no step for ``patience`` seconds has
-    ended. ``progress`` is called with what the run tells as it goes (see ``pattern``).
+    A run that takes no step for ``patience`` seconds has ended, at the latest. ``progress`` is called with what the run
+    tells as it goes (see ``play.py``).
     """
     run = Run(error="the process ended early")
     try:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", f"{__package__}.pattern", str(patience)),
+            *(sys.executable, "-m", f"{__package__}.play", agent, str(patience)),
             cwd=Path(__file__).parents[2],  # and not the user's folder, since -m imports from the current one
-            env=_environment(shim=shim),
+            env={**_environment(), **environment},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -51,10 +59,13 @@ async def play(*, shim: bool, patience: float, progress: Callable[[dict[str, Any
         return Run(error=str(error))
     assert process.stderr is not None
     errors = asyncio.ensure_future(process.stderr.read())
+    log = []
     try:
         async for fact in _facts(process):
             if progress:
                 progress(fact)
+            if "log" in fact:
+                log.append(fact["log"])
             if "outcome" in fact:
                 run = Run(**fact)
     except asyncio.TimeoutError:
@@ -65,13 +76,14 @@ async def play(*, shim: bool, patience: float, progress: Callable[[dict[str, Any
         raise
     said = [line.strip() for line in (await errors).decode(errors="replace").splitlines() if line.strip()]
     await process.wait()
+    run.log = log
     if run.outcome == "not run" and said:
         run.error = f"{run.error}: {said[-1]}"
     return run
 
 
-def _environment(*, shim: bool) -> dict[str, str]:
-    environment = {**os.environ, "ONENTER_DEADLOCK_FIX": "on" if shim else "off"}
+def _environment() -> dict[str, str]:
+    environment = dict(os.environ)
     if environment.get("PYTHONPATH"):
         entries = environment["PYTHONPATH"].split(os.pathsep)  # relative to the user's folder
         environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, entries))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import builtins
+import importlib
 import inspect
 import json
 import logging
@@ -14,8 +15,14 @@ import sys
 from types import FunctionType
 from typing import Any
 
-# what the shim wraps where it does
-FUNCTIONS = (("AgentTask", "_AgentTask__await_impl"), ("AgentSession", "_update_activity"))
+# what the shim wraps where it does: for the fix, and for detection
+FUNCTIONS = (
+    ("agent", "AgentTask", "_AgentTask__await_impl"),
+    ("agent_session", "AgentSession", "_update_activity"),
+    ("agent_activity", "AgentActivity", "_pause_scheduling_task"),
+    ("agent_activity", "AgentActivity", "drain"),
+    ("agent_activity", "AgentActivity", "aclose"),
+)
 _LIMIT = 120  # seconds that a scenario can take at the very most; those that hang say so themselves, and sooner
 
 
@@ -26,7 +33,7 @@ def main() -> None:
     parser.add_argument("--log", action="store_true", help="let livekit-agents log to standard error")
     options = parser.parse_args()
     if not options.log:
-        logging.disable(logging.CRITICAL)
+        logging.getLogger().addHandler(logging.NullHandler())  # and not to standard error
 
     about = _import_both()
     from . import scenarios
@@ -52,7 +59,8 @@ def _import_both() -> dict[str, Any]:
     def noting(body: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """Make a class, and keep the functions as its class statement made them."""
         cls = build_class(body, name, *args, **kwargs)
-        made.update({(cls, function): vars(cls)[function] for _, function in FUNCTIONS if function in vars(cls)})
+        if body.__module__.startswith("livekit.agents.voice."):
+            made.update({(cls, function): vars(cls)[function] for *_, function in FUNCTIONS if function in vars(cls)})
         return cls
 
     builtins.__build_class__ = noting
@@ -64,10 +72,10 @@ def _import_both() -> dict[str, Any]:
     import wrapt
 
     functions = {}
-    for owner, name in FUNCTIONS:
-        cls = getattr(livekit.agents, owner)
+    for module, owner, name in FUNCTIONS:
+        cls = getattr(importlib.import_module(f"livekit.agents.voice.{module}"), owner)
         now = vars(cls)[name]
-        its_own = now is made[cls, name] and type(now) is FunctionType and not hasattr(now, "__wrapped__")
+        its_own = now is made[cls, name] and type(now) is FunctionType
         functions[f"{owner}.{name}"] = "its own" if its_own else "wrapped"
     return {
         "shim": onenter_deadlock_fix.__version__,
@@ -76,6 +84,7 @@ def _import_both() -> dict[str, Any]:
         "wrapt": wrapt.__version__,
         "wrapt_extension": "wrapt._wrappers" in sys.modules,
         "state": onenter_deadlock_fix.status().state,
+        "detection": onenter_deadlock_fix.status().detection,
         "functions": functions,
     }
 

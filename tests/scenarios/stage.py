@@ -7,14 +7,17 @@ It belongs to the whole process, since a scenario has a process of its own. An a
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Coroutine, Mapping
 from typing import Any, Callable, TypeVar
 
 from livekit.agents import Agent, AgentSession, AgentTask, function_tool, llm
 
+from onenter_deadlock_fix import status
+from onenter_deadlock_fix._explanation import Waiter, deadlock, waits
+from onenter_deadlock_fix._graph import Graph
 from onenter_deadlock_fix.verify.scripted_model import Answer, Script, ScriptedLLM, ToolCall, cue
-from onenter_deadlock_fix.verify.waits import deadlock, waits
 
 T = TypeVar("T")
 Outcome = dict[str, Any]
@@ -123,22 +126,24 @@ async def play(scenario: Callable[[], Coroutine[Any, Any, None]]) -> Outcome:
 
     ended: ``completed``, ``deadlock``, ``stuck`` (nothing moves, and no circle of waits is known) or ``error: ...``.
     waits: who waits for whom where it ended.
+    log: what detection has logged, where it is on.
     steps: what has happened, in order.
     agent, chat: the last agent and its chat context, before its session was closed.
     """
+    log = _Log() if status().detection != "off" else None
     performance = asyncio.ensure_future(_perform(scenario))
-    still = asyncio.ensure_future(_still(beats=25))
+    still = asyncio.ensure_future(_still(beats=25, beats_in_a_deadlock=12))
     await asyncio.wait([performance, still], return_when=asyncio.FIRST_COMPLETED)
-    outcome: Outcome = {}
+    outcome: Outcome = {"log": log.records} if log else {}
     if not performance.done():
-        circle = deadlock()
+        circle = deadlock(_graph())
         outcome["ended"] = "deadlock" if circle else "stuck"
-        outcome["waits"] = _from_first(_told(circle)) if circle else sorted(set(_told(waits())))
+        outcome["waits"] = _from_first(_told(circle)) if circle else sorted(set(_told(waits(_graph()))))
     elif performance.exception():
         outcome["ended"] = f"error: {performance.exception()!r}"
     else:
         outcome["ended"] = "completed"
-        outcome["waits"] = sorted(set(_told(waits())))  # none, unless somebody is left behind
+        outcome["waits"] = sorted(set(_told(waits(_graph()))))  # none, unless somebody is left behind
     return {**outcome, "steps": _steps, **_left}
 
 
@@ -163,16 +168,47 @@ def _step(what: str) -> asyncio.Event:
     return _awaited.setdefault(what, asyncio.Event())
 
 
-async def _still(beats: int) -> None:
+async def _still(beats: int, beats_in_a_deadlock: int | None = None) -> None:
     """Wait until no step has been taken for so many beats.
 
-    Beats of the event loop and not seconds: on a busy machine they get longer, as everything else does.
+    Beats of the event loop and not seconds: on a busy machine they get longer, as everything else does. Where
+    ``beats_in_a_deadlock`` are enough, a reply that livekit-agents is about to give up counts as a step.
     """
     seen, count = len(_steps), 0
     while count < beats:
         await asyncio.sleep(_BEAT)
         count = count + 1 if len(_steps) == seen else 0
         seen = len(_steps)
+        if beats_in_a_deadlock and count >= beats_in_a_deadlock:
+            graph = _graph()
+            if any(map(graph.is_timed, graph.replies)):
+                count = 0
+            elif deadlock(graph):
+                return
+
+
+def _graph() -> Graph:
+    return Graph(asyncio.get_running_loop())
+
+
+class _Log(logging.Handler):
+    """What detection logs, with nothing random in it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.records: list[dict[str, Any]] = []
+        logging.getLogger("onenter_deadlock_fix").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        data = next(getattr(record, kind) for kind in ("deadlock", "let_go", "wait") if hasattr(record, kind))
+        self.records.append(
+            {
+                "level": record.levelname,
+                "says": _without_chance(record.getMessage().splitlines()[0]),
+                "waits": _told([Waiter(**waiter) for waiter in data["waits"]]),
+                "places": sorted({(waiter["role"], waiter["file"] is not None) for waiter in data["waits"]}),
+            }
+        )
 
 
 def _script(answers: Mapping[str, Answer]) -> Script:
@@ -210,12 +246,17 @@ def _line(item: Any) -> str:
     return str(item.type)
 
 
-def _told(found: list[Any]) -> list[str]:
-    """Return waits with nothing random in them: replies are counted, tasks without a name of their own are not told."""
-    lines = [str(wait) for wait in found]
-    for number, speech in enumerate(_speeches, start=1):
-        lines = [line.replace(speech, str(number)) for line in lines]
+def _told(found: list[Waiter]) -> list[str]:
+    """Return waits with nothing random in them; tasks without a name of their own are not told."""
+    lines = [_without_chance(waiter.wait) for waiter in found]
     return [line for line in lines if not re.search(r"\bTask-\d+\b", line)]
+
+
+def _without_chance(line: str) -> str:
+    """Return a line in which replies and tool calls have numbers."""
+    for number, speech in enumerate(_speeches, start=1):
+        line = line.replace(speech, str(number))
+    return re.sub(r" \(call_\w+\)", "", line)
 
 
 def _from_first(circle: list[str]) -> list[str]:
