@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from ._explanation import Waiter, explain, explain_all, name_of_change
 from ._graph import Future, Graph, Task, Wait, drained, function_of
 
 _ACTIVITY = "livekit.agents.voice.agent_activity."
+_DRAINS = {f"{_ACTIVITY}{function}" for function in ("_pause_scheduling_task", "drain", "aclose")}
 
 
 def look_at(
@@ -27,14 +29,14 @@ def look_at(
         return
     name = name_of_change(graph, task)
     stuck = graph.stuck([task])
-    if task not in stuck:
+    activity = _paused_activity(graph, task)
+    circles = list(_circles(graph, task, activity, stuck)) if task in stuck else []
+    if not circles and (task not in stuck or _is_looked_at_elsewhere(graph, task, stuck)):
         if "slow" not in logged:
             logged.add("slow")
             _report.slow(name, waited, explain_all(graph, task))
         return
 
-    activity = _paused_activity(graph, task)
-    circles = list(_circles(graph, task, activity, stuck))
     speech_tasks = _to_let_go(graph, task, activity, circles, stuck) if activity else []
     explained = _explained(graph, circles)
     for waiters in explained or [explain_all(graph, task)]:
@@ -66,6 +68,14 @@ def _circles(
         path = graph.path(awaited, task, stuck) if awaited in stuck else []
         if path:
             yield [task, *path[:-1]]
+
+
+def _is_looked_at_elsewhere(graph: Graph, task: Task, stuck: Mapping[Future, Wait]) -> bool:
+    """Say whether there is another drain on the circle that one waits for which is on no circle itself."""
+    circles = (graph.circle(future, stuck) for future in graph.reachable([task], stuck))
+    circle = next(filter(None, circles), [])
+    tasks = [future for future in circle if isinstance(future, asyncio.Task)]
+    return any(function_of(frame) in _DRAINS for task in tasks for frame in graph.frames(task))
 
 
 def _explained(graph: Graph, circles: list[list[Future]]) -> list[list[Waiter]]:

@@ -187,17 +187,18 @@ def _pairs(graph: Graph, future: Future) -> Iterator[_Pair]:
 
 def _names_after(graph: Graph, future: Future) -> Iterator[_Name]:
     """Yield the names of those whom a future waits for, past those who have none."""
-    passed = [future]
+    passed, is_known = [future], False
     for waiting in passed:
         wait = graph.wait(waiting)
         for awaited in wait.awaited if wait else ():
             name = next(_names(graph, awaited), None)
             if name:
+                is_known = True
                 yield name
             elif awaited not in passed:
                 passed.append(awaited)
     agent_task = graph.awaited_agent_task(future) if isinstance(future, asyncio.Task) else None
-    if agent_task and len(passed) == 1:  # it is under way
+    if agent_task and not is_known:  # it has been handed over to, and is under way
         yield _Name("AgentTask", f"the AgentTask {type(agent_task).__name__}", agent_task)
 
 

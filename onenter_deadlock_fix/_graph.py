@@ -16,7 +16,7 @@ import inspect
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import FrameType, MethodType
+from types import CellType, FrameType, MethodType
 from typing import Any
 
 from livekit.agents.voice.agent import AgentTask, _get_activity_task_info
@@ -25,6 +25,14 @@ from livekit.agents.voice.speech_handle import SpeechHandle
 
 Future = asyncio.Future[Any]
 Task = asyncio.Task[Any]
+
+
+# what the callback of a timer acts on -> its attributes that hold what is resolved or cancelled then
+_ENDED_BY_TIMERS = {
+    "SpeechHandle": ("_done_fut", "_tasks"),  # to be given up after an interruption
+    "Timeout": ("_task",),  # asyncio's, and async_timeout's
+    "CancelScope": ("_host_task", "_tasks"),  # anyio's
+}
 
 
 @dataclass(frozen=True)
@@ -92,10 +100,14 @@ class Graph:
             if wait:
                 waits[future] = wait
                 to_do += wait.awaited
-        while free := [future for future, wait in waits.items() if not wait.is_stuck(waits)]:
+        free: Iterable[Future] = ()
+        while True:
             for future in free:
-                del waits[future]
-        return waits
+                waits.pop(future, None)
+            free = [future for future, wait in waits.items() if not wait.is_stuck(waits)]
+            free = free or (self._cancelled_after_a_sleep & waits.keys() if waits else ())
+            if not free:
+                return waits
 
     def path(self, start: Future, goal: Future, stuck: Mapping[Future, Wait]) -> list[Future]:
         """Return a shortest way from ``start`` to ``goal`` among stuck futures, both included; [] if there is none."""
@@ -176,6 +188,20 @@ class Graph:
         return None
 
     @functools.cached_property
+    def _cancelled_after_a_sleep(self) -> set[Future]:
+        """The tasks that another task, which sleeps at the moment, holds in a function that cancels something."""
+        return {
+            held
+            for task in self.tasks
+            if task._fut_waiter in self._timed  # type: ignore[attr-defined]
+            and function_of(self.frames(task)[-1]) == "asyncio.tasks.sleep"
+            for suspended, frame in _suspended(task)
+            if "cancel" in frame.f_code.co_names
+            for held in _contents(gc.get_referents(suspended, frame))
+            if isinstance(held, asyncio.Task)
+        }
+
+    @functools.cached_property
     def _holders(self) -> dict[asyncio.Lock, Task]:
         """The tasks that are in the block of an ``async with`` of a lock."""
         holders = {}
@@ -203,21 +229,19 @@ class Graph:
             future = to_do.popleft()
             for callback in self._callbacks(future):
                 name, module = _origin(callback)
-                # somebody else's callback may be one of many that resolve a future; in these two nobody else can
-                if name == "_outer_done_callback" or module not in ("asyncio", "livekit"):
+                # a callback of the user's may be one of several that resolve a future; with these it is the only one
+                if name == "_outer_done_callback" or module not in ("asyncio", "anyio", "livekit"):
                     continue
                 for held in _held(callback):
-                    resolved = held._on_completed_fut if type(held).__name__ == "TaskGroup" else held
-                    if not isinstance(resolved, asyncio.Future) or isinstance(resolved, asyncio.Task):
-                        continue
-                    self._resolved_by.setdefault(resolved, []).append(future)
-                    if resolved is not held:
-                        self._needs_all.add(resolved)
-                    if name == "_release_waiter":  # of asyncio.wait_for()
-                        self._passes_cancel_on.add(resolved)
-                    if resolved not in seen:
-                        seen.add(resolved)
-                        to_do.append(resolved)
+                    for resolved in _resolved_through(held):
+                        self._resolved_by.setdefault(resolved, []).append(future)
+                        if type(held).__name__ == "TaskGroup":
+                            self._needs_all.add(resolved)
+                        if name == "_release_waiter":  # of asyncio.wait_for()
+                            self._passes_cancel_on.add(resolved)
+                        if resolved not in seen:
+                            seen.add(resolved)
+                            to_do.append(resolved)
 
     def _callbacks(self, future: Future) -> Iterator[Any]:
         yield from (callback for callback, _ in future._callbacks or ())
@@ -228,17 +252,18 @@ class Graph:
         """Return the futures that a timer may resolve or cancel, with those that are cancelled when they are."""
         reached: set[Future] = set()
         to_do: list[Any] = []
-        for timer in getattr(loop, "_scheduled", ()):
-            if not timer.cancelled():
-                to_do += timer._args or ()
-                to_do += _held(timer._callback)
+        for timer in _timers(loop):
+            for referent in gc.get_referents(timer):  # its callback, and the arguments for that
+                to_do += referent if isinstance(referent, tuple) else _held(referent)
         while to_do:
             held = to_do.pop()
-            if isinstance(held, SpeechHandle):  # to be given up
-                to_do += [held._done_fut, *held._tasks]
-            elif type(held).__name__ == "Timeout":  # asyncio's, and async_timeout's
-                to_do.append(getattr(held, "_task", None))
-            elif isinstance(held, asyncio.Future) and held not in reached:
+            if type(held).__name__ in _ENDED_BY_TIMERS:
+                for attribute in _ENDED_BY_TIMERS[type(held).__name__]:
+                    value = getattr(held, attribute, None)
+                    to_do += value if isinstance(value, (list, set)) else [value]
+            elif not isinstance(held, asyncio.Future):
+                to_do += _resolved_through(held)
+            elif held not in reached:
                 reached.add(held)
                 to_do.append(getattr(held, "_fut_waiter", None))
                 to_do += getattr(held, "_children", ())
@@ -258,6 +283,25 @@ def drained(activity: AgentActivity) -> list[Task]:
         return task in blocked or (info is not None and info.speech_handle in handles)
 
     return [task for task in activity._speech_tasks if not is_blocked(task)]
+
+
+def _resolved_through(held: Any) -> Iterator[Future]:
+    """Yield the futures that a callback resolves which holds this."""
+    if type(held).__name__ == "TaskGroup":  # asyncio's, and anyio's
+        held = held._on_completed_fut
+    elif type(held).__name__ == "_AsCompletedIterator":  # from Python 3.13 on; before, it is the queue that is held
+        held = held._done
+    for future in vars(held)["_getters"] if isinstance(held, asyncio.Queue) else (held,):
+        if isinstance(future, asyncio.Future) and not isinstance(future, asyncio.Task):
+            yield future
+
+
+def _timers(loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
+    timers = getattr(loop, "_scheduled", None)
+    if timers is None:  # uvloop has them in a set that only the garbage collector gets to see
+        groups = (group for group in gc.get_referents(loop) if isinstance(group, set))
+        timers = [timer for group in groups for timer in group if type(timer).__name__ == "TimerHandle"]
+    yield from (timer for timer in timers if not timer.cancelled())
 
 
 def _wait_for_all(futures: Iterable[Future]) -> Wait | None:
@@ -302,6 +346,11 @@ def _held(callback: Any) -> Iterator[Any]:
         yield from callback.args
         callback = callback.func
     yield getattr(callback, "__self__", None)
-    for cell in getattr(callback, "__closure__", None) or ():
-        with contextlib.suppress(ValueError):  # it is empty
-            yield cell.cell_contents
+    yield from _contents(getattr(callback, "__closure__", None) or ())
+
+
+def _contents(things: Iterable[Any]) -> Iterator[Any]:
+    """Yield things, and of the cells of closures what is in them."""
+    for thing in things:
+        with contextlib.suppress(ValueError):  # it is an empty cell
+            yield thing.cell_contents if isinstance(thing, CellType) else thing

@@ -144,7 +144,8 @@ def _settle() -> None:
 
     library = sys.modules[LIBRARY]
     if library is not _library:
-        _settling.forget_other_library()
+        if _library is not None:
+            _settling.forget_other_library()
         _library, _settled = library, None
     _settled = _settling.settle(
         _settled, deactivated=_deactivated, asked=_asked, detection_deactivated=_detection_deactivated

@@ -48,8 +48,8 @@ async def a_tool_awaits_a_reply() -> None:
             await note("ask", reply(self.session, user_input="desk", tool_choice="auto"))
             return "asked"
 
-    session = await start(Asking(), {"ask": [ToolCall("ask")]})
-    await note("the user", reply(session, user_input="ask"))
+    session = await start(Asking(), {"question": [ToolCall("ask")], "ask": "Asked."})
+    await note("the user", reply(session, user_input="question"))
 
 
 @scenario
@@ -73,8 +73,8 @@ async def a_tool_awaits_a_reply_of_on_enter() -> None:
             await happens("ask awaits")
             return await note("collect", Name())
 
-    session = await start(Asking(), {"ask": [ToolCall("ask")]})
-    await note("the user", reply(session, user_input="ask"))
+    session = await start(Asking(), {"question": [ToolCall("ask")], "ask": "Asked."})
+    await note("the user", reply(session, user_input="question"))
 
 
 @scenario

@@ -1,0 +1,432 @@
+"""A tool awaits a reply whose own tool awaits an AgentTask, in many ways: some hang, others end by themselves.
+
+The hand-over waits for the outer reply, that for its tool ``ask``, and that for the inner reply, whose tool hands over.
+No release is cured of that. What ``ask`` does besides decides whether the circle is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import sys
+import time
+from collections.abc import Awaitable
+from typing import Any, Callable
+
+import anyio
+from livekit.agents import Agent, RunContext, function_tool
+
+from onenter_deadlock_fix.verify.scripted_model import ToolCall
+
+from . import scenario
+from .stage import Lobby, Name, happens, note, quiet, reply, start, step
+
+LONG = 0.4  # seconds; detection looks several times meanwhile
+
+
+class Asking(Lobby):
+    """Its tool ``ask`` awaits the inner reply in the way that it is given."""
+
+    def __init__(self, way: Callable[[Asking], Awaitable[Any]]) -> None:
+        super().__init__()
+        self._way = way
+
+    def inner(self) -> Awaitable[None]:
+        return reply(self.session, user_input="desk", tool_choice="auto")
+
+    @function_tool
+    async def ask(self) -> str:
+        """Has a reply that collects."""
+        await note("ask", self._way(self))
+        return "asked"
+
+    @function_tool
+    async def collect(self) -> str:
+        """Collects the user's name."""
+        return await note("collect", Name())
+
+
+async def play(way: Callable[[Asking], Awaitable[Any]]) -> None:
+    """Have the user ask, and wait for the reply."""
+    session = await start(Asking(way), {"question": [ToolCall("ask")], "ask": "Asked."})
+    await note("the user", reply(session, user_input="question"))
+
+
+@scenario
+async def hangs_in_gather() -> None:
+    """A tool awaits asyncio.gather() of something quick and of a reply whose tool awaits an AgentTask."""
+    await play(lambda asking: asyncio.gather(asyncio.sleep(0), asking.inner()))
+
+
+@scenario
+async def hangs_in_shield() -> None:
+    """A tool awaits asyncio.shield() of a reply whose tool awaits an AgentTask."""
+    await play(lambda asking: asyncio.shield(asking.inner()))
+
+
+@scenario
+async def hangs_in_wait() -> None:
+    """A tool awaits asyncio.wait() for a task that awaits a reply whose tool awaits an AgentTask."""
+    await play(lambda asking: asyncio.wait([asyncio.ensure_future(asking.inner())]))
+
+
+@scenario
+async def hangs_in_wait_for() -> None:
+    """A tool awaits asyncio.wait_for() without a time-out, of a reply whose tool awaits an AgentTask."""
+    await play(lambda asking: asyncio.wait_for(asking.inner(), None))
+
+
+@scenario
+async def hangs_in_a_task_group() -> None:
+    """A tool awaits a reply, whose tool awaits an AgentTask, in a task group (in a gather before Python 3.11)."""
+
+    async def way(asking: Asking) -> None:
+        if sys.version_info < (3, 11):
+            await asyncio.gather(asking.inner())
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asking.inner())
+
+    await play(way)
+
+
+@scenario
+async def hangs_in_a_task_group_of_anyio() -> None:
+    """A tool awaits a reply, whose tool awaits an AgentTask, in a task group of anyio."""
+
+    async def way(asking: Asking) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(asking.inner)  # type: ignore[arg-type]
+
+    await play(way)
+
+
+@scenario
+async def hangs_in_as_completed() -> None:
+    """A tool awaits asyncio.as_completed() of something quick and of a reply whose tool awaits an AgentTask."""
+
+    async def way(asking: Asking) -> None:
+        for next_one in asyncio.as_completed([asyncio.sleep(0), asking.inner()]):
+            await next_one
+
+    await play(way)
+
+
+@scenario
+async def hangs_in_helpers_of_helpers() -> None:
+    """A tool awaits a task that gathers tasks, one of which awaits a reply whose tool awaits an AgentTask."""
+
+    async def helper(asking: Asking) -> None:
+        await asyncio.gather(asyncio.create_task(asking.inner()), asyncio.shield(asyncio.sleep(0)))
+
+    await play(lambda asking: asyncio.create_task(asyncio.wait_for(helper(asking), None)))
+
+
+@scenario
+async def hangs_after_a_time_out() -> None:
+    """A tool gives a reply, whose tool awaits an AgentTask, a time-out, and then awaits it all the same."""
+
+    async def way(asking: Asking) -> None:
+        inner = asyncio.ensure_future(asking.inner())
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.shield(inner), LONG)
+        step("time-out")
+        await inner
+
+    await play(way)
+
+
+@scenario
+async def hangs_in_a_lock() -> None:
+    """A tool awaits an AgentTask in the block of a lock that the tool of another reply waits for."""
+
+    class Locking(Lobby):
+        lock: asyncio.Lock
+
+        @function_tool
+        async def collect(self) -> str:
+            """Collects the user's name."""
+            async with self.lock:
+                await happens("look_up awaits")
+                return await note("collect", Name())
+
+        @function_tool
+        async def look_up(self) -> None:
+            """Looks something up."""
+            await note("look_up", self.locked())
+
+        async def locked(self) -> None:
+            async with self.lock:
+                step("look_up has the lock")
+
+    locking = Locking()
+    locking.lock = asyncio.Lock()
+    session = await start(locking, {"look it up": [ToolCall("look_up")], "look_up": "Here it is."})
+    session.generate_reply(user_input="desk")
+    await quiet()
+    session.generate_reply(user_input="look it up")
+    await happens("look_up goes on")
+    await quiet()
+
+
+@scenario
+async def ends_with_a_time_out() -> None:
+    """A tool gives a reply, whose tool awaits an AgentTask, a time-out by asyncio.wait_for(), and gives up."""
+
+    async def way(asking: Asking) -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asking.inner(), LONG)
+
+    await play(way)
+
+
+@scenario
+async def ends_with_a_time_out_around_it() -> None:
+    """A tool has asyncio.timeout() (wait_for() before Python 3.11) around a reply whose tool awaits an AgentTask."""
+
+    async def way(asking: Asking) -> None:
+        if sys.version_info < (3, 11):
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(asking.inner(), LONG)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LONG):
+                await asking.inner()
+
+    await play(way)
+
+
+@scenario
+async def ends_with_the_time_out_of_a_helper() -> None:
+    """A tool awaits a task that has a time-out for a task that awaits a reply whose tool awaits an AgentTask."""
+
+    async def helper(asking: Asking) -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.create_task(asking.inner()), LONG)
+
+    await play(lambda asking: asyncio.create_task(helper(asking)))
+
+
+@scenario
+async def ends_with_the_time_out_of_wait() -> None:
+    """A tool awaits asyncio.wait() with a time-out, for a task that awaits a reply whose tool awaits an AgentTask."""
+    await play(lambda asking: asyncio.wait([asyncio.ensure_future(asking.inner())], timeout=LONG))
+
+
+@scenario
+async def ends_with_the_time_out_of_as_completed() -> None:
+    """A tool gives asyncio.as_completed() of a reply, whose tool awaits an AgentTask, a time-out, and gives up."""
+
+    async def way(asking: Asking) -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            for next_one in asyncio.as_completed([asking.inner()], timeout=LONG):
+                await next_one
+
+    await play(way)
+
+
+@scenario
+async def ends_with_the_time_out_of_anyio() -> None:
+    """A tool gives up after anyio.move_on_after() around a reply whose tool awaits an AgentTask."""
+
+    async def way(asking: Asking) -> None:
+        with anyio.move_on_after(LONG):
+            await asking.inner()
+
+    await play(way)
+
+
+@scenario
+async def ends_with_the_first_one() -> None:
+    """A tool awaits the first of a sleep and a reply whose tool awaits an AgentTask."""
+
+    async def way(asking: Asking) -> None:
+        tasks = [asyncio.ensure_future(asking.inner()), asyncio.ensure_future(asyncio.sleep(LONG))]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    await play(way)
+
+
+@scenario
+async def ends_with_the_users_next_word() -> None:
+    """A tool awaits the first of the user's next word and a reply whose tool awaits an AgentTask."""
+    word: list[asyncio.Future[None]] = []
+
+    async def way(asking: Asking) -> None:
+        word.append(asyncio.get_running_loop().create_future())
+        await asyncio.wait([asyncio.ensure_future(asking.inner()), *word], return_when=asyncio.FIRST_COMPLETED)
+
+    async def user() -> None:
+        await happens("collect awaits")
+        await asyncio.sleep(LONG)
+        word[0].set_result(None)
+
+    speaking = asyncio.ensure_future(user())
+    await play(way)
+    await speaking
+
+
+@scenario
+async def ends_with_either_callback() -> None:
+    """A tool awaits a future that is resolved when a reply is over, whose tool awaits an AgentTask, or by the user."""
+    either: list[asyncio.Future[None]] = []
+
+    def resolve(*_: object) -> None:
+        if not either[0].done():
+            either[0].set_result(None)
+
+    async def way(asking: Asking) -> None:
+        either.append(asyncio.get_running_loop().create_future())
+        inner = asyncio.ensure_future(asking.inner())
+        inner.add_done_callback(
+            functools.partial(lambda future, _: future.done() or future.set_result(None), either[0])
+        )
+        await either[0]
+
+    async def user() -> None:
+        await happens("collect awaits")
+        await asyncio.sleep(LONG)
+        resolve()
+
+    speaking = asyncio.ensure_future(user())
+    await play(way)
+    await speaking
+
+
+@scenario
+async def ends_when_a_timer_cancels_it() -> None:
+    """A timer cancels the task by which a tool awaits a reply whose tool awaits an AgentTask."""
+
+    async def way(asking: Asking) -> None:
+        inner = asyncio.ensure_future(asking.inner())
+        asyncio.get_running_loop().call_later(LONG, inner.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await inner
+
+    await play(way)
+
+
+@scenario
+async def ends_when_a_task_cancels_it() -> None:
+    """Another task sleeps, and then cancels that by which a tool awaits a reply whose tool awaits an AgentTask."""
+
+    async def way(asking: Asking) -> None:
+        inner = asyncio.ensure_future(asking.inner())
+
+        async def watchdog() -> None:
+            await asyncio.sleep(LONG)
+            inner.cancel()
+
+        watching = asyncio.ensure_future(watchdog())
+        with contextlib.suppress(asyncio.CancelledError):
+            await inner
+        await watching
+
+    await play(way)
+
+
+@scenario
+async def ends_with_an_event() -> None:
+    """A tool of another reply waits for what the user does next, and the hand-over waits for that reply."""
+    event: list[asyncio.Event] = []
+
+    async def way(asking: Asking) -> None:
+        event.append(asyncio.Event())
+        asking.session.generate_reply(user_input="desk", tool_choice="auto")
+        await event[0].wait()
+
+    async def user() -> None:
+        await happens("collect awaits")
+        await asyncio.sleep(LONG)
+        event[0].set()
+
+    speaking = asyncio.ensure_future(user())
+    await play(way)
+    await speaking
+
+
+@scenario
+async def ends_with_a_queue() -> None:
+    """A tool of another reply gets from a queue that a task puts something into later."""
+
+    async def way(asking: Asking) -> None:
+        queue: asyncio.Queue[int] = asyncio.Queue()
+
+        async def feeder() -> None:
+            await asyncio.sleep(LONG)
+            await queue.put(1)
+
+        feeding = asyncio.ensure_future(feeder())
+        asking.session.generate_reply(user_input="desk", tool_choice="auto")
+        await queue.get()
+        await feeding
+
+    await play(way)
+
+
+@scenario
+async def ends_with_a_thread() -> None:
+    """A tool of another reply waits for a thread."""
+
+    async def way(asking: Asking) -> None:
+        asking.session.generate_reply(user_input="desk", tool_choice="auto")
+        await asyncio.to_thread(time.sleep, LONG)
+
+    await play(way)
+
+
+@scenario
+async def ends_with_a_sleep_in_a_lock() -> None:
+    """A tool of another reply waits for a lock, whose holder sleeps."""
+
+    async def way(asking: Asking) -> None:
+        lock = asyncio.Lock()
+
+        async def holder() -> None:
+            async with lock:
+                await asyncio.sleep(LONG)
+
+        holding = asyncio.ensure_future(holder())
+        await asyncio.sleep(0)
+        asking.session.generate_reply(user_input="desk", tool_choice="auto")
+        async with lock:
+            await holding
+
+    await play(way)
+
+
+@scenario
+async def ends_with_a_shielded_future() -> None:
+    """A tool of another reply awaits asyncio.shield() of a future that a timer resolves."""
+
+    async def way(asking: Asking) -> None:
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        loop.call_later(LONG, future.set_result, None)
+        asking.session.generate_reply(user_input="desk", tool_choice="auto")
+        await asyncio.shield(future)
+
+    await play(way)
+
+
+@scenario
+async def ends_on_update_agent() -> None:
+    """session.update_agent() waits for a tool that takes its time."""
+
+    class Slow(Agent):
+        def __init__(self) -> None:
+            super().__init__(instructions="slow")
+
+        @function_tool
+        async def collect(self, context: RunContext) -> str:  # type: ignore[type-arg]
+            """Takes its time."""
+            await note("collect", asyncio.sleep(LONG))
+            return "collected"
+
+    session = await start(Slow())
+    session.generate_reply(user_input="desk")
+    await happens("collect awaits")
+    session.update_agent(Lobby())
+    await happens("collect goes on")
+    await quiet()
