@@ -12,11 +12,10 @@ import asyncio
 import contextlib
 import functools
 import gc
-import inspect
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import CellType, FrameType, MethodType
+from types import AsyncGeneratorType, CellType, CoroutineType, FrameType, GeneratorType, MethodType
 from typing import Any
 
 from livekit.agents.voice.agent import AgentTask, _get_activity_task_info
@@ -190,16 +189,16 @@ class Graph:
     @functools.cached_property
     def _cancelled_after_a_sleep(self) -> set[Future]:
         """The tasks that another task, which sleeps at the moment, holds in a function that cancels something."""
-        return {
-            held
-            for task in self.tasks
-            if task._fut_waiter in self._timed  # type: ignore[attr-defined]
-            and function_of(self.frames(task)[-1]) == "asyncio.tasks.sleep"
-            for suspended, frame in _suspended(task)
-            if "cancel" in frame.f_code.co_names
-            for held in _contents(gc.get_referents(suspended, frame))
-            if isinstance(held, asyncio.Task)
-        }
+        found: set[Future] = set()
+        for task in self.tasks:
+            if task._fut_waiter in self._timed:  # type: ignore[attr-defined]
+                *callers, (_, frame) = _suspended(task)
+                if function_of(frame) == "asyncio.tasks.sleep":
+                    for caller, frame in callers:
+                        if "cancel" in frame.f_code.co_names:
+                            held = _contents(gc.get_referents(caller, frame))
+                            found.update(thing for thing in held if isinstance(thing, asyncio.Task))
+        return found
 
     @functools.cached_property
     def _holders(self) -> dict[asyncio.Lock, Task]:
@@ -243,32 +242,30 @@ class Graph:
                             seen.add(resolved)
                             to_do.append(resolved)
 
-    def _callbacks(self, future: Future) -> Iterator[Any]:
-        yield from (callback for callback, _ in future._callbacks or ())
+    def _callbacks(self, future: Future) -> list[Any]:
+        callbacks: list[Any] = [callback for callback, _ in future._callbacks or ()]
         if future in self.replies:  # has callbacks of its own, which one of the future's calls
-            yield from self.replies[future]._done_callbacks
+            callbacks += self.replies[future]._done_callbacks
+        return callbacks
 
     def _reached_by_timers(self, loop: asyncio.AbstractEventLoop) -> set[Future]:
         """Return the futures that a timer may resolve or cancel, with those that are cancelled when they are."""
         reached: set[Future] = set()
-        to_do: list[Any] = []
-        for timer in _timers(loop):
-            for referent in gc.get_referents(timer):  # its callback, and the arguments for that
-                to_do += referent if isinstance(referent, tuple) else _held(referent)
+        to_do = list(_timers(loop))
         while to_do:
             held = to_do.pop()
-            if type(held).__name__ in _ENDED_BY_TIMERS:
+            if isinstance(held, asyncio.Future):
+                if held not in reached:
+                    reached.add(held)
+                    to_do.append(getattr(held, "_fut_waiter", None))
+                    to_do += getattr(held, "_children", ())
+                    to_do += self._resolved_by[held] if held in self._passes_cancel_on else ()
+            elif type(held).__name__ in _ENDED_BY_TIMERS:
                 for attribute in _ENDED_BY_TIMERS[type(held).__name__]:
                     value = getattr(held, attribute, None)
                     to_do += value if isinstance(value, (list, set)) else [value]
-            elif not isinstance(held, asyncio.Future):
+            elif held is not None:
                 to_do += _resolved_through(held)
-            elif held not in reached:
-                reached.add(held)
-                to_do.append(getattr(held, "_fut_waiter", None))
-                to_do += getattr(held, "_children", ())
-                if held in self._passes_cancel_on:
-                    to_do += self._resolved_by[held]
         return reached
 
 
@@ -297,11 +294,19 @@ def _resolved_through(held: Any) -> Iterator[Future]:
 
 
 def _timers(loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
+    """Yield what the callbacks of an event loop's timers act on."""
     timers = getattr(loop, "_scheduled", None)
-    if timers is None:  # uvloop has them in a set that only the garbage collector gets to see
-        groups = (group for group in gc.get_referents(loop) if isinstance(group, set))
-        timers = [timer for group in groups for timer in group if type(timer).__name__ == "TimerHandle"]
-    yield from (timer for timer in timers if not timer.cancelled())
+    if timers is not None:
+        for timer in timers:
+            if not timer.cancelled():
+                yield from timer._args or ()
+                yield from _held(timer._callback)
+        return
+    # uvloop has them in a set, and what they call in themselves, which only the garbage collector gets to see
+    sets = (thing for thing in gc.get_referents(loop) if isinstance(thing, set))
+    for timer in (timer for timers in sets for timer in timers if type(timer).__name__ == "TimerHandle"):
+        for referent in gc.get_referents(timer):
+            yield from referent if isinstance(referent, tuple) else _held(referent)
 
 
 def _wait_for_all(futures: Iterable[Future]) -> Wait | None:
@@ -313,19 +318,21 @@ def _suspended(task: Task) -> Iterator[tuple[Any, FrameType]]:
     """Yield the coroutines and generators that a task is suspended in, with their frames, outermost first."""
     awaited: Any = task.get_coro()
     while awaited is not None:
-        for kind, next_one in (("cr", "cr_await"), ("gi", "gi_yieldfrom"), ("ag", "ag_await")):
-            if hasattr(awaited, next_one):
-                frame = getattr(awaited, f"{kind}_frame")
-                if frame is not None:
-                    yield awaited, frame
-                awaited = getattr(awaited, next_one)
-                break
+        frame: FrameType | None = None
+        if isinstance(awaited, CoroutineType):
+            frame, following = awaited.cr_frame, awaited.cr_await
+        elif isinstance(awaited, GeneratorType):
+            frame, following = awaited.gi_frame, awaited.gi_yieldfrom
+        elif isinstance(awaited, AsyncGeneratorType):
+            frame, following = awaited.ag_frame, awaited.ag_await
         else:  # what __await__() of a coroutine returns, or __anext__() of a generator, does not say what it stands for
-            awaited = next(filter(_is_suspendable, gc.get_referents(awaited)), None)
+            following = next((held for held in gc.get_referents(awaited) if isinstance(held, _SUSPENDABLE)), None)
+        if frame is not None:
+            yield awaited, frame
+        awaited = following
 
 
-def _is_suspendable(thing: Any) -> bool:
-    return inspect.iscoroutine(thing) or inspect.isgenerator(thing) or inspect.isasyncgen(thing)
+_SUSPENDABLE = (CoroutineType, GeneratorType, AsyncGeneratorType)
 
 
 def function_of(frame: FrameType) -> str:
@@ -340,17 +347,22 @@ def _origin(callback: Any) -> tuple[str, str]:
     return getattr(callback, "__name__", ""), (getattr(callback, "__module__", None) or "").partition(".")[0]
 
 
-def _held(callback: Any) -> Iterator[Any]:
-    """Yield what a callback acts on: what it is bound to, has closed over, or is given."""
+def _held(callback: Any) -> list[Any]:
+    """Return what a callback acts on: what it is bound to, has closed over, or is given."""
+    held: list[Any] = []
     while isinstance(callback, functools.partial):
-        yield from callback.args
+        held += callback.args
         callback = callback.func
-    yield getattr(callback, "__self__", None)
-    yield from _contents(getattr(callback, "__closure__", None) or ())
+    held += _contents(getattr(callback, "__closure__", None) or ())
+    bound_to = getattr(callback, "__self__", None)
+    return held if bound_to is None else [*held, bound_to]
 
 
 def _contents(things: Iterable[Any]) -> Iterator[Any]:
     """Yield things, and of the cells of closures what is in them."""
     for thing in things:
-        with contextlib.suppress(ValueError):  # it is an empty cell
-            yield thing.cell_contents if isinstance(thing, CellType) else thing
+        if isinstance(thing, CellType):
+            with contextlib.suppress(ValueError):  # it is empty
+                yield thing.cell_contents
+        else:
+            yield thing
