@@ -84,5 +84,7 @@ def _log(decided: Status, error: Exception | None) -> None:
     detection = {"report": logging.INFO, "resolve": logging.INFO, "unrecognised": logging.WARNING}
     state = {"patched": logging.INFO, "unrecognised": logging.WARNING, "failed": logging.ERROR}
     level = max(state.get(decided.state, logging.DEBUG), detection.get(decided.detection, logging.DEBUG))
-    said = f"{decided.state}: {decided.reason}; detection: {decided.detection}"
+    said = f"{decided.state}: {decided.reason}"
+    if decided.detection != "off":
+        said += f"; detection: {decided.detection}"
     logging.getLogger(__package__).log(logging.ERROR if error else level, said, exc_info=error)

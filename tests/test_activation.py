@@ -138,19 +138,55 @@ def test_library_keeps_its_own_loader_and_spec(tell: Tell) -> None:
     assert seen == ["SourceFileLoader", "ModuleSpec", True]
 
 
-def test_finder_is_gone_once_the_library_is_there(tell: Tell) -> None:
+def test_there_is_one_finder_before_the_library_and_after_it(tell: Tell) -> None:
     seen = tell(
         """
         import json, sys
-        before = list(sys.meta_path)
         import onenter_deadlock_fix
-        waiting = len(sys.meta_path) - len(before)
+        def ours():
+            return sum("onenter" in type(finder).__module__ for finder in sys.meta_path)
+        waiting = ours()
         import livekit.agents
-        ours = [finder for finder in sys.meta_path if "onenter" in type(finder).__module__]
-        print(json.dumps([waiting, len(ours)]))
+        onenter_deadlock_fix.deactivate()
+        onenter_deadlock_fix.activate()
+        print(json.dumps([waiting, ours()]))
         """
     )
-    assert seen == [1, 0]
+    assert seen == [1, 1]
+
+
+PURGE_THE_LIBRARY = """
+import sys
+import onenter_deadlock_fix as shim
+import livekit.agents
+first = livekit.agents.AgentTask
+# with prometheus_client, in which livekit.agents can register its metrics only once
+for name in [name for name in sys.modules if name.partition(".")[0] in ("livekit", "prometheus_client")]:
+    del sys.modules[name]
+states = [shim.status().state]
+import livekit.agents
+assert livekit.agents.AgentTask is not first
+"""
+
+
+def test_library_that_is_imported_anew_is_patched_and_spoken_of(tell: Tell) -> None:
+    assert tell(f"{PURGE_THE_LIBRARY}\n{LAYERS}\ntell()") == PATCHED_ONCE
+
+
+def test_switching_means_the_library_that_is_there_now(tell: Tell) -> None:
+    seen = tell(
+        f"{PURGE_THE_LIBRARY}\n"
+        "import json\n"
+        "from livekit.agents.voice.agent_activity import AgentActivity\n"
+        "def own():\n"
+        "    functions = (livekit.agents.AgentTask._AgentTask__await_impl, AgentActivity._pause_scheduling_task)\n"
+        "    return [not hasattr(function, '__wrapped__') for function in functions]\n"
+        "for change in (shim.status, shim.deactivate, shim.activate):\n"
+        "    states += [change().state, own()]\n"
+        "print(json.dumps(states))"
+    )
+    ours, own = [False, False], [True, True]
+    assert seen == ["pending", "patched", ours, "off", own, "patched", ours]
 
 
 def test_nothing_heavy_is_imported_before_the_library_is(tell: Tell) -> None:

@@ -43,8 +43,13 @@ def test_status_is_a_frozen_dataclass_that_tells_state_version_and_reason(tell: 
     )
     is_status, frozen, before, after = seen
     assert (is_status, frozen) == (True, True)
-    assert before == {"state": "pending", "livekit_agents": None, "reason": "livekit.agents is not imported yet"}
-    assert (after["state"], after["livekit_agents"]) == ("patched", "1.3.5")
+    assert before == {
+        "state": "pending",
+        "livekit_agents": None,
+        "reason": "livekit.agents is not imported yet",
+        "detection": "off",
+    }
+    assert (after["state"], after["livekit_agents"], after["detection"]) == ("patched", "1.3.5", "report")
 
 
 def test_deactivate_before_the_library_arrives_leaves_it_alone(tell: Tell) -> None:
@@ -183,7 +188,7 @@ def test_nothing_is_exported_but_the_api(tell: Tell) -> None:
         """
     )
     assert seen == [
-        ["Status", "__version__", "activate", "deactivate", "status"],
+        ["Status", "__version__", "activate", "deactivate", "detect", "status"],
         "module 'onenter_deadlock_fix' has no attribute 'nothing'",
     ]
 

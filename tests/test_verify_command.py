@@ -66,7 +66,7 @@ def test_pattern_that_hangs_with_the_shim_too_is_a_failure(altered: AlteredLibra
 def test_run_that_breaks_off_is_no_verdict(altered: AlteredLibrary, command: Command) -> None:
     altered.append("raise RuntimeError('no LLM today')", "llm/llm.py")
     altered.replace(
-        "raise RuntimeError", "import sys\nif sys.argv[0].endswith('pattern.py'): raise RuntimeError", "llm/llm.py"
+        "raise RuntimeError", "import sys\nif sys.argv[0].endswith('play.py'): raise RuntimeError", "llm/llm.py"
     )
     ended = command("verify", env=altered.env)
     assert (ended.returncode, ended.stderr) == (2, "")

@@ -47,7 +47,8 @@ def main() -> None:
         played = {name: pool.apply_async(_play, (name,)) for name in names}
         outcomes = {name: _outcome(result) for name, result in played.items()}
     said = {name: inspect.getdoc(known[name]) for name in names}
-    json.dump({**about, "scenarios": said, "outcomes": outcomes}, sys.stdout, indent=2)
+    log = {name: outcome.pop("log", []) for name, outcome in outcomes.items()}
+    json.dump({**about, "scenarios": said, "outcomes": outcomes, "log": log}, sys.stdout, indent=2)
     print()
 
 
