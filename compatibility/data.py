@@ -14,9 +14,10 @@ OLDEST_WRAPT = "1.14.0"  # as pyproject.toml has it
 # releases at which something changes, for better or worse; the newest that the index lists is added
 BOUNDARIES = (
     *("1.2.0", "1.2.3", "1.2.4", "1.2.5", "1.2.6", "1.2.18", "1.3.0rc1", "1.3.5"),
-    *("1.3.6", "1.3.12", "1.4.0", "1.5.2", "1.5.3"),
+    *("1.3.6", "1.3.12", "1.4.0", "1.5.2", "1.5.3", "1.7.0", "1.7.1", "1.8.1", "1.8.2"),
 )
 LAST_AFFECTED, FIRST_FIXED = "1.3.5", "1.3.6"
+PATTERN = "the_pattern"
 
 # ("first", "below", "scenario", "reason"): where a release with the shim hangs and 1.3.6 does not, for a reason of
 # the release's own

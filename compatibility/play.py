@@ -1,4 +1,4 @@
-"""Plays the scenarios on one release, with the shim and without, in an environment of its own."""
+"""Plays the scenarios on one release, without the shim, with it and with detection, in an environment of its own."""
 
 from __future__ import annotations
 
@@ -15,12 +15,21 @@ from packaging.version import Version
 
 from onenter_deadlock_fix._pins import pins
 
-from .data import PYTHONS
+from .data import PATTERN, PYTHONS
 
 _TESTS = Path(__file__).parent.parent / "tests"
 _LIMIT = 900  # seconds for one command
+_SOON = {"ONENTER_DEADLOCK_FIX_DETECT_AFTER": "0.05"}  # before a scenario takes its next step
 # what would change what is played
-_NOT_INHERITED = ("ONENTER_DEADLOCK_FIX", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "WRAPT_DISABLE_EXTENSIONS")
+_NOT_INHERITED = (
+    "ONENTER_DEADLOCK_FIX",
+    "ONENTER_DEADLOCK_FIX_DETECT",
+    "ONENTER_DEADLOCK_FIX_DETECT_AFTER",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "VIRTUAL_ENV",
+    "WRAPT_DISABLE_EXTENSIONS",
+)
 
 
 @dataclass(frozen=True)
@@ -39,11 +48,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Played:
-    """What came out, as ``python -m scenarios`` tells it, without the shim and with it."""
+    """What came out, as ``python -m scenarios`` tells it.
+
+    without: all scenarios without the shim.
+    default: the pattern, with the shim as it is where nobody has asked for anything.
+    report: all scenarios with the shim and detection in the mode ``report``, which looks at drains very soon.
+    resolve: the scenarios that hang somewhere, in the mode ``resolve``.
+    """
 
     row: Row
     without: dict[str, Any]
-    shim: dict[str, Any]
+    default: dict[str, Any]
+    report: dict[str, Any]
+    resolve: dict[str, Any]
 
 
 class NotPlayed(Exception):
@@ -82,11 +99,21 @@ def play(row: Row, wheel: Path) -> Played:
         installed = _run(["uv", "pip", "install", "--python", python, str(wheel), *needed])
         if f"`livekit-agents=={row.release}` is yanked" in installed.stderr:
             raise Yanked("yanked")
-        environment = {} if row.extension else {"WRAPT_DISABLE_EXTENSIONS": "1"}
-        command = [python, "-m", "scenarios", "--at-once", "6"]
-        without = _run(command, ONENTER_DEADLOCK_FIX="off", **environment)
-        shim = _run(command, **environment)
-        return Played(row, json.loads(without.stdout), json.loads(shim.stdout))
+        extension = {} if row.extension else {"WRAPT_DISABLE_EXTENSIONS": "1"}
+
+        def scenarios(*names: str, **environment: str) -> Any:
+            command = [python, "-W", "ignore", "-m", "scenarios", "--at-once", "6", *names]
+            return json.loads(_run(command, **extension, **environment).stdout)
+
+        without = scenarios(ONENTER_DEADLOCK_FIX="off")
+        hang_somewhere = [name for name, made_of_it in without["hangs"].items() if any(made_of_it.values())]
+        return Played(
+            row,
+            without,
+            default=scenarios(PATTERN),
+            report=scenarios(ONENTER_DEADLOCK_FIX_DETECT="report", **_SOON),
+            resolve=scenarios(*hang_somewhere, ONENTER_DEADLOCK_FIX_DETECT="resolve", **_SOON),
+        )
 
 
 def _interpreter(python: str) -> str:

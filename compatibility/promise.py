@@ -7,10 +7,10 @@ from typing import Any
 
 from packaging.version import Version
 
-from .data import FIRST_FIXED, LAST_AFFECTED, OWN_HANGS
+from .data import FIRST_FIXED, LAST_AFFECTED, OWN_HANGS, PATTERN
 from .play import Played
 
-PATTERN = "the_pattern"
+_OF_THE_FIX = ("AgentTask._AgentTask__await_impl", "AgentSession._update_activity")
 
 
 def is_affected(release: str) -> bool:
@@ -26,21 +26,33 @@ def ended(outcome: dict[str, Any]) -> str:
     return "left waiting" if outcome["waits"] else "completes"
 
 
+def is_reported(played: Played, name: str) -> bool:
+    """Say whether a scenario is called a deadlock in the log."""
+    return any(record["level"] == "ERROR" for record in played.report["log"][name])
+
+
 def broken(played: Played, reference: dict[str, Any]) -> Iterator[str]:
     """Yield what is not as promised; ``reference`` is what came out of 1.3.6 without the shim."""
-    release, without, shim = played.row.release, played.without, played.shim
+    release = played.row.release
+    for run in (played.without, played.default, played.report, played.resolve):
+        if Version(run["livekit_agents"]) != Version(release) or run["wrapt_extension"] != played.row.extension:
+            yield f"something else was played: livekit-agents {run['livekit_agents']}, wrapt {run['wrapt']}"
+    yield from _broken_by_the_fix(played, reference)
+    yield from _broken_by_detection(played)
+
+
+def _broken_by_the_fix(played: Played, reference: dict[str, Any]) -> Iterator[str]:
+    release, without, default = played.row.release, played.without, played.default
     affected = is_affected(release)
-    if Version(shim["livekit_agents"]) != Version(release) or shim["wrapt_extension"] != played.row.extension:
-        yield f"something else was played: livekit-agents {shim['livekit_agents']}, wrapt {shim['wrapt']}"
     yield from _difference("off", without["state"], "state without the shim")
-    yield from _difference("patched" if affected else "fixed-upstream", shim["state"], "state")
+    yield from _difference("patched" if affected else "fixed-upstream", default["state"], "state")
     for name in without["functions"]:
         yield from _difference("its own", without["functions"][name], f"{name} without the shim")
-        yield from _difference("wrapped" if affected else "its own", shim["functions"][name], name)
+        yield from _difference("wrapped" if affected else "its own", default["functions"][name], name)
     pattern = without["outcomes"][PATTERN]["ended"]
     yield from _difference("deadlock" if affected else "completed", pattern, "the pattern without the shim")
-    yield from _difference("completed", shim["outcomes"][PATTERN]["ended"], "the pattern")
-    for name, outcome in shim["outcomes"].items():
+    yield from _difference("completed", default["outcomes"][PATTERN]["ended"], "the pattern")
+    for name, outcome in played.report["outcomes"].items():
         if not affected and outcome != without["outcomes"][name]:
             yield f"{name} differs from what it is without the shim"
         if release == LAST_AFFECTED and outcome != reference["outcomes"][name]:
@@ -50,6 +62,32 @@ def broken(played: Played, reference: dict[str, Any]) -> Iterator[str]:
                 yield f"{name} hangs, and does not on {FIRST_FIXED}"
             if ended(without["outcomes"][name]) != "hangs":
                 yield f"{name} hangs, and does not without the shim"
+
+
+def _broken_by_detection(played: Played) -> Iterator[str]:
+    report, resolve = played.report, played.resolve
+    yield from _difference("report" if is_affected(played.row.release) else "off", played.default["detection"], "mode")
+    for mode, run in (("report", report), ("resolve", resolve)):
+        yield from _difference(mode, run["detection"], "mode")
+        for name, function in run["functions"].items():
+            if name not in _OF_THE_FIX:
+                yield from _difference("wrapped", function, f"{name} in the mode {mode}")
+    for name, outcome in report["outcomes"].items():
+        made_of_it = report["hangs"][name]
+        if ended(outcome) == "completes" and is_reported(played, name):
+            yield f"{name} completes, and is called a deadlock"
+        if ended(outcome) == "hangs" and name not in own_hangs(played.row.release):
+            if not any(made_of_it.values()):
+                yield f"{name} hangs, and nothing is said of what detection makes of it"
+            # stuck without a deadlock: on some releases a reply waits for a turn that nobody gives it any more
+            if outcome["ended"] == "deadlock" and not made_of_it["unreported"] and not is_reported(played, name):
+                yield f"{name} hangs, and is not reported"
+        for record in report["log"][name]:
+            if record["level"] == "ERROR" and not all(record["lines"]):
+                yield f"{name} is reported without a line of the user's own code"
+    for name, made_of_it in resolve["hangs"].items():
+        if made_of_it["resolved"] and ended(resolve["outcomes"][name]) != "completes":
+            yield f"{name} is not resolved"
 
 
 def own_hangs(release: str) -> dict[str, str]:

@@ -36,7 +36,7 @@ def main() -> None:
         logging.getLogger().addHandler(logging.NullHandler())  # and not to standard error
 
     about = _import_both()
-    from . import scenarios
+    from . import hangs, scenarios
 
     known = scenarios()
     unknown = sorted(set(options.names) - set(known))
@@ -48,7 +48,8 @@ def main() -> None:
         outcomes = {name: _outcome(result) for name, result in played.items()}
     said = {name: inspect.getdoc(known[name]) for name in names}
     log = {name: outcome.pop("log", []) for name, outcome in outcomes.items()}
-    json.dump({**about, "scenarios": said, "outcomes": outcomes, "log": log}, sys.stdout, indent=2)
+    detection = {name: hangs[name] for name in names}
+    json.dump({**about, "scenarios": said, "hangs": detection, "outcomes": outcomes, "log": log}, sys.stdout, indent=2)
     print()
 
 

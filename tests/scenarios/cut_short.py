@@ -83,7 +83,7 @@ async def cancelled_during_the_hand_over() -> None:
     await quiet()
 
 
-@scenario
+@scenario(unreported="on later releases session.aclose() waits for an event that nobody sets any more")
 async def cancelled_as_the_agent_task_is_entered() -> None:
     """The tool is cancelled while on_enter of the AgentTask runs."""
 
@@ -111,7 +111,7 @@ async def cancelled_during_the_agent_task() -> None:
     await note("the user", reply(session, user_input="Hello?"))
 
 
-@scenario
+@scenario(unreported="on later releases session.aclose() waits for an event that nobody sets any more")
 async def cancelled_on_the_way_back() -> None:
     """The tool is cancelled while on_exit of the AgentTask runs."""
 

@@ -178,7 +178,7 @@ async def on_enter_of_the_agent_task_awaits_an_agent_task() -> None:
     await quiet()
 
 
-@scenario
+@scenario(reported="it is drain() that waits, and an agent that is leaving cannot hand over")
 async def on_exit_awaits_an_agent_task() -> None:
     """The user goes on to another agent, and on_exit awaits an AgentTask."""
 
@@ -210,7 +210,7 @@ async def on_exit_of_the_agent_task_speaks() -> None:
     await quiet()
 
 
-@scenario
+@scenario(reported="it is drain() that waits, and an agent that is leaving cannot hand over")
 async def on_exit_of_the_agent_task_awaits_an_agent_task() -> None:
     """The pattern, and on_exit of the AgentTask awaits a second AgentTask."""
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Coroutine, Mapping
+from pathlib import Path
 from typing import Any, Callable, TypeVar
 
 from livekit.agents import Agent, AgentSession, AgentTask, function_tool, llm
@@ -206,7 +207,8 @@ class _Log(logging.Handler):
                 "level": record.levelname,
                 "says": _without_chance(record.getMessage().splitlines()[0]),
                 "waits": _told([Waiter(**waiter) for waiter in data["waits"]]),
-                "places": sorted({(waiter["role"], waiter["file"] is not None) for waiter in data["waits"]}),
+                # whether those that have a line of a scenario's are told with one
+                "lines": [_is_of_a_scenario(waiter) for waiter in data["waits"] if waiter["role"] in _HAVE_LINES],
             }
         )
 
@@ -244,6 +246,13 @@ def _line(item: Any) -> str:
     if item.type == "message":
         return f"{item.role}: {item.text_content}" + (" (interrupted)" if item.interrupted else "")
     return str(item.type)
+
+
+_HAVE_LINES = ("tool", "on_enter", "on_exit", "on_user_turn_completed", "helper task")
+
+
+def _is_of_a_scenario(waiter: dict[str, Any]) -> bool:
+    return waiter["file"] is not None and Path(waiter["file"]).parent == Path(__file__).parent and waiter["line"] > 0
 
 
 def _told(found: list[Waiter]) -> list[str]:

@@ -23,7 +23,7 @@ class Counter(Lobby):
         return await note("collect", Name())
 
 
-@scenario
+@scenario(reported="it is drain() that waits, and an agent that is leaving cannot hand over")
 async def on_exit_awaits_a_reply() -> None:
     """on_exit awaits a reply whose tool awaits an AgentTask."""
 
@@ -37,7 +37,7 @@ async def on_exit_awaits_a_reply() -> None:
     await quiet()
 
 
-@scenario
+@scenario(resolved=True)
 async def a_tool_awaits_a_reply() -> None:
     """A tool awaits a reply whose own tool awaits an AgentTask."""
 
@@ -52,7 +52,7 @@ async def a_tool_awaits_a_reply() -> None:
     await note("the user", reply(session, user_input="question"))
 
 
-@scenario
+@scenario(resolved=True)
 async def a_tool_awaits_a_reply_of_on_enter() -> None:
     """A tool of one reply awaits another reply, which on_enter asked for and whose tool awaits an AgentTask."""
     handles: list[Any] = []
@@ -77,7 +77,7 @@ async def a_tool_awaits_a_reply_of_on_enter() -> None:
     await note("the user", reply(session, user_input="question"))
 
 
-@scenario
+@scenario(resolved=True)
 async def on_user_turn_completed_awaits_a_reply() -> None:
     """on_user_turn_completed awaits a reply whose tool awaits an AgentTask."""
 
@@ -106,7 +106,7 @@ async def on_user_turn_completed_awaits_a_reply() -> None:
     await happens("on_user_turn_completed goes on")
 
 
-@scenario
+@scenario(reported="the first AgentTask is lost already, and it is the end of its activity that waits")
 async def two_tools_of_a_reply_await_agent_tasks() -> None:
     """Two tools of one reply await an AgentTask each, at the same time."""
 
@@ -120,7 +120,7 @@ async def two_tools_of_a_reply_await_agent_tasks() -> None:
     await happens("Desk.on_enter goes on")
 
 
-@scenario
+@scenario(reported="the first AgentTask is lost already, and it is the end of its activity that waits")
 async def two_tools_of_a_reply_to_the_user_await_agent_tasks() -> None:
     """Two tools of one reply to the user await an AgentTask each, at the same time; on_enter is over."""
 
@@ -136,7 +136,7 @@ async def two_tools_of_a_reply_to_the_user_await_agent_tasks() -> None:
     await note("the user", reply(session, user_input="desk"))
 
 
-@scenario
+@scenario(reported="the second hand-over waits for the session's lock; let go, the first AgentTask would be lost")
 async def two_replies_of_on_enter_at_once() -> None:
     """on_enter awaits two replies at once, each of which has a tool that awaits an AgentTask."""
 
@@ -151,7 +151,7 @@ async def two_replies_of_on_enter_at_once() -> None:
     await happens("the second reply goes on")
 
 
-@scenario
+@scenario(reported="the second hand-over waits for the session's lock; let go, the first AgentTask would be lost")
 async def the_user_asks_twice_at_once() -> None:
     """Two replies to the user, one right after the other, each have a tool that awaits an AgentTask."""
     session = await start(Counter())
@@ -238,7 +238,7 @@ async def run_in_an_agent_task_that_awaits_its_own_reply() -> None:
     await note("the run", run(session, "desk"))
 
 
-@scenario
+@scenario(unreported="session.aclose() waits for session.interrupt() at first, which is no drain")
 async def a_tool_closes_the_session() -> None:
     """A tool of the AgentTask awaits session.aclose()."""
 
@@ -258,7 +258,7 @@ async def a_tool_closes_the_session() -> None:
     await quiet()
 
 
-@scenario
+@scenario(unreported="session.interrupt() is no drain")
 async def a_tool_interrupts_the_session() -> None:
     """A tool awaits session.interrupt() before its AgentTask."""
 
@@ -273,7 +273,7 @@ async def a_tool_interrupts_the_session() -> None:
     await note("the user", reply(session, user_input="desk"))
 
 
-@scenario
+@scenario(unreported="the drain is over: the hand-over waits for on_enter of the AgentTask")
 async def the_agent_task_awaits_the_reply_that_awaits_it() -> None:
     """on_enter of the AgentTask awaits the speech handle of the tool that awaits the AgentTask."""
 

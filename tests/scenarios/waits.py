@@ -53,31 +53,31 @@ async def play(way: Callable[[Asking], Awaitable[Any]]) -> None:
     await note("the user", reply(session, user_input="question"))
 
 
-@scenario
+@scenario(resolved=True)
 async def hangs_in_gather() -> None:
     """A tool awaits asyncio.gather() of something quick and of a reply whose tool awaits an AgentTask."""
     await play(lambda asking: asyncio.gather(asyncio.sleep(0), asking.inner()))
 
 
-@scenario
+@scenario(resolved=True)
 async def hangs_in_shield() -> None:
     """A tool awaits asyncio.shield() of a reply whose tool awaits an AgentTask."""
     await play(lambda asking: asyncio.shield(asking.inner()))
 
 
-@scenario
+@scenario(resolved=True)
 async def hangs_in_wait() -> None:
     """A tool awaits asyncio.wait() for a task that awaits a reply whose tool awaits an AgentTask."""
     await play(lambda asking: asyncio.wait([asyncio.ensure_future(asking.inner())]))
 
 
-@scenario
+@scenario(resolved=True)
 async def hangs_in_wait_for() -> None:
     """A tool awaits asyncio.wait_for() without a time-out, of a reply whose tool awaits an AgentTask."""
     await play(lambda asking: asyncio.wait_for(asking.inner(), None))
 
 
-@scenario
+@scenario(resolved=True)
 async def hangs_in_a_task_group() -> None:
     """A tool awaits a reply, whose tool awaits an AgentTask, in a task group (in a gather before Python 3.11)."""
 
@@ -91,7 +91,7 @@ async def hangs_in_a_task_group() -> None:
     await play(way)
 
 
-@scenario
+@scenario(resolved=True)
 async def hangs_in_a_task_group_of_anyio() -> None:
     """A tool awaits a reply, whose tool awaits an AgentTask, in a task group of anyio."""
 
@@ -102,7 +102,7 @@ async def hangs_in_a_task_group_of_anyio() -> None:
     await play(way)
 
 
-@scenario
+@scenario(resolved=True)
 async def hangs_in_as_completed() -> None:
     """A tool awaits asyncio.as_completed() of something quick and of a reply whose tool awaits an AgentTask."""
 
@@ -113,7 +113,7 @@ async def hangs_in_as_completed() -> None:
     await play(way)
 
 
-@scenario
+@scenario(resolved=True)
 async def hangs_in_helpers_of_helpers() -> None:
     """A tool awaits a task that gathers tasks, one of which awaits a reply whose tool awaits an AgentTask."""
 
@@ -123,7 +123,7 @@ async def hangs_in_helpers_of_helpers() -> None:
     await play(lambda asking: asyncio.create_task(asyncio.wait_for(helper(asking), None)))
 
 
-@scenario
+@scenario(resolved=True)
 async def hangs_after_a_time_out() -> None:
     """A tool gives a reply, whose tool awaits an AgentTask, a time-out, and then awaits it all the same."""
 
@@ -137,7 +137,7 @@ async def hangs_after_a_time_out() -> None:
     await play(way)
 
 
-@scenario
+@scenario(resolved=True)
 async def hangs_in_a_lock() -> None:
     """A tool awaits an AgentTask in the block of a lock that the tool of another reply waits for."""
 
