@@ -127,15 +127,13 @@ def _names(graph: Graph, future: Future) -> Iterator[_Name]:
     name = _own_name(graph, future)
     if name:
         yield name
+    frame = None if name else _users_frame(graph.frames(future))  # who has called session.aclose(), say
     changes = list(_changes(graph, future))
     if changes:
         role, text = changes[-1]
-        addition = name.addition if name else ""
-        yield _Name(role, text, (future, role), addition)
-    elif not name:
-        frame = _users_frame(graph.frames(future))
-        if frame:
-            yield _Name("helper task", f"the task {future.get_name()}", future, frame=frame)
+        yield _Name(role, text, (future, role), name.addition if name else "", frame)
+    elif frame:
+        yield _Name("helper task", f"the helper task {future.get_name()}", future, frame=frame)
 
 
 def _own_name(graph: Graph, task: Task) -> _Name | None:
@@ -181,25 +179,28 @@ def _pairs(graph: Graph, future: Future) -> Iterator[_Pair]:
     names = list(_names(graph, future))
     yield from zip(names, names[1:])
     for last in names[-1:]:
-        after: list[_Name | None] = [*_names_after(graph, future)]
-        yield from ((last, name) for name in after or [None] if name is None or name.same != last.same)
+        after = dict(_names_after(graph, future))
+        agent_task = graph.awaited_agent_task(future) if isinstance(future, asyncio.Task) else None
+        if after:
+            # unless it is the task that does what this one stands for
+            yield from ((last, name) for it, name in after.items() if it is future or name.same != last.same)
+        elif agent_task:  # it has been handed over to, and is under way
+            yield last, _Name("AgentTask", f"the AgentTask {type(agent_task).__name__}", agent_task)
+        else:
+            yield last, None
 
 
-def _names_after(graph: Graph, future: Future) -> Iterator[_Name]:
-    """Yield the names of those whom a future waits for, past those who have none."""
-    passed, is_known = [future], False
+def _names_after(graph: Graph, future: Future) -> Iterator[tuple[Future, _Name]]:
+    """Yield those whom a future waits for, with their names, past those who have none."""
+    passed = [future]
     for waiting in passed:
         wait = graph.wait(waiting)
         for awaited in wait.awaited if wait else ():
             name = next(_names(graph, awaited), None)
             if name:
-                is_known = True
-                yield name
+                yield awaited, name
             elif awaited not in passed:
                 passed.append(awaited)
-    agent_task = graph.awaited_agent_task(future) if isinstance(future, asyncio.Task) else None
-    if agent_task and not is_known:  # it has been handed over to, and is under way
-        yield _Name("AgentTask", f"the AgentTask {type(agent_task).__name__}", agent_task)
 
 
 def _waiters(pairs: Iterable[_Pair]) -> list[Waiter]:

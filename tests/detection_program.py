@@ -1,0 +1,243 @@
+"""Agent programs for the tests of detection: ``python detection_program.py PROGRAM``.
+
+Each is a function below; the lines that somebody waits in are marked. What was logged and how it ended is printed as
+one JSON object: ``over`` says whether the program came to its end, and ``waits`` who waited for whom if it did not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Awaitable
+from typing import Any, Callable
+
+from livekit.agents import Agent, AgentSession, AgentTask, function_tool, llm
+from livekit.agents.cli.log import JsonFormatter
+
+import onenter_deadlock_fix
+from onenter_deadlock_fix._explanation import deadlock
+from onenter_deadlock_fix._graph import Graph
+from onenter_deadlock_fix.verify.scripted_model import Answer, ScriptedLLM, ToolCall, cue
+
+BOUND = 60  # seconds, of which only a program that neither ends nor is in a deadlock takes more than two
+records: list[dict[str, Any]] = []
+
+
+class Keep(logging.Handler):
+    """Keeps each record of the shim's: as it is, and as livekit-agents' JSON log has it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = record.getMessage()
+        told = json.loads(JsonFormatter().format(record))
+        records.append({"level": record.levelname, "said": said, "told": told})
+
+
+def script(chat_ctx: llm.ChatContext) -> Answer:
+    last = cue(chat_ctx)
+    if last.tool:
+        return f"{last.tool} is done."
+    return [ToolCall(last.text)] if last.role == "user" else ""
+
+
+class Name(AgentTask[str]):
+    def __init__(self) -> None:
+        super().__init__(instructions="")
+
+    async def on_enter(self) -> None:
+        self.complete("Ada")
+
+
+class Desk(Agent):
+    """A tool for each way to wait."""
+
+    def __init__(self, wait: Callable[[Desk], Awaitable[Any]] | None = None) -> None:
+        super().__init__(instructions="")
+        self.wait = wait
+
+    @function_tool
+    async def collect(self) -> str:
+        """Hands over."""
+        return await Name()  # collect waits here
+
+    @function_tool
+    async def ask(self) -> str:
+        """Waits as it is told."""
+        assert self.wait
+        await self.wait(self)
+        return "asked"
+
+    async def inner(self) -> None:
+        await self.session.generate_reply(user_input="collect", tool_choice="auto")  # ask waits here
+
+
+class EagerDesk(Desk):
+    async def on_enter(self) -> None:
+        await self.session.generate_reply(user_input="collect")  # on_enter waits here
+
+
+async def start(agent: Agent) -> AgentSession[None]:
+    session: AgentSession[None] = AgentSession(llm=ScriptedLLM(script))
+    await session.start(agent)
+    return session
+
+
+async def nested() -> None:
+    """A tool awaits a reply whose tool awaits an AgentTask."""
+    session = await start(Desk(Desk.inner))
+    await session.generate_reply(user_input="ask")
+
+
+async def pattern() -> None:
+    """on_enter awaits a reply whose tool awaits an AgentTask."""
+    desk = EagerDesk()
+    await start(desk)
+    await desk._get_activity_or_raise()._on_enter_task  # type: ignore[misc]
+
+
+async def helper() -> None:
+    """A tool awaits a helper task, which awaits a reply whose tool awaits an AgentTask."""
+
+    async def wait(desk: Desk) -> None:
+        await asyncio.create_task(desk.inner(), name="my helper")  # ask waits for its helper here
+
+    session = await start(Desk(wait))
+    await session.generate_reply(user_input="ask")
+
+
+async def slow() -> None:
+    """A hand-over waits for a tool that takes its time."""
+
+    async def wait(desk: Desk) -> None:
+        desk.session.generate_reply(user_input="collect", tool_choice="auto")
+        await asyncio.sleep(0.6)  # ask sleeps here
+
+    session = await start(Desk(wait))
+    await session.generate_reply(user_input="ask")
+
+
+async def quick() -> None:
+    """A hand-over that nothing holds up."""
+    session = await start(Desk())
+    await session.generate_reply(user_input="collect")
+
+
+async def twice() -> None:
+    """The same deadlock again after the first one was let go."""
+
+    async def wait(desk: Desk) -> None:
+        await desk.inner()
+        await desk.inner()
+
+    session = await start(Desk(wait))
+    await session.generate_reply(user_input="ask")
+
+
+async def mixed() -> None:
+    """A hand-over waits for a reply that waits for it, and for another one that takes its time."""
+    events: list[str] = []
+
+    class Slow(Desk):
+        @function_tool
+        async def look_up(self) -> str:
+            """Takes its time."""
+            await asyncio.sleep(1)
+            events.append("look_up is done")
+            return "found"
+
+        @function_tool
+        async def collect(self) -> str:
+            """Hands over."""
+            name = await Name()
+            events.append("collect goes on")
+            return name
+
+    session = await start(Slow(Desk.inner))
+    session.generate_reply(user_input="look_up")
+    await session.generate_reply(user_input="ask")
+    assert events == ["look_up is done", "collect goes on"], events
+
+
+async def closing() -> None:
+    """on_exit awaits a reply whose tool awaits an AgentTask, as the session is drained."""
+
+    class Leaving(Desk):
+        async def on_exit(self) -> None:
+            await self.inner()
+
+    session = await start(Leaving())
+    await session.drain()
+
+
+async def changing() -> None:
+    """update_agent() waits for a tool that then awaits an AgentTask."""
+
+    async def wait(desk: Desk) -> None:
+        desk.session.update_agent(Desk())
+        await asyncio.sleep(0.1)
+        await Name()
+
+    session = await start(Desk(wait))
+    await session.generate_reply(user_input="ask")
+
+
+async def two_at_once() -> None:
+    """Two replies at the same time have a tool each that awaits an AgentTask."""
+    session = await start(Desk())
+    first = session.generate_reply(user_input="collect")
+    second = session.generate_reply(user_input="collect")
+    await asyncio.gather(first.wait_for_playout(), second.wait_for_playout())
+
+
+async def behind() -> None:
+    """session.drain() waits for a tool that waits for itself, in a circle in which nothing drains."""
+
+    async def wait(desk: Desk) -> None:
+        me = asyncio.current_task()
+        assert me is not None
+        await asyncio.create_task(asyncio.wait([me]))  # ask waits for itself here
+
+    session = await start(Desk(wait))
+    session.generate_reply(user_input="ask")
+    await asyncio.sleep(0.1)
+    await session.drain()  # drains here
+
+
+async def main(program: str) -> None:
+    play = asyncio.ensure_future(globals()[program]())
+    waits: list[str] = []
+    seen = 0
+    for _ in range(BOUND):
+        if (await asyncio.wait([play], timeout=1))[0]:
+            break
+        # a second time, since it may be let go, or be reported once more
+        waits = [waiter.wait for waiter in deadlock(Graph(asyncio.get_running_loop()))]
+        seen += bool(waits)
+        if seen == 2:
+            break
+    over = play.done()
+    if over:
+        play.result()
+    status = onenter_deadlock_fix.status()
+    print(
+        json.dumps(
+            {
+                "state": status.state,
+                "detection": status.detection,
+                "over": over,
+                "waits": [] if over else waits,
+                "records": records,
+            }
+        )
+    )
+    sys.stdout.flush()
+    os._exit(0)  # tasks that hang would be waited for
+
+
+logger = logging.getLogger("onenter_deadlock_fix")
+logger.addHandler(Keep(logging.WARNING))
+logger.propagate = False
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

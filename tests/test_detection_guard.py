@@ -1,0 +1,140 @@
+"""Detection is put on only where the library's code is what it is written for; whatever happens, the program lives."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import pytest
+from programs import AlteredLibrary
+
+Tell = Callable[..., Any]
+
+ACTIVITY, SPEECH = "voice/agent_activity.py", "voice/speech_handle.py"
+
+OBSERVE = """
+import json, logging
+records = []
+class Keep(logging.Handler):
+    def emit(self, record):
+        records.append([record.levelname, record.getMessage()])
+logging.getLogger("onenter_deadlock_fix").addHandler(Keep(logging.WARNING))
+import onenter_deadlock_fix, livekit.agents
+from livekit.agents.voice.agent_activity import AgentActivity
+status = onenter_deadlock_fix.status()
+functions = vars(AgentActivity).items()
+wrapped = sorted(name for name, value in functions if "onenter_deadlock_fix" in type(value).__module__)
+print(json.dumps({"state": status.state, "detection": status.detection, "reason": status.reason,
+                  "wrapped": wrapped, "records": records}))
+"""
+
+
+def drain_renamed(library: AlteredLibrary) -> str:
+    library.replace("_pause_scheduling_task", "_halt_scheduling_task", ACTIVITY)
+    return "there is no AgentActivity._pause_scheduling_task"
+
+
+def drain_with_another_parameter(library: AlteredLibrary) -> str:
+    library.replace("blocked_tasks: list[asyncio.Task] | None = None\n", "blocked_tasks=None, timeout=None\n", ACTIVITY)
+    return "AgentActivity._pause_scheduling_task is not async (self, *, blocked_tasks=None)"
+
+
+def drain_works_otherwise(library: AlteredLibrary) -> str:
+    library.replace("_drain_blocked_tasks", "_ignored_tasks", ACTIVITY)
+    return "AgentActivity._scheduling_task makes no use of _drain_blocked_tasks"
+
+
+def wake_up_renamed(library: AlteredLibrary) -> str:
+    library.replace("_wake_up_scheduling_task", "_look_again", ACTIVITY)
+    return "AgentActivity._pause_scheduling_task makes no use of _wake_up_scheduling_task"
+
+
+def speech_handle_works_otherwise(library: AlteredLibrary) -> str:
+    library.replace("_done_fut", "_finished_fut", SPEECH)
+    return "SpeechHandle.wait_for_playout makes no use of _done_fut"
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        drain_renamed,
+        drain_with_another_parameter,
+        drain_works_otherwise,
+        wake_up_renamed,
+        speech_handle_works_otherwise,
+    ],
+)
+def test_other_shape_is_left_alone_and_the_fix_is_put_on(
+    alter: Callable[[AlteredLibrary], str], altered: AlteredLibrary, tell: Tell
+) -> None:
+    different = alter(altered)
+    seen = tell(OBSERVE, env=altered.env)
+    assert (seen["state"], seen["detection"], seen["wrapped"]) == ("patched", "unrecognised", [])
+    assert f"no detection: in this build {different}" in seen["reason"]
+    assert seen["records"] == [["WARNING", f"patched: {seen['reason']}; detection: unrecognised"]]
+
+
+def test_fixed_release_of_another_shape_is_not_looked_at_unless_asked(altered: AlteredLibrary, tell: Tell) -> None:
+    altered.set_version("1.8.9")
+    drain_renamed(altered)
+    seen = tell(OBSERVE, env=altered.env)
+    assert (seen["state"], seen["detection"], seen["records"]) == ("fixed-upstream", "off", [])
+    seen = tell(OBSERVE, env={**altered.env, "ONENTER_DEADLOCK_FIX_DETECT": "report"})
+    assert (seen["state"], seen["detection"], len(seen["records"])) == ("fixed-upstream", "unrecognised", 1)
+
+
+def test_error_in_putting_detection_on_leaves_the_fix_in_place(altered: AlteredLibrary, tell: Tell) -> None:
+    altered.replace(
+        "class AgentActivity(RecognitionHooks):",
+        "class _Sealed(type(RecognitionHooks)):\n"
+        "    def __setattr__(cls, name, value):\n"
+        "        if name == 'drain':\n"
+        "            raise TypeError(f'{name} is sealed')\n"
+        "        super().__setattr__(name, value)\n\n\n"
+        "class AgentActivity(RecognitionHooks, metaclass=_Sealed):",
+        ACTIVITY,
+    )
+    seen = tell(OBSERVE, env=altered.env)
+    assert (seen["state"], seen["detection"], seen["wrapped"]) == ("patched", "unrecognised", [])
+    assert "no detection because of an error: TypeError('drain is sealed')" in seen["reason"]
+    assert [level for level, _ in seen["records"]] == ["ERROR"]
+
+
+HANGING = """
+import asyncio, json, logging, os, sys
+sys.path.insert(0, {tests!r})
+import detection_program
+class Broken(logging.Handler):
+    def handle(self, record):
+        raise RuntimeError("the program's own logging is broken")
+SPOIL
+async def main():
+    errors = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(str(context)))
+    hanging = asyncio.ensure_future(detection_program.nested())
+    await asyncio.wait([hanging], timeout=1)
+    first_lines = [record["said"].splitlines()[0] for record in detection_program.records]
+    print(json.dumps([hanging.done(), errors, first_lines]))
+    sys.stdout.flush()
+    os._exit(0)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ("detection_program.logger.addHandler(Broken())", ["deadlock: the hand-over to Name waits for itself"]),
+        (
+            "import onenter_deadlock_fix._graph as graph\ngraph._timers = None",
+            ["an error while looking at hand-overs, which are left alone"],
+        ),
+    ],
+)
+def test_error_in_a_look_is_logged_once_and_stops_nothing(spoil: str, said: list[str], tell: Tell) -> None:
+    from detecting import PROGRAM
+
+    source = HANGING.replace("{tests!r}", repr(str(PROGRAM.parent))).replace("SPOIL", spoil)
+    environment = {"ONENTER_DEADLOCK_FIX_DETECT": "report", "ONENTER_DEADLOCK_FIX_DETECT_AFTER": "0.1"}
+    done, errors, first_lines = tell(source, env=environment)
+    assert (done, errors) == (False, [])
+    assert first_lines[: len(said)] == said

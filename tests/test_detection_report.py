@@ -1,0 +1,148 @@
+"""In the mode ``report``, a hand-over that waits for itself is logged with the lines of the user's own code, once."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from detecting import place, play
+
+
+def without_chance(text: str) -> str:
+    return re.sub(r"call_\d+_\d+", "CALL", re.sub(r"speech_\w+", "SPEECH", text))
+
+
+def at(mark: str, function: str) -> str:
+    file, line, code = place(mark)
+    return f", at {file}:{line} in {function}: {code}"
+
+
+def only_record(seen: Any, level: str) -> Any:
+    (record,) = seen["records"]
+    assert record["level"] == level
+    return record
+
+
+def test_deadlock_is_named_from_waiter_to_waiter_with_the_users_lines() -> None:
+    seen = play("nested", "report")
+    assert (seen["over"], len(seen["waits"])) == (False, 5)  # it is this deadlock
+    said = without_chance(only_record(seen, "ERROR")["said"])
+    assert said.splitlines() == [
+        "deadlock: the hand-over to Name waits for itself",
+        "  the tool collect waits for the hand-over to Name" + at("collect waits here", "collect"),
+        "  the hand-over to Name waits for the reply SPEECH",
+        "  the reply SPEECH waits for the tool ask",
+        "  the tool ask waits for the reply SPEECH" + at("ask waits here", "inner"),
+        "  the reply SPEECH waits for the tool collect",
+        "  ONENTER_DEADLOCK_FIX_DETECT=resolve lets it go on",
+    ]
+
+
+def test_release_that_is_cured_is_named_where_it_is_known() -> None:
+    seen = play("pattern", "report", ONENTER_DEADLOCK_FIX="off")
+    assert (seen["state"], seen["detection"], seen["over"], len(seen["waits"])) == ("off", "report", False, 4)
+    said = without_chance(only_record(seen, "ERROR")["said"])
+    assert said.splitlines()[1:] == [
+        "  on_enter of EagerDesk waits for the reply SPEECH" + at("on_enter waits here", "on_enter"),
+        "  the reply SPEECH waits for the tool collect",
+        "  the tool collect waits for the hand-over to Name" + at("collect waits here", "collect"),
+        "  the hand-over to Name waits for on_enter of EagerDesk",
+        "  livekit-agents 1.3.6 and later are cured of this (livekit/agents issue #4109)",
+        "  ONENTER_DEADLOCK_FIX_DETECT=resolve lets it go on",
+    ]
+
+
+def test_json_log_of_livekit_agents_has_the_same_as_data() -> None:
+    told = only_record(play("nested", "report"), "ERROR")["told"]
+    assert told["name"] == "onenter_deadlock_fix"
+    assert told["deadlock"]["cured_in"] is None
+    assert told["deadlock"]["can_let_go"] is True
+    waits = told["deadlock"]["waits"]
+    assert [wait["role"] for wait in waits] == ["tool", "handoff", "reply", "tool", "reply"]
+    assert [wait["waits_for"] for wait in waits] == [wait["name"] for wait in [*waits[1:], waits[0]]]
+    file, line, code = place("ask waits here")
+    assert waits[3] == {
+        "role": "tool",
+        "name": "the tool ask",
+        "waits_for": waits[4]["name"],
+        "file": file,
+        "line": line,
+        "function": "inner",
+        "code": code,
+    }
+    assert (waits[4]["file"], waits[4]["line"], waits[4]["function"], waits[4]["code"]) == (None, None, None, None)
+
+
+def test_helper_task_is_named_with_its_own_line() -> None:
+    said = without_chance(only_record(play("helper", "report"), "ERROR")["said"])
+    assert (
+        "  the tool ask waits for the helper task my helper" + at("ask waits for its helper here", "wait")
+    ) in said.splitlines()
+    assert "  the helper task my helper waits for the reply SPEECH" + at("ask waits here", "inner") in said.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("program", "name", "roles"),
+    [
+        ("closing", "session.drain()", {"session.drain()", "on_exit", "reply", "tool", "handoff"}),
+        ("changing", "update_agent() to Desk", {"update_agent()", "reply", "tool", "handoff"}),
+        ("two_at_once", "the hand-over to Name", {"reply", "tool", "handoff"}),
+    ],
+)
+def test_every_kind_of_drain_is_looked_at(program: str, name: str, roles: set[str]) -> None:
+    seen = play(program, "report")
+    assert not seen["over"]
+    assert seen["waits"]
+    record = only_record(seen, "ERROR")
+    assert record["said"].startswith(f"deadlock: {name} waits for itself\n")
+    assert {wait["role"] for wait in record["told"]["deadlock"]["waits"]} == roles
+
+
+def test_tools_of_the_same_name_are_told_apart() -> None:
+    waits = only_record(play("two_at_once", "report"), "ERROR")["told"]["deadlock"]["waits"]
+    tools = [wait["name"] for wait in waits if wait["role"] == "tool"]
+    assert len(tools) == len(set(tools)) == 2
+    assert {without_chance(tool) for tool in tools} == {"the tool collect (CALL)"}
+
+
+def test_drain_that_waits_for_a_circle_in_which_nothing_drains_is_a_deadlock_too() -> None:
+    seen = play("behind", "report")
+    assert seen["waits"] == ["the tool ask waits for the tool ask"]
+    said = without_chance(only_record(seen, "ERROR")["said"])
+    assert said.splitlines() == [
+        "deadlock: session.drain() waits for others who wait for each other",
+        "  session.drain() waits for the reply SPEECH" + at("drains here", "behind"),
+        "  the reply SPEECH waits for the tool ask",
+        "  the tool ask waits for the tool ask" + at("ask waits for itself here", "wait"),
+    ]
+
+
+def test_hand_over_that_takes_its_time_is_a_warning_and_no_deadlock() -> None:
+    seen = play("slow", "report")
+    assert seen["over"]
+    record = only_record(seen, "WARNING")
+    first, *lines = without_chance(record["said"]).splitlines()
+    assert re.fullmatch(r"the hand-over to Name has waited for the reply SPEECH for 0\.\d s", first)
+    assert lines == [
+        "  the tool collect waits for the hand-over to Name" + at("collect waits here", "collect"),
+        "  the reply SPEECH waits for the tool ask",
+        "  the tool ask" + at("ask sleeps here", "wait"),
+    ]
+    assert "deadlock" not in record["said"]
+    assert record["told"]["wait"]["waits"][-1]["line"] == place("ask sleeps here")[1]
+
+
+def test_hand_over_that_nothing_holds_up_is_not_logged() -> None:
+    seen = play("quick", "report", ONENTER_DEADLOCK_FIX_DETECT_AFTER="5")
+    assert (seen["over"], seen["records"]) == (True, [])
+
+
+def test_deadlock_that_goes_on_is_logged_once() -> None:
+    seen = play("nested", "report", ONENTER_DEADLOCK_FIX_DETECT_AFTER="0.02")  # some hundred looks
+    assert len(seen["records"]) == 1
+
+
+def test_nothing_is_logged_while_detection_is_off() -> None:
+    seen = play("nested", "off")
+    assert (seen["over"], len(seen["waits"]), seen["records"]) == (False, 5, [])
