@@ -15,6 +15,7 @@ import threading
 from asyncio import _get_running_loop
 from collections import deque
 from collections.abc import Coroutine
+from contextvars import Context
 from typing import Any, Literal, NamedTuple
 from weakref import ref
 
@@ -23,7 +24,6 @@ from livekit.agents.voice.agent_activity import AgentActivity
 from ._wrapping import CoroutineFunction, Wrapping
 
 _WATCH = "__onenter_deadlock_fix_watch"  # an attribute of the event loop
-_SLACK = 0.05  # of ``after``: drains that began within it are looked at in one go
 
 _mode: Literal["off", "report", "resolve"] = "off"
 _after = 5.0  # seconds
@@ -37,19 +37,24 @@ class _Slow(NamedTuple):
 
 
 class _Watch:
-    """The drains of one event loop, and the timer that is set while there are any."""
+    """The drains of one event loop, and the timer that ticks while there are any.
+
+    One timer, and not one for each drain: most drains are over in no time. It ticks more often than anything is looked
+    at, since asyncio keeps the timers of others that are cancelled, with all that they know, behind one that is due.
+    """
 
     def __init__(self) -> None:
         # since when each has not been looked at, in the loop's time: the first one is the next to be looked at
         self.drains: deque[tuple[float, ref[Coroutine[Any, Any, Any]], _Slow | None]] = deque()
-        self.timer: asyncio.TimerHandle | None = None
+        self.is_ticking = False
+        self._context = Context()  # an empty one; that of the drain has its activity in it, which the timer would keep
 
-    def set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
-        due = max(self.drains[0][0] + _after, loop.time() + _after * _SLACK)
-        self.timer = loop.call_at(due, self._on_timer, loop)
+    def tick_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.is_ticking = True
+        loop.call_later(min(_after / 20, 0.25), self._tick, loop, context=self._context)
 
-    def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.timer = None
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.is_ticking = False
         try:
             self._look(loop)
         except Exception:  # of ours, or of a log handler of the program's
@@ -57,26 +62,29 @@ class _Watch:
             with contextlib.suppress(Exception):
                 logging.getLogger(__package__).exception("an error while looking at hand-overs, which are left alone")
         if self.drains:
-            self.set_timer(loop)
+            self.tick_later(loop)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Look at the drains whose time has come, and put those that go on at the end."""
+        """Forget the drains that are over; look at those whose time has come, and put them at the end."""
         if _mode == "off":
             self.drains.clear()
         now = loop.time()
-        going_on = []
-        while self.drains and self.drains[0][0] + _after <= now:
-            since, drain, slow = self.drains.popleft()
+        due = []
+        while self.drains:
+            since, drain, slow = self.drains[0]
             if drain() is not None:
-                going_on.append((drain, slow or _Slow(since, set())))
-        if not going_on:
+                if since + _after > now:
+                    break
+                due.append((drain, slow or _Slow(since, set())))
+            self.drains.popleft()
+        if not due:
             return
         # only now: most programs never need them, and each import of livekit.agents would pay for them
         from ._diagnosis import look_at
         from ._graph import Graph
 
         graph = Graph(loop)
-        for drain, slow in going_on:
+        for drain, slow in due:
             coroutine = drain()
             if coroutine is not None:
                 look_at(graph, coroutine, slow.logged, waited=now - slow.began, resolve=_mode == "resolve")
@@ -92,8 +100,8 @@ def _watch(drain: Coroutine[Any, Any, Any]) -> None:
         watch = _Watch()
         setattr(loop, _WATCH, watch)
     watch.drains.append((loop.time(), ref(drain), None))
-    if watch.timer is None:
-        watch.set_timer(loop)
+    if not watch.is_ticking:
+        watch.tick_later(loop)
 
 
 # The functions' own parameters are passed on as they are, with those that only a wrapper of somebody else's knows.

@@ -112,6 +112,7 @@ class _Name:
     same: Hashable
     addition: str = ""  # to the text, where something else is called the same
     frame: FrameType | None = None
+    is_change: bool = False
 
     def merged_with(self, other: _Name) -> _Name:
         return replace(self, frame=self.frame or other.frame)
@@ -131,7 +132,7 @@ def _names(graph: Graph, future: Future) -> Iterator[_Name]:
     changes = list(_changes(graph, future))
     if changes:
         role, text = changes[-1]
-        yield _Name(role, text, (future, role), name.addition if name else "", frame)
+        yield _Name(role, text, (future, role), name.addition if name else "", frame, is_change=True)
     elif frame:
         yield _Name("helper task", f"the helper task {future.get_name()}", future, frame=frame)
 
@@ -184,7 +185,7 @@ def _pairs(graph: Graph, future: Future) -> Iterator[_Pair]:
         if after:
             # unless it is the task that does what this one stands for
             yield from ((last, name) for it, name in after.items() if it is future or name.same != last.same)
-        elif agent_task:  # it has been handed over to, and is under way
+        elif agent_task and not last.is_change:  # it has been handed over to, and is under way
             yield last, _Name("AgentTask", f"the AgentTask {type(agent_task).__name__}", agent_task)
         else:
             yield last, None

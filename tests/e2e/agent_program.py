@@ -56,8 +56,7 @@ class Receptionist(Agent):
         return self._email
 
 
-@server.rtc_session()
-async def entrypoint(ctx: JobContext) -> None:
+async def session_of(ctx: JobContext, agent: Agent) -> None:
     if os.environ["MODEL"] == "realtime":
         # RealtimeModel takes OPENAI_API_KEY from the environment, but not OPENAI_BASE_URL
         model = openai.realtime.RealtimeModel(base_url=os.environ["OPENAI_BASE_URL"])
@@ -65,7 +64,12 @@ async def entrypoint(ctx: JobContext) -> None:
         model = openai.LLM()
     session = AgentSession(llm=model)
     text_only = room_io.RoomOptions(audio_input=False, audio_output=False)
-    await session.start(agent=Receptionist(), room=ctx.room, room_options=text_only)
+    await session.start(agent=agent, room=ctx.room, room_options=text_only)
+
+
+@server.rtc_session()
+async def entrypoint(ctx: JobContext) -> None:
+    await session_of(ctx, Receptionist())
 
 
 if __name__ == "__main__":

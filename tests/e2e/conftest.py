@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from typing import Any, Callable
 
 import pytest
 from openai_endpoint import Endpoint
-from processes import Activation
+from processes import ACTIVATIONS, HERE, Activation, wait_until
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -65,3 +66,33 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[...,
         with contextlib.suppress(ProcessLookupError):  # nothing is left of the group
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+START_METHODS = {  # how the worker starts a job -> arguments of worker.py
+    "forkserver": ("forkserver", "process"),
+    "spawn": ("spawn", "process"),
+    "thread": ("forkserver", "thread"),
+}
+
+
+@pytest.fixture
+def run_job(start: Callable[..., subprocess.Popen[bytes]], tmp_path: Path) -> Callable[..., Any]:
+    """Have a worker run one job; return the worker's process and what the job has recorded of itself."""
+
+    def run_job(
+        activation: str, start_method: str, model: str, program: str = "", **options: Any
+    ) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
+        how = ACTIVATIONS[activation]
+        result = tmp_path / "result.json"
+        arguments = [program or how.program, *START_METHODS[start_method], str(result)]
+        worker = start(how, model, str(HERE / "worker.py"), *arguments, **options)
+        wait_until(result.exists, worker)  # the job has ended or found itself in a deadlock
+        job = json.loads(result.read_text())
+        if start_method == "thread":
+            assert (job["executor"], job["pid"]) == ("thread", worker.pid)
+        else:
+            assert job["executor"] == "process"
+            assert f"multiprocessing.{start_method} import" in job["command"]
+        return worker, job
+
+    return run_job

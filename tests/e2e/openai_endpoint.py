@@ -50,6 +50,11 @@ Answer = Union[str, ToolCall]
 def script(conversation: Sequence[Item], tools: Sequence[str]) -> Answer:
     """Return what the model answers."""
     last = conversation[-1] if conversation else Item("nobody", "")
+    if "arrange_call" in tools:  # the operator
+        outputs = [item.by for item in conversation if item.by in ("arrange_call", "collect_email")]
+        if last.by == "user":
+            return ToolCall("collect_email" if "address" in last.text else "arrange_call", {})
+        return f"{outputs[-1]} is done."
     if "collect_email" in tools:  # the receptionist
         outputs = [item.text for item in conversation if item.by == "collect_email"]
         return f"Thank you, I have noted {outputs[0]}." if outputs else ToolCall("collect_email", {})

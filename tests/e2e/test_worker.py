@@ -2,41 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from openai_endpoint import ADDRESS, CONFIRMATION, GOODBYE, QUESTION, Endpoint
-from processes import ACTIVATIONS, HERE, wait_until
-
-START_METHODS = {  # how the worker starts a job -> arguments of worker.py
-    "forkserver": ("forkserver", "process"),
-    "spawn": ("spawn", "process"),
-    "thread": ("forkserver", "thread"),
-}
-
-
-@pytest.fixture
-def run_job(start: Callable[..., subprocess.Popen[bytes]], tmp_path: Path) -> Callable[..., Any]:
-    """Have a worker run one job; return the worker's process and what the job has recorded of itself."""
-
-    def run_job(activation: str, start_method: str, model: str) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
-        how = ACTIVATIONS[activation]
-        result = tmp_path / "result.json"
-        worker = start(how, model, str(HERE / "worker.py"), how.program, *START_METHODS[start_method], str(result))
-        wait_until(result.exists, worker)  # the job has ended or found itself in a deadlock
-        job = json.loads(result.read_text())
-        if start_method == "thread":
-            assert (job["executor"], job["pid"]) == ("thread", worker.pid)
-        else:
-            assert job["executor"] == "process"
-            assert f"multiprocessing.{start_method} import" in job["command"]
-        return worker, job
-
-    return run_job
 
 
 # Every way of activation with every way to start a job, and either of them with either model.

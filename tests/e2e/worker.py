@@ -10,20 +10,19 @@ import asyncio
 import importlib
 import json
 import os
-import runpy
 import sys
 from pathlib import Path
 from typing import Any
 
 import psutil
 from livekit.agents import AgentServer, JobContext, JobExecutorType
+from livekit.agents.cli.log import setup_logging
 from openai_endpoint import USER_ANSWERS
-from processes import PACKAGE
 
 # Job processes by spawn and by forkserver run this module again, as they do with an agent program's.
 _program_name, _start_method, _executor, _result = sys.argv[1:]
 program = importlib.import_module(_program_name)
-deadlock = runpy.run_path(str(PACKAGE / "verify" / "waits.py"))["deadlock"]  # an import would switch the shim on
+_shim = sys.modules.get("onenter_deadlock_fix")  # as it was activated; the import below comes later
 server = AgentServer(
     multiprocessing_context=_start_method,
     job_executor_type=JobExecutorType(_executor),
@@ -41,9 +40,15 @@ async def watched_entrypoint(ctx: JobContext) -> None:
     await program.entrypoint(ctx)
     if os.environ["MODEL"] == "llm":
         _listen_as_user(ctx)
-    while not (circle := deadlock()):
+    if _shim is None:
+        os.environ["ONENTER_DEADLOCK_FIX"] = "off"  # or else the next line would activate it
+    from onenter_deadlock_fix._explanation import deadlock
+    from onenter_deadlock_fix._graph import Graph
+
+    patience = 20  # tenths of a second, in which detection may resolve it
+    while not (circle := deadlock(Graph(asyncio.get_running_loop()))) or (patience := patience - 1):
         await asyncio.sleep(0.1)
-    _record(ctx, deadlock=[str(wait) for wait in circle])
+    _record(ctx, deadlock=[waiter.wait for waiter in circle])
 
 
 def _listen_as_user(ctx: JobContext) -> None:
@@ -57,10 +62,11 @@ def _listen_as_user(ctx: JobContext) -> None:
 
 
 def _record(ctx: JobContext, **outcome: object) -> None:
-    shim = sys.modules.get("onenter_deadlock_fix")
+    status = _shim and _shim.status()
     result = {
         **outcome,
-        "shim": shim and shim.status().state,
+        "shim": status and status.state,
+        "detection": status and status.detection,
         "pid": os.getpid(),
         "command": " ".join(psutil.Process().cmdline()),
         "executor": ctx.proc.executor_type.value,
@@ -71,6 +77,7 @@ def _record(ctx: JobContext, **outcome: object) -> None:
 
 
 async def main() -> None:
+    setup_logging("INFO", devmode=False, console=False)  # to standard output, as JSON
     running = asyncio.create_task(server.run(devmode=True, unregistered=True))
     started = asyncio.Event()
     server.once("worker_started", started.set)

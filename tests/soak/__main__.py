@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import sys
 import time
 import tracemalloc
@@ -40,7 +41,7 @@ async def play_round(sessions: int, handoffs: int, patience: float) -> dict[str,
     seen = [conversation.seen for conversation in conversations]
     done = sum(conversation.done for conversation in conversations)
     del conversations, over, closing
-    await asyncio.sleep(0.01)  # for done callbacks
+    await asyncio.sleep(0.5)  # for done callbacks, and the last tick of detection
     gc.collect()
     return {
         "handoffs": done,
@@ -50,7 +51,27 @@ async def play_round(sessions: int, handoffs: int, patience: float) -> dict[str,
         "alive": dict(Counter(kind for each in seen for kind in each.alive())),
         "tasks left": sorted(map(repr, asyncio.all_tasks() - {asyncio.current_task()})),
         "marks left": marks,
+        "logged": log.take(),
     }
+
+
+class _Log(logging.Handler):
+    """What the shim has logged since it was asked last."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._records: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._records.append(record.getMessage())
+
+    def take(self) -> list[str]:
+        taken, self._records = self._records, []
+        return taken
+
+
+log = _Log()
+logging.getLogger("onenter_deadlock_fix").addHandler(log)
 
 
 def traced() -> tuple[int, int]:

@@ -10,6 +10,7 @@ import asyncio
 import concurrent.futures
 import functools
 import gc
+import heapq
 import inspect
 import itertools
 import logging
@@ -330,6 +331,9 @@ class _Loop(asyncio.SelectorEventLoop):
     def forget(self) -> None:
         """Let go of the tasks that are done, so that asyncio tells of exceptions that nobody has seen."""
         self.tasks = self.left()
+        # asyncio keeps cancelled timers, and the activities in their contexts, behind one that is due earlier
+        self._scheduled = [timer for timer in self._scheduled if not timer.cancelled()]
+        heapq.heapify(self._scheduled)
         with _collecting:
             gc.collect()
 

@@ -29,6 +29,7 @@ def environment() -> dict[str, Any]:
     return {
         "livekit-agents": release,
         "state": onenter_deadlock_fix.status().state,
+        "detection": onenter_deadlock_fix.status().detection,
         "python": platform.python_version(),
     }
 

@@ -17,6 +17,7 @@ SESSIONS, HANDOFFS = 20, 30
 def test_no_session_is_stuck_and_nothing_is_left_of_it() -> None:
     result = asyncio.run(soak(SESSIONS, HANDOFFS, rounds=1, patience=20, trace=False))
 
+    assert result["detection"] == "report"
     (outcome,) = result["rounds"]
     assert outcome["handoffs"] == SESSIONS * HANDOFFS
     assert outcome["stuck"] == 0
@@ -24,10 +25,13 @@ def test_no_session_is_stuck_and_nothing_is_left_of_it() -> None:
     assert outcome["alive"] == {}  # AgentSessions, Agents, AgentTasks, activities, tasks of tools and of on_enter
     assert outcome["tasks left"] == []
     assert outcome["marks left"] == []
+    assert outcome["logged"] == []
 
 
 def test_memory_does_not_grow_with_the_handoffs() -> None:
     result = asyncio.run(soak(sessions=2, handoffs=20, rounds=3, patience=20, trace=True))
+
+    assert result["detection"] == "report"
 
     assert handoffs_in_a_round(result) == 40
     assert result["growth by the shim"] < HEADER * handoffs_in_a_round(result)
