@@ -60,7 +60,7 @@ class Graph:
         self._needs_all: set[Future] = set()
         self._passes_cancel_on: set[Future] = set()
         self._read_callbacks([*self.tasks, *self.replies])
-        self._timed = self._reached_by_timers(loop)
+        self._timed = self._reached_by_callbacks(loop)
 
     def frames(self, task: Task) -> list[FrameType]:
         """Return the frames that a task is suspended in, outermost first."""
@@ -162,6 +162,9 @@ class Graph:
             return Wait([self._holders[lock]], lock=lock) if lock in self._holders else None
         if function == "asyncio.locks.wait":  # of an asyncio.Event
             return self._wait_for_event(frames[-2]) if len(frames) > 1 else None
+        if function == "livekit.agents.voice.tool_executor.execute":  # for what the tool's own task sets
+            tool: Task | None = frames[-1].f_locals.get("exe_task")
+            return Wait([tool]) if tool else None
         return Wait([future])
 
     def _wait_for_event(self, caller: FrameType) -> Wait | None:
@@ -248,10 +251,13 @@ class Graph:
             callbacks += self.replies[future]._done_callbacks
         return callbacks
 
-    def _reached_by_timers(self, loop: asyncio.AbstractEventLoop) -> set[Future]:
-        """Return the futures that a timer may resolve or cancel, with those that are cancelled when they are."""
+    def _reached_by_callbacks(self, loop: asyncio.AbstractEventLoop) -> set[Future]:
+        """Return the futures that a timer may resolve or cancel, with those that are cancelled when they are.
+
+        A timer that is due is none any more, but one of the callbacks that the loop will call next.
+        """
         reached: set[Future] = set()
-        to_do = list(_timers(loop))
+        to_do = list(_about_to_be_called(loop))
         while to_do:
             held = to_do.pop()
             if isinstance(held, asyncio.Future):
@@ -293,19 +299,19 @@ def _resolved_through(held: Any) -> Iterator[Future]:
             yield future
 
 
-def _timers(loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
-    """Yield what the callbacks of an event loop's timers act on."""
+def _about_to_be_called(loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
+    """Yield what the callbacks act on that an event loop has a timer for, or will call next."""
     timers = getattr(loop, "_scheduled", None)
     if timers is not None:
-        for timer in timers:
-            if not timer.cancelled():
-                yield from timer._args or ()
-                yield from _held(timer._callback)
+        for handle in (*timers, *loop._ready):  # type: ignore[attr-defined]
+            if not handle.cancelled():
+                yield from handle._args or ()
+                yield from _held(handle._callback)
         return
-    # uvloop has them in a set, and what they call in themselves, which only the garbage collector gets to see
-    sets = (thing for thing in gc.get_referents(loop) if isinstance(thing, set))
-    for timer in (timer for timers in sets for timer in timers if type(timer).__name__ == "TimerHandle"):
-        for referent in gc.get_referents(timer):
+    # uvloop lets only the garbage collector see them, and what they call
+    groups = (thing for thing in gc.get_referents(loop) if isinstance(thing, (set, deque)))
+    for handle in (thing for group in groups for thing in group if type(thing).__name__ in ("Handle", "TimerHandle")):
+        for referent in gc.get_referents(handle):
             yield from referent if isinstance(referent, tuple) else _held(referent)
 
 

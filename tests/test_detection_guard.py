@@ -125,7 +125,7 @@ asyncio.run(main())
     [
         ("detection_program.logger.addHandler(Broken())", ["deadlock: the hand-over to Name waits for itself"]),
         (
-            "import onenter_deadlock_fix._graph as graph\ngraph._timers = None",
+            "import onenter_deadlock_fix._graph as graph\ngraph._about_to_be_called = None",
             ["an error while looking at hand-overs, which are left alone"],
         ),
     ],

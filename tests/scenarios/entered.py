@@ -97,7 +97,7 @@ async def entered_agent_and_nested_agent_tasks() -> None:
     await happens("Desk.on_enter goes on")
 
 
-@scenario
+@scenario(reported="it is aclose() that waits, for a tool of an agent that is leaving")
 async def entered_twice() -> None:
     """session.update_agent() is called again while on_enter of the agent that it entered has not gone on yet."""
     session = await start(Lobby())

@@ -35,10 +35,13 @@ class Asking(Lobby):
     def inner(self) -> Awaitable[None]:
         return reply(self.session, user_input="desk", tool_choice="auto")
 
+    async def _wait(self) -> None:
+        await self._way(self)
+
     @function_tool
     async def ask(self) -> str:
         """Has a reply that collects."""
-        await note("ask", self._way(self))
+        await note("ask", self._wait())
         return "asked"
 
     @function_tool
