@@ -114,6 +114,7 @@ class _WatchedSpec(ModuleSpec):
 
 
 _finder = _Finder()
+find_spec = _finder.find_spec  # for the bootstrap folder, which has been asked before this finder was there
 
 
 def _look() -> None:

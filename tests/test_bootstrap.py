@@ -14,9 +14,15 @@ from onenter_deadlock_fix._cli import BOOTSTRAP
 
 Tell = Callable[..., Any]
 
+# The shim is imported when somebody looks for the library, and not before.
 SEEN = """
 import json, sys
-print(json.dumps(["onenter_deadlock_fix" in sys.modules, getattr(sys.modules.get("sitecustomize"), "NAME", None)]))
+finder = [finder for finder in sys.meta_path if "deadlock" in getattr(finder, "__file__", "")]
+before = "onenter_deadlock_fix" in sys.modules
+for found in finder:
+    found.find_spec("livekit.agents")
+seen = [not before and "onenter_deadlock_fix" in sys.modules]
+print(json.dumps(seen + [getattr(sys.modules.get("sitecustomize"), "NAME", None)]))
 """
 
 
@@ -105,7 +111,7 @@ def test_error_of_ours_is_one_line_and_stops_nothing(tmp_path: Path, theirs: Pat
         [str(tmp_path / "venv/bin/python"), "-c", SEEN], cwd=tmp_path, env=pythonpath(BOOTSTRAP, theirs, broken)
     )
     assert (ended.returncode, ended.stdout) == (0, '[false, "theirs"]\n')
-    assert ended.stderr.startswith("onenter-deadlock-fix: not activated: ImportError: ")
+    assert ended.stderr.startswith("onenter-deadlock-fix: not activated: ImportError(")
     assert ended.stderr.count("\n") == 1
 
 

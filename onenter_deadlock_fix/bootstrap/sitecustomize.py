@@ -1,39 +1,30 @@
-# Activates the shim, then runs the sitecustomize that would have been found without this folder on PYTHONPATH.
-# Every interpreter that inherits PYTHONPATH reads this file, so its syntax must be valid for older ones too.
-import os
+# Activates the shim when somebody looks for livekit.agents, and runs the sitecustomize that would have been found
+# without this folder on PYTHONPATH. Every interpreter that inherits PYTHONPATH reads this file, so its syntax must be
+# valid for older ones too. Where no byte code is written each of them compiles it, so it is short.
 import sys
 
 
-def activate():
-    if sys.version_info < (3, 9):
-        return
-    try:
-        import onenter_deadlock_fix  # noqa: F401
-    except Exception as error:
-        # an interpreter of another environment, which does not have it
-        absent = isinstance(error, ModuleNotFoundError) and error.name == "onenter_deadlock_fix"
-        if not absent and sys.stderr is not None:
-            reason = " ".join(str(error).split())
-            sys.stderr.write("onenter-deadlock-fix: not activated: %s: %s\n" % (type(error).__name__, reason))
+def find_spec(name, path=None, target=None):
+    if name == "livekit.agents":
+        sys.meta_path.remove(ours)
+        try:
+            from onenter_deadlock_fix import _hook
+
+            return _hook.find_spec(name, path, target)
+        except Exception as error:
+            # an interpreter of another environment does not have it
+            if str(error) != "No module named 'onenter_deadlock_fix'" and sys.stderr:
+                sys.stderr.write("onenter-deadlock-fix: not activated: %r\n" % error)
 
 
-def run_next():
-    here = os.path.dirname(os.path.abspath(__file__))
-    entries = [os.path.abspath(entry) for entry in sys.path]
-    if here not in entries:
-        return
-    position = entries.index(here)
-    entry = sys.path.pop(position)
-    ours = sys.modules.pop(__name__)
+ours = sys.modules[__name__]  # is a finder itself
+if sys.version_info >= (3, 9):
+    sys.meta_path.insert(0, ours)
+here = __file__.rpartition("sitecustomize")[0][:-1]
+if here in sys.path:
+    position = sys.path.index(here)
+    del sys.path[position], sys.modules[__name__]
     try:
-        import sitecustomize  # noqa: F401
-    except ImportError as error:
-        sys.modules[__name__] = ours
-        if getattr(error, "name", "sitecustomize") != "sitecustomize":
-            raise
+        import sitecustomize  # noqa: F401  # where there is none, its ImportError is what is expected of us, too
     finally:
-        sys.path.insert(position, entry)  # processes that are started with this path need it too
-
-
-activate()
-run_next()
+        sys.path.insert(position, here)  # processes that are started with this path need it too
