@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from detecting import AFTER, PROGRAM
+from forking import Forks, clean_environment
 from programs import AlteredLibrary, Completed, run
 
 
@@ -23,15 +26,49 @@ def python(tmp_path: Path) -> Callable[..., Completed]:
 
 
 @pytest.fixture
-def tell(python: Callable[..., Completed]) -> Callable[..., Any]:
-    """Run a Python program that must succeed, and return the JSON value that it prints."""
+def tell_from_the_start(python: Callable[..., Completed]) -> Callable[..., Any]:
+    """Run a Python program that must succeed, in a process that has just started, and return the JSON it prints."""
 
-    def run_and_read(source: str, *options: str, env: dict[str, str] | None = None) -> Any:
-        ended = python(source, *options, env=env)
+    def run_and_read(source: str, env: dict[str, str] | None = None) -> Any:
+        ended = python(source, env=env)
         assert ended.returncode == 0, ended.stderr
         return json.loads(ended.stdout)
 
     return run_and_read
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    forks = Forks()
+    yield forks
+    forks.close()
+
+
+@pytest.fixture
+def tell(forks: Forks, tmp_path: Path) -> Callable[..., Any]:
+    """Run a Python program that must succeed, in a fork and an empty folder, and return the JSON value it prints."""
+
+    def run_and_read(source: str, env: dict[str, str] | None = None) -> Any:
+        environment = {**clean_environment(), **(env or {})}
+        ended = forks.run(["-c", textwrap.dedent(source)], cwd=tmp_path, env=environment)
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout)
+
+    return run_and_read
+
+
+@pytest.fixture
+def play(forks: Forks) -> Callable[..., Any]:
+    """Play one of the programs of ``detection_program.py`` in a mode, and return what it prints."""
+
+    def play(program: str, mode: str, **environment: str) -> Any:
+        detect = {"ONENTER_DEADLOCK_FIX_DETECT": mode, "ONENTER_DEADLOCK_FIX_DETECT_AFTER": AFTER}
+        env = {**clean_environment(), **detect, **environment}
+        ended = forks.run([str(PROGRAM), program], cwd=PROGRAM.parent, env=env)
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout)
+
+    return play
 
 
 @pytest.fixture

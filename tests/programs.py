@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 import subprocess
 import textwrap
 from pathlib import Path
+
+from forking import clean_environment
 
 Completed = subprocess.CompletedProcess[str]
 
 
 def run(arguments: list[str], *, cwd: Path, env: dict[str, str] | None = None) -> Completed:
     """Run a command to its end, in the tests' environment without what the shim reads from it."""
-    clean = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("ONENTER_DEADLOCK_FIX", "PYTHONPATH", "AUTOWRAPT_BOOTSTRAP")
-    }
-    return subprocess.run(
-        arguments, cwd=cwd, env={**clean, **(env or {})}, capture_output=True, text=True, timeout=120, check=False
-    )
+    environment = {**clean_environment(), **(env or {})}
+    return subprocess.run(arguments, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
 class AlteredLibrary:

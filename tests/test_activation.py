@@ -189,8 +189,8 @@ def test_switching_means_the_library_that_is_there_now(tell: Tell) -> None:
     assert seen == ["pending", "patched", ours, "off", own, "patched", ours]
 
 
-def test_nothing_heavy_is_imported_before_the_library_is(tell: Tell) -> None:
-    seen = tell(
+def test_nothing_heavy_is_imported_before_the_library_is(tell_from_the_start: Tell) -> None:
+    seen = tell_from_the_start(
         """
         import sys
         before = set(sys.modules)

@@ -13,10 +13,10 @@ AUTOWRAPT = {"AUTOWRAPT_BOOTSTRAP": "onenter_deadlock_fix"}
 
 
 @pytest.mark.parametrize("also", ["", "import onenter_deadlock_fix\n"])
-def test_library_is_patched_once(also: str, tell: Tell) -> None:
-    assert tell(f"{also}import livekit.agents\n{LAYERS}\ntell()", env=AUTOWRAPT) == PATCHED_ONCE
+def test_library_is_patched_once(also: str, tell_from_the_start: Tell) -> None:
+    assert tell_from_the_start(f"{also}import livekit.agents\n{LAYERS}\ntell()", env=AUTOWRAPT) == PATCHED_ONCE
 
 
-def test_deactivate_holds(tell: Tell) -> None:
+def test_deactivate_holds(tell_from_the_start: Tell) -> None:
     source = f"import onenter_deadlock_fix; onenter_deadlock_fix.deactivate()\nimport livekit.agents\n{LAYERS}\ntell()"
-    assert tell(source, env=AUTOWRAPT) == ["off", 0, 0]
+    assert tell_from_the_start(source, env=AUTOWRAPT) == ["off", 0, 0]

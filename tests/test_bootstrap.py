@@ -39,24 +39,24 @@ def pythonpath(*folders: object) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(map(str, folders))}
 
 
-def test_library_is_patched(tell: Tell) -> None:
+def test_library_is_patched(tell_from_the_start: Tell) -> None:
     source = "import json, livekit.agents, onenter_deadlock_fix; print(json.dumps(onenter_deadlock_fix.status().state))"
-    assert tell(source, env=pythonpath(BOOTSTRAP)) == "patched"
+    assert tell_from_the_start(source, env=pythonpath(BOOTSTRAP)) == "patched"
 
 
-def test_teams_own_sitecustomize_with_one_line_is_enough(tmp_path: Path, tell: Tell) -> None:
+def test_teams_own_sitecustomize_with_one_line_is_enough(tmp_path: Path, tell_from_the_start: Tell) -> None:
     (tmp_path / "sitecustomize.py").write_text("import onenter_deadlock_fix\n")
     source = "import json, livekit.agents, sys; print(json.dumps(sys.modules['onenter_deadlock_fix'].status().state))"
-    assert tell(source, env=pythonpath(tmp_path)) == "patched"
+    assert tell_from_the_start(source, env=pythonpath(tmp_path)) == "patched"
 
 
-def test_sitecustomize_that_would_have_been_found_still_runs(theirs: Path, tell: Tell) -> None:
-    assert tell(SEEN, env=pythonpath(BOOTSTRAP, theirs)) == [True, "theirs"]
-    assert tell(SEEN, env=pythonpath(f"{BOOTSTRAP}/", BOOTSTRAP, theirs)) == [True, "theirs"]
+def test_sitecustomize_that_would_have_been_found_still_runs(theirs: Path, tell_from_the_start: Tell) -> None:
+    assert tell_from_the_start(SEEN, env=pythonpath(BOOTSTRAP, theirs)) == [True, "theirs"]
+    assert tell_from_the_start(SEEN, env=pythonpath(f"{BOOTSTRAP}/", BOOTSTRAP, theirs)) == [True, "theirs"]
 
 
 def test_sitecustomize_of_another_tool_that_runs_the_next_one_is_no_obstacle(
-    tmp_path: Path, theirs: Path, tell: Tell
+    tmp_path: Path, theirs: Path, tell_from_the_start: Tell
 ) -> None:
     tool = tmp_path / "tool"
     tool.mkdir()
@@ -70,8 +70,8 @@ def test_sitecustomize_of_another_tool_that_runs_the_next_one_is_no_obstacle(
         "sys.path.insert(0, here)\n"
     )
     source = f"import sys; assert sys.tool\n{SEEN}"
-    assert tell(source, env=pythonpath(tool, BOOTSTRAP, theirs)) == [True, "theirs"]
-    assert tell(source, env=pythonpath(BOOTSTRAP, tool, theirs)) == [True, "theirs"]
+    assert tell_from_the_start(source, env=pythonpath(tool, BOOTSTRAP, theirs)) == [True, "theirs"]
+    assert tell_from_the_start(source, env=pythonpath(BOOTSTRAP, tool, theirs)) == [True, "theirs"]
 
 
 def test_error_of_the_next_sitecustomize_is_reported_as_without_us(theirs: Path, python: Callable[..., Any]) -> None:
@@ -82,9 +82,9 @@ def test_error_of_the_next_sitecustomize_is_reported_as_without_us(theirs: Path,
     assert "theirs is broken" in ended.stderr
 
 
-def test_folder_stays_on_the_path_where_it_was(theirs: Path, tell: Tell) -> None:
+def test_folder_stays_on_the_path_where_it_was(theirs: Path, tell_from_the_start: Tell) -> None:
     source = "import json, sys; print(json.dumps(sys.path[1:3]))"
-    assert tell(source, env=pythonpath(theirs, BOOTSTRAP)) == [str(theirs), BOOTSTRAP]
+    assert tell_from_the_start(source, env=pythonpath(theirs, BOOTSTRAP)) == [str(theirs), BOOTSTRAP]
 
 
 @pytest.mark.parametrize("option", ["-S", "-E", "-I"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Callable
 
 import pytest
-from detecting import place, play
+from detecting import place
+
+Play = Callable[..., Any]
 
 
 def without_chance(text: str) -> str:
@@ -24,7 +26,7 @@ def only_record(seen: Any, level: str) -> Any:
     return record
 
 
-def test_deadlock_is_named_from_waiter_to_waiter_with_the_users_lines() -> None:
+def test_deadlock_is_named_from_waiter_to_waiter_with_the_users_lines(play: Play) -> None:
     seen = play("nested", "report")
     assert (seen["over"], len(seen["waits"])) == (False, 5)  # it is this deadlock
     said = without_chance(only_record(seen, "ERROR")["said"])
@@ -39,7 +41,7 @@ def test_deadlock_is_named_from_waiter_to_waiter_with_the_users_lines() -> None:
     ]
 
 
-def test_release_that_is_cured_is_named_where_it_is_known() -> None:
+def test_release_that_is_cured_is_named_where_it_is_known(play: Play) -> None:
     seen = play("pattern", "report", ONENTER_DEADLOCK_FIX="off")
     assert (seen["state"], seen["detection"], seen["over"], len(seen["waits"])) == ("off", "report", False, 4)
     said = without_chance(only_record(seen, "ERROR")["said"])
@@ -53,7 +55,7 @@ def test_release_that_is_cured_is_named_where_it_is_known() -> None:
     ]
 
 
-def test_json_log_of_livekit_agents_has_the_same_as_data() -> None:
+def test_json_log_of_livekit_agents_has_the_same_as_data(play: Play) -> None:
     told = only_record(play("nested", "report"), "ERROR")["told"]
     assert told["name"] == "onenter_deadlock_fix"
     assert told["deadlock"]["cured_in"] is None
@@ -74,7 +76,7 @@ def test_json_log_of_livekit_agents_has_the_same_as_data() -> None:
     assert (waits[4]["file"], waits[4]["line"], waits[4]["function"], waits[4]["code"]) == (None, None, None, None)
 
 
-def test_helper_task_is_named_with_its_own_line() -> None:
+def test_helper_task_is_named_with_its_own_line(play: Play) -> None:
     said = without_chance(only_record(play("helper", "report"), "ERROR")["said"])
     assert (
         "  the tool ask waits for the helper task my helper" + at("ask waits for its helper here", "wait")
@@ -90,7 +92,7 @@ def test_helper_task_is_named_with_its_own_line() -> None:
         ("two_at_once", "the hand-over to Name", {"reply", "tool", "handoff"}),
     ],
 )
-def test_every_kind_of_drain_is_looked_at(program: str, name: str, roles: set[str]) -> None:
+def test_every_kind_of_drain_is_looked_at(program: str, name: str, roles: set[str], play: Play) -> None:
     seen = play(program, "report")
     assert not seen["over"]
     assert seen["waits"]
@@ -99,14 +101,14 @@ def test_every_kind_of_drain_is_looked_at(program: str, name: str, roles: set[st
     assert {wait["role"] for wait in record["told"]["deadlock"]["waits"]} == roles
 
 
-def test_tools_of_the_same_name_are_told_apart() -> None:
+def test_tools_of_the_same_name_are_told_apart(play: Play) -> None:
     waits = only_record(play("two_at_once", "report"), "ERROR")["told"]["deadlock"]["waits"]
     tools = [wait["name"] for wait in waits if wait["role"] == "tool"]
     assert len(tools) == len(set(tools)) == 2
     assert {without_chance(tool) for tool in tools} == {"the tool collect (CALL)"}
 
 
-def test_drain_that_waits_for_a_circle_in_which_nothing_drains_is_a_deadlock_too() -> None:
+def test_drain_that_waits_for_a_circle_in_which_nothing_drains_is_a_deadlock_too(play: Play) -> None:
     seen = play("behind", "report")
     assert seen["waits"] == ["the tool ask waits for the tool ask"]
     said = without_chance(only_record(seen, "ERROR")["said"])
@@ -118,7 +120,7 @@ def test_drain_that_waits_for_a_circle_in_which_nothing_drains_is_a_deadlock_too
     ]
 
 
-def test_hand_over_that_takes_its_time_is_a_warning_and_no_deadlock() -> None:
+def test_hand_over_that_takes_its_time_is_a_warning_and_no_deadlock(play: Play) -> None:
     seen = play("slow", "report")
     assert seen["over"]
     record = only_record(seen, "WARNING")
@@ -133,16 +135,16 @@ def test_hand_over_that_takes_its_time_is_a_warning_and_no_deadlock() -> None:
     assert record["told"]["wait"]["waits"][-1]["line"] == place("ask sleeps here")[1]
 
 
-def test_hand_over_that_nothing_holds_up_is_not_logged() -> None:
+def test_hand_over_that_nothing_holds_up_is_not_logged(play: Play) -> None:
     seen = play("quick", "report", ONENTER_DEADLOCK_FIX_DETECT_AFTER="5")
     assert (seen["over"], seen["records"]) == (True, [])
 
 
-def test_deadlock_that_goes_on_is_logged_once() -> None:
+def test_deadlock_that_goes_on_is_logged_once(play: Play) -> None:
     seen = play("nested", "report", ONENTER_DEADLOCK_FIX_DETECT_AFTER="0.02")  # some hundred looks
     assert len(seen["records"]) == 1
 
 
-def test_nothing_is_logged_while_detection_is_off() -> None:
+def test_nothing_is_logged_while_detection_is_off(play: Play) -> None:
     seen = play("nested", "off")
     assert (seen["over"], len(seen["waits"]), seen["records"]) == (False, 5, [])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any, Callable
 
 import pytest
-from detecting import play
+
+Play = Callable[..., Any]
 
 
-def test_hand_over_goes_on_and_it_is_said_what_was_let_go() -> None:
+def test_hand_over_goes_on_and_it_is_said_what_was_let_go(play: Play) -> None:
     seen = play("nested", "resolve")
     assert seen["over"]
     deadlock, let_go = seen["records"]
@@ -22,14 +24,14 @@ def test_hand_over_goes_on_and_it_is_said_what_was_let_go() -> None:
     assert [wait["waits_for"] for wait in let_go["told"]["let_go"]["waits"]] == [f"the reply {reply[1]}"]
 
 
-def test_detection_alone_takes_the_deadlock_out_that_the_shim_is_for() -> None:
+def test_detection_alone_takes_the_deadlock_out_that_the_shim_is_for(play: Play) -> None:
     seen = play("pattern", "resolve", ONENTER_DEADLOCK_FIX="off")
     assert (seen["state"], seen["detection"], seen["over"]) == ("off", "resolve", True)
     assert [record["level"] for record in seen["records"]] == ["ERROR", "WARNING"]
     assert seen["records"][1]["said"].endswith("goes on and no longer waits for on_enter of EagerDesk")
 
 
-def test_what_is_on_no_circle_is_still_waited_for() -> None:
+def test_what_is_on_no_circle_is_still_waited_for(play: Play) -> None:
     seen = play("mixed", "resolve")  # which looks at the order
     assert seen["over"]
     deadlock, let_go, slow = seen["records"]
@@ -38,14 +40,14 @@ def test_what_is_on_no_circle_is_still_waited_for() -> None:
     assert waits["waits_for"] in [wait["name"] for wait in deadlock["told"]["deadlock"]["waits"]]
 
 
-def test_each_deadlock_is_let_go() -> None:
+def test_each_deadlock_is_let_go(play: Play) -> None:
     seen = play("twice", "resolve")
     assert seen["over"]
     assert [record["level"] for record in seen["records"]] == ["ERROR", "WARNING"] * 2
 
 
 @pytest.mark.parametrize("program", ["closing", "changing", "two_at_once"])
-def test_other_drains_and_a_circle_through_the_sessions_lock_are_only_reported(program: str) -> None:
+def test_other_drains_and_a_circle_through_the_sessions_lock_are_only_reported(program: str, play: Play) -> None:
     seen = play(program, "resolve")
     assert not seen["over"]
     assert seen["waits"]
@@ -54,7 +56,7 @@ def test_other_drains_and_a_circle_through_the_sessions_lock_are_only_reported(p
     assert record["told"]["deadlock"]["can_let_go"] is False
 
 
-def test_hand_over_that_takes_its_time_is_waited_for() -> None:
+def test_hand_over_that_takes_its_time_is_waited_for(play: Play) -> None:
     seen = play("slow", "resolve")
     assert seen["over"]
     assert [record["level"] for record in seen["records"]] == ["WARNING"]

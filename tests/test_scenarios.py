@@ -15,6 +15,9 @@ import pytest
 from programs import run
 
 TESTS = Path(__file__).parent
+# played once, and not once in each of the processes that run tests
+pytestmark = pytest.mark.xdist_group("scenarios")
+
 UPSTREAM = json.loads((TESTS / "scenarios" / "upstream.json").read_text())
 HANGING = (
     "the_pattern",
