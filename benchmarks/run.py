@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).absolute().parent
-ROUNDS = {"startup": 60, "library_import": 30, "handoff": 30}
+ROUNDS = {"startup": 60, "library_import": 30, "handoff": 30, "look": 60}
 SHOWN = ("livekit-agents", "onenter-deadlock-fix", "wrapt", "autowrapt", "opentelemetry-sdk", "packaging")
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     print(f"- {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}")
     print(f"- {platform.system()} {platform.release()}, {_processor()}, {os.cpu_count()} cores")
     for version in versions:
-        for name in (version, f"{version}-autowrapt", f"{version}-fixed"):
+        for name in (version, f"{version}-no-byte-code", f"{version}-autowrapt", f"{version}-fixed"):
             if name.endswith("-fixed") and version != versions[0]:
                 continue
             print(f"- `{name}`: {_installed(environments / name / 'bin' / 'python')}")
