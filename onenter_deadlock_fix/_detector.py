@@ -99,10 +99,7 @@ def _watch(drain: Coroutine[Any, Any, Any]) -> None:
     if watch is None:
         watch = _Watch()
         setattr(loop, _WATCH, watch)
-    drains = watch.drains
-    while drains and drains[0][1]() is None:  # those that are over: kept until the next tick, they would cost the
-        drains.popleft()  # garbage collector more than all the rest does
-    drains.append((loop.time(), ref(drain), None))
+    watch.drains.append((loop.time(), ref(drain), None))
     if not watch.is_ticking:
         watch.tick_later(loop)
 
