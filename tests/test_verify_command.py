@@ -1,4 +1,7 @@
-"""``onenter-deadlock-fix verify`` plays the pattern without the shim and with it, and says what happened."""
+"""``onenter-deadlock-fix verify`` plays the pattern without the shim and with it, and says what happened.
+
+``verify --resolve`` plays a deadlock that no release is cured of: without detection, reported, and resolved.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,14 @@ CIRCLE = [
     "the tool collect_address waits for the hand-over to AddressTask",
     "the hand-over to AddressTask waits for on_enter of FrontDesk",
 ]
+
+NESTED_CIRCLE = {
+    "the tool collect_address waits for the hand-over to AddressTask",
+    "the hand-over to AddressTask waits for the reply FIRST",
+    "the reply FIRST waits for the tool arrange_call",
+    "the tool arrange_call waits for the reply SECOND",
+    "the reply SECOND waits for the tool collect_address",
+}
 
 
 def test_affected_release_hangs_without_the_shim_and_completes_with_it(command: Command) -> None:
@@ -104,6 +115,63 @@ def test_release_without_agent_task_cannot_be_verified(altered: AlteredLibrary, 
         "onenter-deadlock-fix: verify cannot be run: livekit-agents 1.1.7 is older than AgentTask, "
         "which came with 1.2.0\n"
     )
+
+
+def test_deadlock_that_no_release_is_cured_of_is_reported_and_resolved(command: Command) -> None:
+    ended = command("verify", "--resolve")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    off, rest = ended.stdout.split("With ONENTER_DEADLOCK_FIX_DETECT=report:\n")
+    report, resolve = rest.split("With ONENTER_DEADLOCK_FIX_DETECT=resolve:\n")
+    error = "    | ERROR onenter_deadlock_fix - deadlock: the hand-over to AddressTask waits for itself\n"
+    warning = (
+        "    | WARNING onenter_deadlock_fix - the hand-over to AddressTask goes on and no longer waits for the reply "
+    )
+    assert [error in told for told in (off, report, resolve)] == [False, True, True]
+    assert [warning in told for told in (off, report, resolve)] == [False, False, True]
+    assert [re.search(r"^  (deadlock|completed)", told, re.M)[1] for told in (off, report, resolve)] == [  # type: ignore[index]
+        "deadlock",
+        "deadlock",
+        "completed",
+    ]
+    assert ": self._address = await AddressTask(self._step)\n" in report
+    assert ended.stdout.splitlines()[-1] == (
+        "Resolved: on livekit-agents 1.3.5 the hand-over that waits for itself is reported, "
+        "and goes on where it may be let go."
+    )
+
+
+def test_resolving_is_verified_whatever_the_environment_says_of_it(command: Command) -> None:
+    switched_off = {"ONENTER_DEADLOCK_FIX_DETECT": "off", "ONENTER_DEADLOCK_FIX_DETECT_AFTER": "3600"}
+    ended = command("verify", "--resolve", "--json", env=switched_off)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    told = json.loads(ended.stdout)
+    assert [told[mode]["outcome"] for mode in ("off", "report", "resolve")] == ["deadlock", "deadlock", "completed"]
+    assert [len(told[mode]["log"]) for mode in ("off", "report", "resolve")] == [0, 1, 2]
+    waits = " / ".join(told["off"]["waits"])
+    first = re.search(r"hand-over to AddressTask waits for the reply (\w+)", waits)
+    second = re.search(r"the tool arrange_call waits for the reply (\w+)", waits)
+    assert first
+    assert second
+    named = waits.replace(first[1], "FIRST").replace(second[1], "SECOND")
+    assert set(named.split(" / ")) == NESTED_CIRCLE
+
+
+def test_library_that_detection_does_not_recognise_is_not_resolved(altered: AlteredLibrary, command: Command) -> None:
+    altered.replace(
+        "blocked_tasks: list[asyncio.Task] | None = None\n",
+        "blocked_tasks=None, timeout=None\n",
+        "voice/agent_activity.py",
+    )
+    ended = command("verify", "--resolve", "--timeout", "1", env=altered.env)
+    assert ended.returncode == 1
+    assert ended.stdout.splitlines()[-1].endswith("does not complete with detection either (unrecognised).")
+
+
+def test_resolving_cannot_be_verified_where_nothing_can_be_played(altered: AlteredLibrary, command: Command) -> None:
+    altered.set_version("1.1.7")
+    ended = command("verify", "--resolve", env=altered.env)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "verify cannot be run: livekit-agents 1.1.7 is older than AgentTask" in ended.stderr
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
