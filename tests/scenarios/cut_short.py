@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any
+from typing import Any, Callable
 
-from livekit.agents import function_tool
+from livekit.agents import Agent, AgentSession, function_tool
 
 from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
@@ -17,7 +17,7 @@ from .stage import Desk, Lobby, Name, complete, happens, note, quiet, reply, sta
 class Cancelled(Desk):
     """Its tool can be cancelled, and its on_enter too."""
 
-    def __init__(self, task: type[Name] = Name) -> None:
+    def __init__(self, task: Callable[[], Name] = Name) -> None:
         super().__init__()
         self.task = task
         self.tool: Any = None
@@ -32,6 +32,38 @@ class Cancelled(Desk):
         """Collects the user's name."""
         self.tool = asyncio.current_task()
         return await note("collect", self.task())
+
+
+class Eventful(Name):
+    """Something may happen to it while it is busy."""
+
+    def __init__(self, happening: Callable[[Name], object] = lambda task: None) -> None:
+        super().__init__()
+        self.happening = happening
+
+    async def busy(self, method: str) -> None:
+        step(f"Name.{method}")
+        self.happening(self)
+        await quiet()
+        step(f"Name.{method} goes on")
+
+
+class Entering(Eventful):
+    async def on_enter(self) -> None:
+        await self.busy("on_enter")
+
+
+class Leaving(Eventful):
+    async def on_exit(self) -> None:
+        await self.busy("on_exit")
+
+
+async def at_the_agent_task(agent: Agent) -> AgentSession[Any]:
+    """Return a session that has played until the AgentTask waits for the user, who may say "Ada."."""
+    session = await start(agent, {"name": "Who are you?", "Ada.": [ToolCall("give_name")]})
+    await happens("assistant: Who are you?")
+    await quiet()
+    return session
 
 
 @scenario
@@ -86,15 +118,7 @@ async def cancelled_during_the_hand_over() -> None:
 @scenario(unreported="on later releases session.aclose() waits for an event that nobody sets any more")
 async def cancelled_as_the_agent_task_is_entered() -> None:
     """The tool is cancelled while on_enter of the AgentTask runs."""
-
-    class Entering(Name):
-        async def on_enter(self) -> None:
-            step("Name.on_enter")
-            desk.tool.cancel()
-            await quiet()
-            step("Name.on_enter goes on")
-
-    desk = Cancelled(Entering)
+    desk = Cancelled(lambda: Entering(lambda task: desk.tool.cancel()))
     await start(desk)
     await quiet()
 
@@ -114,15 +138,7 @@ async def cancelled_during_the_agent_task() -> None:
 @scenario(unreported="on later releases session.aclose() waits for an event that nobody sets any more")
 async def cancelled_on_the_way_back() -> None:
     """The tool is cancelled while on_exit of the AgentTask runs."""
-
-    class Leaving(Name):
-        async def on_exit(self) -> None:
-            step("Name.on_exit")
-            desk.tool.cancel()
-            await quiet()
-            step("Name.on_exit goes on")
-
-    desk = Cancelled(Leaving)
+    desk = Cancelled(lambda: Leaving(lambda task: desk.tool.cancel()))
     await start(desk)
     await quiet()
 
@@ -177,9 +193,7 @@ async def the_reply_is_interrupted_during_the_agent_task() -> None:
             handles.append(self.session.generate_reply())
             await note("Desk.on_enter", handles[0].wait_for_playout())
 
-    session = await start(Interrupted(), {"name": "Who are you?", "Ada.": [ToolCall("give_name")]})
-    await happens("assistant: Who are you?")
-    await quiet()
+    session = await at_the_agent_task(Interrupted())
     with contextlib.suppress(RuntimeError):  # later releases do not allow it
         handles[0].interrupt()
     await quiet()
@@ -190,9 +204,7 @@ async def the_reply_is_interrupted_during_the_agent_task() -> None:
 @scenario
 async def the_session_is_interrupted_during_the_agent_task() -> None:
     """session.interrupt() while the AgentTask waits for the user."""
-    session = await start(Desk(), {"name": "Who are you?", "Ada.": [ToolCall("give_name")]})
-    await happens("assistant: Who are you?")
-    await quiet()
+    session = await at_the_agent_task(Desk())
     await note("interrupt", session.interrupt())
     await note("the user", reply(session, user_input="Ada."))
     await quiet()
@@ -236,13 +248,6 @@ async def closed_during_the_hand_over() -> None:
 @scenario
 async def closed_as_the_agent_task_is_entered() -> None:
     """The session is closed while on_enter of the AgentTask runs."""
-
-    class Entering(Name):
-        async def on_enter(self) -> None:
-            step("Name.on_enter")
-            await quiet()
-            step("Name.on_enter goes on")
-
     session = await start(Cancelled(Entering))
     await happens("Name.on_enter")
     await note("close", session.aclose())
@@ -251,9 +256,7 @@ async def closed_as_the_agent_task_is_entered() -> None:
 @scenario
 async def closed_during_the_agent_task() -> None:
     """The session is closed while the AgentTask waits for the user."""
-    session = await start(Desk(), {"name": "Who are you?"})
-    await happens("assistant: Who are you?")
-    await quiet()
+    session = await at_the_agent_task(Desk())
     await note("close", session.aclose())
     await quiet()
 
@@ -261,13 +264,6 @@ async def closed_during_the_agent_task() -> None:
 @scenario
 async def closed_on_the_way_back() -> None:
     """The session is closed while on_exit of the AgentTask runs."""
-
-    class Leaving(Name):
-        async def on_exit(self) -> None:
-            step("Name.on_exit")
-            await quiet()
-            step("Name.on_exit goes on")
-
     session = await start(Cancelled(Leaving))
     await happens("Name.on_exit")
     await note("close", session.aclose())
@@ -276,9 +272,7 @@ async def closed_on_the_way_back() -> None:
 @scenario
 async def shut_down_during_the_agent_task() -> None:
     """session.shutdown() while the AgentTask waits for the user."""
-    session = await start(Desk(), {"name": "Who are you?"})
-    await happens("assistant: Who are you?")
-    await quiet()
+    session = await at_the_agent_task(Desk())
     session.shutdown()
     await quiet()
 
@@ -286,18 +280,14 @@ async def shut_down_during_the_agent_task() -> None:
 @scenario
 async def drained_during_the_agent_task() -> None:
     """session.drain() while the AgentTask waits for the user."""
-    session = await start(Desk(), {"name": "Who are you?"})
-    await happens("assistant: Who are you?")
-    await quiet()
+    session = await at_the_agent_task(Desk())
     await note("drain", session.drain())
 
 
 @scenario
 async def closed_and_started_again() -> None:
     """The session is closed during the AgentTask, and another session plays the pattern."""
-    first = await start(Desk(), {"name": "Who are you?"})
-    await happens("assistant: Who are you?")
-    await quiet()
+    first = await at_the_agent_task(Desk())
     await note("close", first.aclose())
     await start(Desk())
     await quiet()
@@ -307,27 +297,15 @@ async def closed_and_started_again() -> None:
 async def completed_by_someone_else() -> None:
     """The AgentTask is completed from outside while its on_enter is still busy."""
 
-    class Entering(Name):
-        async def on_enter(self) -> None:
-            step("Name.on_enter")
-            asyncio.get_running_loop().call_soon(complete, self, "Ada")
-            await quiet()
-            step("Name.on_enter goes on")
+    def completed(task: Name) -> None:
+        asyncio.get_running_loop().call_soon(complete, task, "Ada")
 
-    await start(Cancelled(Entering))
+    await start(Cancelled(lambda: Entering(completed)))
     await happens("Desk.on_enter goes on")
 
 
 @scenario
 async def replaced_as_the_agent_task_is_entered() -> None:
     """session.update_agent() is called in on_enter of the AgentTask."""
-
-    class Entering(Name):
-        async def on_enter(self) -> None:
-            step("Name.on_enter")
-            self.session.update_agent(Lobby())
-            await quiet()
-            step("Name.on_enter goes on")
-
-    await start(Cancelled(Entering))
+    await start(Cancelled(lambda: Entering(lambda task: task.session.update_agent(Lobby()))))
     await quiet()
