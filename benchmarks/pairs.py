@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -53,11 +54,13 @@ def whole_process(variant: Variant) -> Cost:
 
 
 def interleave(variants: Sequence[Variant], measure: Callable[[Variant], Cost], rounds: int) -> Costs:
-    """Measure all variants in each round, each round beginning with another one, and return their costs."""
+    """Measure all variants in each round, and return their costs.
+
+    Each round has an order of its own: what comes after a process that does much finds the caches of the machine cold.
+    """
     costs: dict[str, list[Cost]] = {variant.name: [] for variant in variants}
     for number in range(-WARM_UP, rounds):
-        first = number % len(variants)
-        for variant in [*variants[first:], *variants[:first]]:
+        for variant in random.Random(number).sample(variants, len(variants)):
             cost = measure(variant)
             if number >= 0:
                 costs[variant.name].append(cost)
