@@ -34,14 +34,12 @@ async def main(rounds: int) -> None:
     crowd = asyncio.gather(*others())
     session: AgentSession[Any] = AgentSession(llm=ScriptedLLM(script))
     await session.start(AGENTS["nested"](lambda step: None, lambda: None))
-    await asyncio.wait_for(until_stuck(), PATIENCE)
     loop = asyncio.get_running_loop()
-    watch = getattr(loop, _detector._WATCH)
-    assert watch.drains, "nothing is watched"
+    watched = await asyncio.wait_for(until_stuck(loop), PATIENCE)
     _detector._after = 0.0  # all is due
     looks, collections = [], []
     for _ in range(rounds + 1):
-        looks.append(cost(lambda: watch._look(loop)))
+        looks.append(cost(lambda: _detector._look(loop, watched)))
         collections.append(cost(gc.collect))
     # the first look has imported the modules that it needs, and has logged what the others find too
     print(
@@ -63,9 +61,12 @@ async def waiting_for_another() -> None:
     await asyncio.gather(asyncio.sleep(3600))
 
 
-async def until_stuck() -> None:
-    while not Graph(asyncio.get_running_loop()).stuck(asyncio.all_tasks()):
+async def until_stuck(loop: asyncio.AbstractEventLoop) -> _detector._Watched:
+    """Return what the timer has found, as soon as there is something and it is stuck."""
+    while not (getattr(loop, _detector._WATCHED, None) and Graph(loop).stuck(asyncio.all_tasks())):
         await asyncio.sleep(0.1)
+    watched: _detector._Watched = getattr(loop, _detector._WATCHED)
+    return watched
 
 
 def cost(function: Callable[[], object]) -> dict[str, float]:

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from livekit.agents.voice.agent_activity import AgentActivity
 
 from . import _report
 from ._explanation import Waiter, explain, explain_all, name_of_change
-from ._graph import Future, Graph, Task, Wait, drained, function_of
+from ._frames import drain_of, function_of
+from ._graph import Future, Graph, Task, Wait, drained
 
 _ACTIVITY = "livekit.agents.voice.agent_activity."
-_DRAINS = {f"{_ACTIVITY}{function}" for function in ("_pause_scheduling_task", "drain", "aclose")}
 
 
-def look_at(
-    graph: Graph, drain: Coroutine[Any, Any, Any], logged: set[object], *, waited: float, resolve: bool
-) -> None:
-    """Log whom a drain waits for, and let a hand-over go on that waits for itself, where ``resolve`` says so.
+def look_at(graph: Graph, task: Task, logged: set[object], *, waited: float, resolve: bool) -> None:
+    """Log whom a task waits for in a drain, and let a hand-over go on that waits for itself, where ``resolve`` says so.
 
     ``logged`` keeps what has been logged of this drain; ``waited`` is in seconds.
     """
-    frame = getattr(drain, "cr_frame", None)
-    task = next((task for task in graph.tasks if frame in graph.frames(task)), None)
-    if task is None:  # it is over, or awaited in a way that cannot be followed
-        return
     name = name_of_change(graph, task)
     stuck = graph.stuck([task])
     activity = _paused_activity(graph, task)
@@ -75,7 +68,7 @@ def _is_looked_at_elsewhere(graph: Graph, task: Task, stuck: Mapping[Future, Wai
     circles = (graph.circle(future, stuck) for future in graph.reachable([task], stuck))
     circle = next(filter(None, circles), [])
     tasks = [future for future in circle if isinstance(future, asyncio.Task)]
-    return any(function_of(frame) in _DRAINS for task in tasks for frame in graph.frames(task))
+    return any(drain_of(task) for task in tasks)
 
 
 def _explained(graph: Graph, circles: list[list[Future]]) -> list[list[Waiter]]:

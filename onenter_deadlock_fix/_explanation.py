@@ -12,7 +12,8 @@ from typing import Optional
 
 from livekit.agents.voice.agent import Agent, _get_activity_task_info
 
-from ._graph import Future, Graph, Task, function_of
+from ._frames import function_of
+from ._graph import Future, Graph, Task
 
 _VOICE = "livekit.agents.voice."
 _METHODS = {  # by the function of the activity that calls them

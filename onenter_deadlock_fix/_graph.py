@@ -15,12 +15,14 @@ import gc
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import AsyncGeneratorType, CellType, CoroutineType, FrameType, GeneratorType, MethodType
+from types import CellType, FrameType, MethodType
 from typing import Any
 
 from livekit.agents.voice.agent import AgentTask, _get_activity_task_info
 from livekit.agents.voice.agent_activity import AgentActivity
 from livekit.agents.voice.speech_handle import SpeechHandle
+
+from ._frames import function_of, suspended
 
 Future = asyncio.Future[Any]
 Task = asyncio.Task[Any]
@@ -65,7 +67,7 @@ class Graph:
     def frames(self, task: Task) -> list[FrameType]:
         """Return the frames that a task is suspended in, outermost first."""
         if task not in self._frames:
-            self._frames[task] = [frame for _, frame in _suspended(task)]
+            self._frames[task] = [frame for _, frame in suspended(task)]
         return self._frames[task]
 
     def reply(self, future: Future) -> SpeechHandle | None:
@@ -195,7 +197,7 @@ class Graph:
         found: set[Future] = set()
         for task in self.tasks:
             if task._fut_waiter in self._timed:  # type: ignore[attr-defined]
-                *callers, (_, frame) = _suspended(task)
+                *callers, (_, frame) = suspended(task)
                 if function_of(frame) == "asyncio.tasks.sleep":
                     for caller, frame in callers:
                         if "cancel" in frame.f_code.co_names:
@@ -208,9 +210,9 @@ class Graph:
         """The tasks that are in the block of an ``async with`` of a lock."""
         holders = {}
         for task in self.tasks:
-            for suspended, frame in _suspended(task):
+            for awaited, frame in suspended(task):
                 # the block's way out is on the stack; before Python 3.11, the frame has the stack and not the coroutine
-                for held in gc.get_referents(suspended, frame):
+                for held in gc.get_referents(awaited, frame):
                     if isinstance(held, MethodType) and held.__name__ == "__aexit__":
                         lock = held.__self__
                         if isinstance(lock, asyncio.Lock) and lock is not self._lock_waited_for(task):
@@ -318,32 +320,6 @@ def _about_to_be_called(loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
 def _wait_for_all(futures: Iterable[Future]) -> Wait | None:
     not_done = [future for future in futures if not future.done()]
     return Wait(not_done) if not_done else None
-
-
-def _suspended(task: Task) -> Iterator[tuple[Any, FrameType]]:
-    """Yield the coroutines and generators that a task is suspended in, with their frames, outermost first."""
-    awaited: Any = task.get_coro()
-    while awaited is not None:
-        frame: FrameType | None = None
-        if isinstance(awaited, CoroutineType):
-            frame, following = awaited.cr_frame, awaited.cr_await
-        elif isinstance(awaited, GeneratorType):
-            frame, following = awaited.gi_frame, awaited.gi_yieldfrom
-        elif isinstance(awaited, AsyncGeneratorType):
-            frame, following = awaited.ag_frame, awaited.ag_await
-        else:  # what __await__() of a coroutine returns, or __anext__() of a generator, does not say what it stands for
-            following = next((held for held in gc.get_referents(awaited) if isinstance(held, _SUSPENDABLE)), None)
-        if frame is not None:
-            yield awaited, frame
-        awaited = following
-
-
-_SUSPENDABLE = (CoroutineType, GeneratorType, AsyncGeneratorType)
-
-
-def function_of(frame: FrameType) -> str:
-    """Return the function that a frame is of: its module and its name."""
-    return f"{frame.f_globals.get('__name__')}.{frame.f_code.co_name}"
 
 
 def _origin(callback: Any) -> tuple[str, str]:

@@ -179,7 +179,7 @@ def test_switching_means_the_library_that_is_there_now(tell: Tell) -> None:
         "import json\n"
         "from livekit.agents.voice.agent_activity import AgentActivity\n"
         "def own():\n"
-        "    functions = (livekit.agents.AgentTask._AgentTask__await_impl, AgentActivity._pause_scheduling_task)\n"
+        "    functions = (livekit.agents.AgentTask._AgentTask__await_impl, AgentActivity.pause)\n"
         "    return [not hasattr(function, '__wrapped__') for function in functions]\n"
         "for change in (shim.status, shim.deactivate, shim.activate):\n"
         "    states += [change().state, own()]\n"

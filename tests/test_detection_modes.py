@@ -46,7 +46,7 @@ print(json.dumps({"state": status.state, "detection": status.detection, "reason"
                   "after": detector and detector._after, "warnings": warnings}))
 """
 FIX = ["AgentSession._update_activity", "AgentTask._AgentTask__await_impl"]
-DETECTION = ["AgentActivity._pause_scheduling_task", "AgentActivity.aclose", "AgentActivity.drain"]
+DETECTION = ["AgentActivity.drain", "AgentActivity.pause"]
 
 
 def observe(before: str = "", afterwards: str = "") -> str:

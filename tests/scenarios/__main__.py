@@ -19,9 +19,8 @@ from typing import Any
 FUNCTIONS = (
     ("agent", "AgentTask", "_AgentTask__await_impl"),
     ("agent_session", "AgentSession", "_update_activity"),
-    ("agent_activity", "AgentActivity", "_pause_scheduling_task"),
+    ("agent_activity", "AgentActivity", "pause"),
     ("agent_activity", "AgentActivity", "drain"),
-    ("agent_activity", "AgentActivity", "aclose"),
 )
 _LIMIT = 120  # seconds that a scenario can take at the very most; those that hang say so themselves, and sooner
 
