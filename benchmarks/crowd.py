@@ -39,7 +39,7 @@ async def main(rounds: int) -> None:
     _detector._after = 0.0  # all is due
     looks, collections = [], []
     for _ in range(rounds + 1):
-        looks.append(cost(lambda: _detector._look(loop, watched)))
+        looks.append(cost(lambda: _detector._look(loop, watched, _detector._drains(loop))))
         collections.append(cost(gc.collect))
     # the first look has imported the modules that it needs, and has logged what the others find too
     print(

@@ -46,8 +46,9 @@ def detect(mode: str = "report", *, after: float = 5.0) -> "Status":
         ``off``: nothing is watched.
     after: seconds.
 
-    Wins over ``ONENTER_DEADLOCK_FIX_DETECT`` and ``ONENTER_DEADLOCK_FIX_DETECT_AFTER``. Where neither is used, the mode
-    is ``report`` on a patched release and ``off`` on any other. Raises nothing: a mode that is none counts as
+    Called in an event loop in which a hand-over hangs already, it is for that one, too. Wins over
+    ``ONENTER_DEADLOCK_FIX_DETECT`` and ``ONENTER_DEADLOCK_FIX_DETECT_AFTER``. Where neither is used, the mode is
+    ``report`` on a patched release and ``off`` on any other. Raises nothing: a mode that is none counts as
     ``report`` and seconds that are none as 5, with a warning.
     """
     _hook.detect(mode, after)

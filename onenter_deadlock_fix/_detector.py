@@ -13,7 +13,7 @@ import logging
 import sys
 import threading
 from asyncio import _get_running_loop
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Hashable
 from contextvars import Context
 from typing import Any, Literal, NamedTuple
 from weakref import WeakKeyDictionary
@@ -28,16 +28,22 @@ _WATCHED = "__onenter_deadlock_fix_watched"  # an attribute of the event loop: i
 _mode: Literal["off", "report", "resolve"] = "off"
 _after = 5.0  # seconds
 
+Drain = Coroutine[Any, Any, Any]
+
 
 class _Seen(NamedTuple):
-    """What is known of a drain: since when, when it was looked at, by the loop's clock, and what was logged of it."""
+    """Since when a drain is known, and when it was looked at, by the loop's clock."""
 
     since: float
     looked_at: float
-    logged: set[object]
 
 
-_Watched = WeakKeyDictionary[Coroutine[Any, Any, Any], _Seen]
+class _Watched:
+    """What is known of the drains of an event loop while there are any, and what was logged of them."""
+
+    def __init__(self) -> None:
+        self.seen: WeakKeyDictionary[Drain, _Seen] = WeakKeyDictionary()
+        self.logged: set[Hashable] = set()
 
 
 def _watch(wrapped: CoroutineFunction, on: threading.Event) -> CoroutineFunction:
@@ -46,14 +52,24 @@ def _watch(wrapped: CoroutineFunction, on: threading.Event) -> CoroutineFunction
     A hand-over pays for no more than that: most drains are over before the timer ticks, which finds the others.
     """
 
-    def wrapper(instance: AgentActivity, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+    def wrapper(instance: AgentActivity, *args: Any, **kwargs: Any) -> Drain:
         loop = _get_running_loop()
-        if loop and getattr(loop, _WATCHED, None) is None and on.is_set():
-            _tick_later(loop, WeakKeyDictionary())
-        drain: Coroutine[Any, Any, Any] = wrapped.__get__(instance, AgentActivity)(*args, **kwargs)
+        if loop and getattr(loop, _WATCHED, None) is None and on.is_set() and not _begin(loop):
+            on.clear()
+        drain: Drain = wrapped.__get__(instance, AgentActivity)(*args, **kwargs)
         return drain
 
     return wrapper
+
+
+def _begin(loop: asyncio.AbstractEventLoop) -> bool:
+    """Have the timer tick, and say whether it does; raise nothing."""
+    try:
+        _tick_later(loop, _Watched())
+    except Exception:  # of an event loop that is not like asyncio's
+        _log_error("hand-overs can't be watched in this event loop")
+        return False
+    return True
 
 
 def _tick_later(loop: asyncio.AbstractEventLoop, watched: _Watched) -> None:
@@ -66,31 +82,43 @@ def _tick_later(loop: asyncio.AbstractEventLoop, watched: _Watched) -> None:
 def _tick(loop: asyncio.AbstractEventLoop) -> None:
     watched: _Watched = getattr(loop, _WATCHED)
     setattr(loop, _WATCHED, None)
+    if _mode == "off":
+        return
     try:
-        watched = _look(loop, watched) if _mode != "off" else WeakKeyDictionary()
-        if watched:
+        drains = _drains(loop)
+        if drains:
             _tick_later(loop, watched)
-    except Exception:  # of ours, or of a log handler of the program's
-        with contextlib.suppress(Exception):
-            logging.getLogger(__package__).exception("an error while looking at hand-overs, which are left alone")
+            _look(loop, watched, drains)
+    except Exception as error:  # of ours, or of a log handler of the program's
+        if repr(error) not in watched.logged:
+            watched.logged.add(repr(error))
+            _log_error("an error while looking at hand-overs, which are left alone")
 
 
-def _look(loop: asyncio.AbstractEventLoop, watched: _Watched) -> _Watched:
-    """Return the drains that are under way, and look at those whose time has come."""
+def _drains(loop: asyncio.AbstractEventLoop) -> dict[Drain, asyncio.Task[Any]]:
+    return {drain: task for task in asyncio.all_tasks(loop) if (drain := drain_of(task)) is not None}
+
+
+def _look(loop: asyncio.AbstractEventLoop, watched: _Watched, drains: dict[Drain, asyncio.Task[Any]]) -> None:
+    """Look at those of the drains whose time has come."""
     now = loop.time()
-    drains = {drain: task for task in asyncio.all_tasks(loop) if (drain := drain_of(task)) is not None}
-    under_way: _Watched = WeakKeyDictionary({drain: watched.get(drain) or _Seen(now, now, set()) for drain in drains})
-    due = {drain: seen for drain, seen in under_way.items() if seen.looked_at + _after <= now}
-    if due:
-        # only now: most programs never need them, and each import of livekit.agents would pay for them
-        from ._diagnosis import look_at
-        from ._graph import Graph
+    seen = {drain: watched.seen.setdefault(drain, _Seen(now, now)) for drain in drains}
+    due = [drain for drain in drains if seen[drain].looked_at + _after <= now]
+    if not due:
+        return
+    # only now: most programs never need them, and each import of livekit.agents would pay for them
+    from ._diagnosis import look_at
+    from ._graph import Graph
 
-        graph = Graph(loop)
-        for drain, seen in due.items():
-            look_at(graph, drains[drain], seen.logged, waited=now - seen.since, resolve=_mode == "resolve")
-            under_way[drain] = seen._replace(looked_at=now)
-    return under_way
+    watched.seen.update({drain: seen[drain]._replace(looked_at=now) for drain in due})
+    graph = Graph(loop)
+    for drain in due:
+        look_at(graph, drains[drain], watched.logged, waited=now - seen[drain].since, resolve=_mode == "resolve")
+
+
+def _log_error(what: str) -> None:
+    with contextlib.suppress(Exception):  # of a log handler of the program's
+        logging.getLogger(__package__).exception(what)
 
 
 # All others come from these; each one more is 1 % of a hand-over. aclose() comes behind drain(), but for one way that
@@ -100,10 +128,16 @@ _wrapping = Wrapping([(AgentActivity, name, _watch) for name in _WRAPPED])
 
 
 def put_on(mode: Literal["report", "resolve"], *, after: float) -> None:
-    """Watch the drains, and look at those that wait for ``after`` seconds. Raises what wrapping raises."""
+    """Watch the drains, and look at those that wait for ``after`` seconds. Raises what wrapping raises.
+
+    Those that are under way already are watched as well, if they are in the event loop that runs in this thread.
+    """
     global _mode, _after
     _mode, _after = mode, after
     _wrapping.put_on()
+    loop = _get_running_loop()
+    if loop and getattr(loop, _WATCHED, None) is None:
+        _begin(loop)
 
 
 def take_off() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Hashable, Iterator, Mapping
 
 from livekit.agents.voice.agent_activity import AgentActivity
 
@@ -15,33 +16,36 @@ from ._graph import Future, Graph, Task, Wait, drained
 _ACTIVITY = "livekit.agents.voice.agent_activity."
 
 
-def look_at(graph: Graph, task: Task, logged: set[object], *, waited: float, resolve: bool) -> None:
+def look_at(graph: Graph, task: Task, logged: set[Hashable], *, waited: float, resolve: bool) -> None:
     """Log whom a task waits for in a drain, and let a hand-over go on that waits for itself, where ``resolve`` says so.
 
-    ``logged`` keeps what has been logged of this drain; ``waited`` is in seconds.
+    ``logged`` keeps what has been logged of the drains of this event loop; ``waited`` is in seconds.
     """
+    drain = weakref.ref(drain_of(task))
     name = name_of_change(graph, task)
     stuck = graph.stuck([task])
     activity = _paused_activity(graph, task)
     circles = list(_circles(graph, task, activity, stuck)) if task in stuck else []
     if not circles and (task not in stuck or _is_looked_at_elsewhere(graph, task, stuck)):
-        if "slow" not in logged:
-            logged.add("slow")
+        if ("slow", drain) not in logged:
+            logged.add(("slow", drain))
             _report.slow(name, waited, explain_all(graph, task))
         return
 
     speech_tasks = _to_let_go(graph, task, activity, circles, stuck) if activity else []
-    explained = _explained(graph, circles)
-    for waiters in explained or [explain_all(graph, task)]:
-        key = tuple(waiter.wait for waiter in waiters)
-        if key not in logged:
-            logged.add(key)
-            _report.deadlock(name, waiters, circles=explained, can_let_go=bool(speech_tasks) and not resolve)
-    if activity and speech_tasks and resolve:
+    each = [explain(graph, circle) for circle in circles]
+    explained = _explained(circles, each)
+    if activity and speech_tasks and resolve:  # before anything is logged: a handler of the program's may raise
         blocked = activity._drain_blocked_tasks  # a list on older releases, which is the caller's
         activity._drain_blocked_tasks = type(blocked)([*blocked, *speech_tasks])
         activity._wake_up_scheduling_task()
-        _report.let_go(name, [waiter for waiters in explained for waiter in waiters if waiter.name == name])
+    for key, waiters in explained.items() or [(drain, explain_all(graph, task))]:
+        if key not in logged:
+            logged.add(key)
+            can_let_go = bool(speech_tasks) and not resolve
+            _report.deadlock(name, waiters, circles=each, can_let_go=can_let_go)
+    if speech_tasks and resolve:
+        _report.let_go(name, [waiter for waiters in explained.values() for waiter in waiters if waiter.name == name])
 
 
 def _paused_activity(graph: Graph, task: Task) -> AgentActivity | None:
@@ -71,18 +75,16 @@ def _is_looked_at_elsewhere(graph: Graph, task: Task, stuck: Mapping[Future, Wai
     return any(drain_of(task) for task in tasks)
 
 
-def _explained(graph: Graph, circles: list[list[Future]]) -> list[list[Waiter]]:
-    """Return the circles in words; a circle that only makes a detour on the way of another one is added to that."""
-    found: list[tuple[set[Future], dict[Waiter, None]]] = []
-    for circle in sorted(circles, key=len):
-        waiters = dict.fromkeys(explain(graph, circle))
-        for shorter, of_the_shorter in found:
-            if shorter <= set(circle):
-                of_the_shorter.update(waiters)
-                break
-        else:
-            found.append((set(circle), waiters))
-    return [list(waiters) for _, waiters in found]
+def _explained(circles: list[list[Future]], each: list[list[Waiter]]) -> dict[Hashable, list[Waiter]]:
+    """Return ``each`` of the circles in words; one that only makes a detour on the way of another is added to that.
+
+    By keys that are the same for whichever of its drains a circle is found from.
+    """
+    found: dict[frozenset[Future], dict[Waiter, None]] = {}
+    for circle, waiters in sorted(zip(circles, each), key=lambda pair: len(pair[0])):
+        shorter = next((shorter for shorter in found if shorter <= set(circle)), frozenset(circle))
+        found.setdefault(shorter, {}).update(dict.fromkeys(waiters))
+    return {frozenset(map(id, circle)): list(waiters) for circle, waiters in found.items()}
 
 
 def _to_let_go(

@@ -31,7 +31,7 @@ class Waiter:
     """One who waits, and for whom.
 
     role: ``tool``, ``on_enter``, ``on_exit``, ``on_user_turn_completed``, ``reply``, ``handoff``, ``update_agent()``,
-        ``session close``, ``session.drain()`` or ``helper task``.
+        ``session close``, ``session.drain()``, ``activity close`` or ``helper task``.
     name: what it is called in a sentence.
     waits_for: the name of the next one; empty where it is not known what this one waits for.
     file, line, function, code: the innermost line of the user's own code that it is suspended in; None where there is
@@ -132,7 +132,8 @@ def _names(graph: Graph, future: Future) -> Iterator[_Name]:
     frame = None if name else _users_frame(graph.frames(future))  # who has called session.aclose(), say
     changes = list(_changes(graph, future))
     if changes:
-        role, text = changes[-1]
+        # an activity is closed on the way of the others, too
+        role, text = next((change for change in reversed(changes) if change[0] != "activity close"), changes[-1])
         yield _Name(role, text, (future, role), name.addition if name else "", frame, is_change=True)
     elif frame:
         yield _Name("helper task", f"the helper task {future.get_name()}", future, frame=frame)
@@ -171,6 +172,8 @@ def _changes(graph: Graph, task: Task) -> Iterator[tuple[str, str]]:
             yield "session close", "the session close"
         elif function == f"{_VOICE}agent_session.drain":
             yield "session.drain()", "session.drain()"
+        elif function == f"{_VOICE}agent_activity.aclose":
+            yield "activity close", f"the end of the activity of {type(frame.f_locals['self'].agent).__name__}"
 
 
 _Pair = tuple[_Name, Optional[_Name]]

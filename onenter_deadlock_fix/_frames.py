@@ -20,7 +20,9 @@ _DRAINS = {
 def suspended(task: asyncio.Task[Any]) -> Iterator[tuple[Any, FrameType]]:
     """Yield the coroutines and generators that a task is suspended in, with their frames, outermost first."""
     awaited: Any = task.get_coro()
-    while awaited is not None:
+    passed: set[int] = set()
+    while awaited is not None and id(awaited) not in passed:  # what stands for a coroutine may hold one that awaits it
+        passed.add(id(awaited))
         frame: FrameType | None = None
         if isinstance(awaited, CoroutineType):
             frame, following = awaited.cr_frame, awaited.cr_await
@@ -28,11 +30,28 @@ def suspended(task: asyncio.Task[Any]) -> Iterator[tuple[Any, FrameType]]:
             frame, following = awaited.gi_frame, awaited.gi_yieldfrom
         elif isinstance(awaited, AsyncGeneratorType):
             frame, following = awaited.ag_frame, awaited.ag_await
-        else:  # what __await__() of a coroutine returns, or __anext__() of a generator, does not say what it stands for
-            following = next((held for held in gc.get_referents(awaited) if isinstance(held, _SUSPENDABLE)), None)
+        else:
+            following = _stands_for(awaited)
         if frame is not None:
             yield awaited, frame
         awaited = following
+
+
+def _stands_for(awaited: Any) -> Any:
+    """Return the coroutine or generator behind an iterator that does not say so, or None.
+
+    Such an iterator is what ``__await__()`` of a coroutine returns, or ``__anext__()`` of a generator, or an object of
+    the user's that holds one of these.
+    """
+    to_do = [awaited]
+    for thing in to_do:
+        for held in gc.get_referents(thing):
+            if isinstance(held, _SUSPENDABLE):
+                return held
+            is_its_dict = type(held) is dict and thing is awaited
+            if is_its_dict or type(held).__name__ == "coroutine_wrapper":
+                to_do.append(held)
+    return None
 
 
 def function_of(frame: FrameType) -> str:

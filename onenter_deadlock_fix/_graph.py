@@ -3,42 +3,62 @@
 The graph is read from the live tasks: what asyncio says a task waits for, the callbacks by which one future resolves
 another, and the few waits of livekit-agents that asyncio knows nothing of (a speech handle, a drain). A wait that is
 not explained by these ends by itself, as far as anybody can tell from here: a socket, a thread, an ``asyncio.Event``,
-the user's next word. So does one that a timer can end: a sleep, a time-out.
+the user's next word. So does one that a timer can end: a sleep, a time-out. And so does one that somebody may cancel
+who is free to do so: a task that holds what it cancels, or another one of the same task group, by its error.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import gc
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from types import CellType, FrameType, MethodType
+from types import FrameType
 from typing import Any
 
 from livekit.agents.voice.agent import AgentTask, _get_activity_task_info
 from livekit.agents.voice.agent_activity import AgentActivity
 from livekit.agents.voice.speech_handle import SpeechHandle
 
+from ._callbacks import (
+    TASK_GROUPS,
+    about_to_be_called,
+    cancelled_in,
+    cancels,
+    entered,
+    held_by,
+    is_given,
+    is_the_users,
+    kind_of,
+    origin,
+    resolved_through,
+    shows_timers,
+)
 from ._frames import function_of, suspended
 
 Future = asyncio.Future[Any]
 Task = asyncio.Task[Any]
+Cancellation = tuple[Iterable[Task], AbstractSet[Future]]  # by any of these tasks, of all these futures
 
 
-# what the callback of a timer acts on -> its attributes that hold what is resolved or cancelled then
-_ENDED_BY_TIMERS = {
-    "SpeechHandle": ("_done_fut", "_tasks"),  # to be given up after an interruption
-    "Timeout": ("_task",),  # asyncio's, and async_timeout's
-    "CancelScope": ("_host_task", "_tasks"),  # anyio's
+# what is ended as a whole, by a timer or a cancellation -> its attributes that hold what is resolved or cancelled then
+_ENDED_AS_A_WHOLE = {
+    "livekit.agents.voice.speech_handle.SpeechHandle": ("_done_fut", "_tasks"),  # given up after an interruption
+    "asyncio.timeouts.Timeout": ("_task",),
+    "async_timeout.Timeout": ("_task",),
+    "anyio._backends._asyncio.CancelScope": ("_host_task", "_tasks"),
 }
 
 
 @dataclass(frozen=True)
 class Wait:
-    """What a future waits for: all of ``awaited``, or any of them; through ``lock``, which ``awaited`` holds."""
+    """What a future waits for: all of ``awaited``, or any of them; through ``lock``, which ``awaited`` holds.
+
+    Any is enough where it is the first one to be done that ends the wait, or the first one to fail.
+    """
 
     awaited: Sequence[Future]
     any_is_enough: bool = False
@@ -61,8 +81,10 @@ class Graph:
         self._resolved_by: dict[Future, list[Future]] = {}
         self._needs_all: set[Future] = set()
         self._passes_cancel_on: set[Future] = set()
+        self._task_groups: set[Any] = set()
         self._read_callbacks([*self.tasks, *self.replies])
-        self._timed = self._reached_by_callbacks(loop)
+        self._shows_timers = shows_timers(loop)
+        self._timed = self._ended_with(about_to_be_called(loop))
 
     def frames(self, task: Task) -> list[FrameType]:
         """Return the frames that a task is suspended in, outermost first."""
@@ -75,40 +97,45 @@ class Graph:
         return self.replies.get(future)
 
     def wait(self, future: Future) -> Wait | None:
-        """Return what a future waits for, or None where it may end by itself."""
-        if future.done() or future in self._timed:
+        """Return what a future waits for, as far as that is known, or None. A timer may end it all the same."""
+        if future.done():
             return None
         if isinstance(future, asyncio.Task):
             return self._wait_of_task(future)
         if future in self.replies:
-            return _wait_for_all(self.replies[future]._tasks)
-        if hasattr(future, "_children"):  # of asyncio.gather()
-            return _wait_for_all(future._children)
-        resolved_by = self._resolved_by.get(future)
-        return Wait(resolved_by, any_is_enough=future not in self._needs_all) if resolved_by else None
+            return _wait_for(self.replies[future]._tasks)
+        children: Any = getattr(future, "_children", None)  # of asyncio.gather(), which may be any futures
+        return _wait_for(children or self._resolved_by.get(future, ()), any_is_enough=future not in self._needs_all)
 
     def is_timed(self, future: Future) -> bool:
-        """Say whether a timer may resolve or cancel a future."""
-        return future in self._timed
+        """Say whether a timer may resolve or cancel a future, or what a task is suspended in."""
+        return future in self._timed or getattr(future, "_fut_waiter", None) in self._timed
 
     def stuck(self, starts: Iterable[Future]) -> dict[Future, Wait]:
-        """Return the futures that only each other could resolve, of ``starts`` and all that these wait for."""
+        """Return the futures that only each other could resolve or cancel: of ``starts`` and all that these wait for.
+
+        None in an event loop whose timers can't be read.
+        """
+        if not self._shows_timers:
+            return {}
+        stuck = self._waits(starts)
+        _leave_out_free(stuck, ())
+        if stuck:  # so far; who might cancel something is looked for only now
+            stuck = self._waits([*stuck, *(task for tasks, _ in self._cancellations for task in tasks)])
+            _leave_out_free(stuck, self._cancellations)
+        return stuck
+
+    def _waits(self, starts: Iterable[Future]) -> dict[Future, Wait]:
+        """Return what ``starts`` wait for, and all that these wait for in turn, but for what a timer may end."""
         waits: dict[Future, Wait] = {}
         to_do = list(starts)
         while to_do:
             future = to_do.pop()
-            wait = None if future in waits else self.wait(future)
+            wait = None if future in waits or self.is_timed(future) else self.wait(future)
             if wait:
                 waits[future] = wait
                 to_do += wait.awaited
-        free: Iterable[Future] = ()
-        while True:
-            for future in free:
-                waits.pop(future, None)
-            free = [future for future, wait in waits.items() if not wait.is_stuck(waits)]
-            free = free or (self._cancelled_after_a_sleep & waits.keys() if waits else ())
-            if not free:
-                return waits
+        return waits
 
     def path(self, start: Future, goal: Future, stuck: Mapping[Future, Wait]) -> list[Future]:
         """Return a shortest way from ``start`` to ``goal`` among stuck futures, both included; [] if there is none."""
@@ -150,18 +177,17 @@ class Graph:
 
     def _wait_of_task(self, task: Task) -> Wait | None:
         future: Future | None = task._fut_waiter  # type: ignore[attr-defined]
-        if future is None or future.done() or future in self._timed:
+        if future is None or future.done():
             return None
         frames = self.frames(task)
         function = function_of(frames[-1]) if frames else ""
         if function == "asyncio.tasks._wait":  # of asyncio.wait()
             asked = frames[-1].f_locals
-            if asked["return_when"] == asyncio.FIRST_COMPLETED:
-                return Wait(list(asked["fs"]), any_is_enough=True)
-            return _wait_for_all(asked["fs"])
+            return _wait_for(asked["fs"], any_is_enough=asked["return_when"] != asyncio.ALL_COMPLETED)
         if function == "asyncio.locks.acquire":
             lock = self._lock_waited_for(task)
-            return Wait([self._holders[lock]], lock=lock) if lock in self._holders else None
+            holders = self._holders.get(lock)
+            return Wait(holders, any_is_enough=True, lock=lock) if holders else None
         if function == "asyncio.locks.wait":  # of an asyncio.Event
             return self._wait_for_event(frames[-2]) if len(frames) > 1 else None
         if function == "livekit.agents.voice.tool_executor.execute":  # for what the tool's own task sets
@@ -175,10 +201,10 @@ class Graph:
         if function == "livekit.agents.voice.agent_activity._scheduling_task":
             activity: AgentActivity = caller.f_locals["self"]
             if activity._scheduling_paused and not activity._q_updated.is_set():
-                return _wait_for_all(drained(activity))
+                return _wait_for(drained(activity))
         elif function == "livekit.agents.voice.agent._wait_for_inactive":
             agent_task = caller.f_locals["self"]
-            return _wait_for_all([task for task in self.tasks if self.awaited_agent_task(task) is agent_task])
+            return _wait_for([task for task in self.tasks if self.awaited_agent_task(task) is agent_task])
         return None
 
     def awaited_agent_task(self, task: Task) -> AgentTask[Any] | None:
@@ -192,31 +218,32 @@ class Graph:
         return None
 
     @functools.cached_property
-    def _cancelled_after_a_sleep(self) -> set[Future]:
-        """The tasks that another task, which sleeps at the moment, holds in a function that cancels something."""
-        found: set[Future] = set()
+    def _cancellations(self) -> list[Cancellation]:
+        """Whom the tasks may cancel: the other ones of their group, and what they hold in a function that cancels."""
+        found: list[Cancellation] = []
+        for group in self._task_groups:
+            host = getattr(group, "_parent_task", None) or group.cancel_scope._host_task
+            members = [task for task in (host, *group._tasks) if task is not None]
+            found.append((members, set(members)))
         for task in self.tasks:
-            if task._fut_waiter in self._timed:  # type: ignore[attr-defined]
-                *callers, (_, frame) = suspended(task)
-                if function_of(frame) == "asyncio.tasks.sleep":
-                    for caller, frame in callers:
-                        if "cancel" in frame.f_code.co_names:
-                            held = _contents(gc.get_referents(caller, frame))
-                            found.update(thing for thing in held if isinstance(thing, asyncio.Task))
+            for awaited, frame in suspended(task):
+                if is_the_users(frame):
+                    wait = self.wait(task) if cancels(frame.f_code) else None
+                    cancelled = self._ended_with(cancelled_in(awaited, frame, wait.awaited if wait else ()))
+                    found += [([task], cancelled)] if cancelled else []
         return found
 
     @functools.cached_property
-    def _holders(self) -> dict[asyncio.Lock, Task]:
+    def _holders(self) -> dict[Any, list[Task]]:
         """The tasks that are in the block of an ``async with`` of a lock."""
-        holders = {}
+        holders: dict[Any, list[Task]] = {}
         for task in self.tasks:
             for awaited, frame in suspended(task):
                 # the block's way out is on the stack; before Python 3.11, the frame has the stack and not the coroutine
-                for held in gc.get_referents(awaited, frame):
-                    if isinstance(held, MethodType) and held.__name__ == "__aexit__":
-                        lock = held.__self__
-                        if isinstance(lock, asyncio.Lock) and lock is not self._lock_waited_for(task):
-                            holders[lock] = task
+                for manager in entered(gc.get_referents(awaited, frame)):
+                    lock = vars(manager)["_lock"] if isinstance(manager, asyncio.Condition) else manager
+                    if isinstance(lock, asyncio.Lock) and lock is not self._lock_waited_for(task):
+                        holders.setdefault(lock, []).append(task)
         return holders
 
     def _lock_waited_for(self, task: Task) -> Any:
@@ -232,20 +259,24 @@ class Graph:
         while to_do:
             future = to_do.popleft()
             for callback in self._callbacks(future):
-                name, module = _origin(callback)
+                name, module = origin(callback)
                 # a callback of the user's may be one of several that resolve a future; with these it is the only one
-                if name == "_outer_done_callback" or module not in ("asyncio", "anyio", "livekit"):
+                if name in ("_outer_done_callback", "put_nowait") or module not in ("asyncio", "anyio", "livekit"):
                     continue
-                for held in _held(callback):
-                    for resolved in _resolved_through(held):
+                for held in held_by(callback):
+                    if name in ("_on_task_done", "task_done") and kind_of(held) in TASK_GROUPS:
+                        self._task_groups.add(held)
+                    for resolved in resolved_through(held):
                         self._resolved_by.setdefault(resolved, []).append(future)
-                        if type(held).__name__ == "TaskGroup":
-                            self._needs_all.add(resolved)
+                        if resolved in seen:
+                            continue
+                        seen.add(resolved)
+                        to_do.append(resolved)
                         if name == "_release_waiter":  # of asyncio.wait_for()
                             self._passes_cancel_on.add(resolved)
-                        if resolved not in seen:
-                            seen.add(resolved)
-                            to_do.append(resolved)
+                        # of session.run() and of asyncio.gather()
+                        elif name == "_mark_done_if_needed" or is_given(callback, "return_exceptions"):
+                            self._needs_all.add(resolved)
 
     def _callbacks(self, future: Future) -> list[Any]:
         callbacks: list[Any] = [callback for callback, _ in future._callbacks or ()]
@@ -253,28 +284,26 @@ class Graph:
             callbacks += self.replies[future]._done_callbacks
         return callbacks
 
-    def _reached_by_callbacks(self, loop: asyncio.AbstractEventLoop) -> set[Future]:
-        """Return the futures that a timer may resolve or cancel, with those that are cancelled when they are.
-
-        A timer that is due is none any more, but one of the callbacks that the loop will call next.
-        """
-        reached: set[Future] = set()
-        to_do = list(_about_to_be_called(loop))
+    def _ended_with(self, things: Iterable[Any]) -> set[Future]:
+        """Return the futures that are resolved or cancelled with these things, and what is cancelled with those."""
+        ended: set[Future] = set()
+        to_do = list(things)
         while to_do:
-            held = to_do.pop()
-            if isinstance(held, asyncio.Future):
-                if held not in reached:
-                    reached.add(held)
-                    to_do.append(getattr(held, "_fut_waiter", None))
-                    to_do += getattr(held, "_children", ())
-                    to_do += self._resolved_by[held] if held in self._passes_cancel_on else ()
-            elif type(held).__name__ in _ENDED_BY_TIMERS:
-                for attribute in _ENDED_BY_TIMERS[type(held).__name__]:
-                    value = getattr(held, attribute, None)
-                    to_do += value if isinstance(value, (list, set)) else [value]
-            elif held is not None:
-                to_do += _resolved_through(held)
-        return reached
+            thing = to_do.pop()
+            if isinstance(thing, asyncio.Future):
+                if thing not in ended:
+                    ended.add(thing)
+                    to_do.append(getattr(thing, "_fut_waiter", None))
+                    to_do += getattr(thing, "_children", ())
+                    to_do += self._resolved_by[thing] if thing in self._passes_cancel_on else ()
+                continue
+            if thing is None:
+                continue
+            for attribute in _ENDED_AS_A_WHOLE.get(kind_of(thing), ()):
+                value = getattr(thing, attribute, None)
+                to_do += value if isinstance(value, (list, set)) else [value]
+            to_do += resolved_through(thing)
+        return ended
 
 
 def drained(activity: AgentActivity) -> list[Task]:
@@ -290,61 +319,20 @@ def drained(activity: AgentActivity) -> list[Task]:
     return [task for task in activity._speech_tasks if not is_blocked(task)]
 
 
-def _resolved_through(held: Any) -> Iterator[Future]:
-    """Yield the futures that a callback resolves which holds this."""
-    if type(held).__name__ == "TaskGroup":  # asyncio's, and anyio's
-        held = held._on_completed_fut
-    elif type(held).__name__ == "_AsCompletedIterator":  # from Python 3.13 on; before, it is the queue that is held
-        held = held._done
-    for future in vars(held)["_getters"] if isinstance(held, asyncio.Queue) else (held,):
-        if isinstance(future, asyncio.Future) and not isinstance(future, asyncio.Task):
-            yield future
+def _leave_out_free(waits: dict[Future, Wait], cancellations: Iterable[Cancellation]) -> None:
+    """Take those out of ``waits`` that somebody could end who is not in it, and whom these could, and so on."""
+    free: Iterable[Future] = ()
+    while True:
+        for future in free:
+            waits.pop(future, None)
+        free = [future for future, wait in waits.items() if not wait.is_stuck(waits)]
+        if not free:
+            cancelled = [futures for by, futures in cancellations if any(task not in waits for task in by)]
+            free = waits.keys() & set().union(*cancelled)
+        if not free:
+            return
 
 
-def _about_to_be_called(loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
-    """Yield what the callbacks act on that an event loop has a timer for, or will call next."""
-    timers = getattr(loop, "_scheduled", None)
-    if timers is not None:
-        for handle in (*timers, *loop._ready):  # type: ignore[attr-defined]
-            if not handle.cancelled():
-                yield from handle._args or ()
-                yield from _held(handle._callback)
-        return
-    # uvloop lets only the garbage collector see them, and what they call
-    groups = (thing for thing in gc.get_referents(loop) if isinstance(thing, (set, deque)))
-    for handle in (thing for group in groups for thing in group if type(thing).__name__ in ("Handle", "TimerHandle")):
-        for referent in gc.get_referents(handle):
-            yield from referent if isinstance(referent, tuple) else _held(referent)
-
-
-def _wait_for_all(futures: Iterable[Future]) -> Wait | None:
+def _wait_for(futures: Iterable[Future], *, any_is_enough: bool = False) -> Wait | None:
     not_done = [future for future in futures if not future.done()]
-    return Wait(not_done) if not_done else None
-
-
-def _origin(callback: Any) -> tuple[str, str]:
-    """Return the name of a callback's function, and the package that it comes from."""
-    while isinstance(callback, functools.partial):
-        callback = callback.func
-    return getattr(callback, "__name__", ""), (getattr(callback, "__module__", None) or "").partition(".")[0]
-
-
-def _held(callback: Any) -> list[Any]:
-    """Return what a callback acts on: what it is bound to, has closed over, or is given."""
-    held: list[Any] = []
-    while isinstance(callback, functools.partial):
-        held += callback.args
-        callback = callback.func
-    held += _contents(getattr(callback, "__closure__", None) or ())
-    bound_to = getattr(callback, "__self__", None)
-    return held if bound_to is None else [*held, bound_to]
-
-
-def _contents(things: Iterable[Any]) -> Iterator[Any]:
-    """Yield things, and of the cells of closures what is in them."""
-    for thing in things:
-        if isinstance(thing, CellType):
-            with contextlib.suppress(ValueError):  # it is empty
-                yield thing.cell_contents
-        else:
-            yield thing
+    return Wait(not_done, any_is_enough) if not_done else None

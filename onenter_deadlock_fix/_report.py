@@ -28,7 +28,7 @@ _CURES = (
 def deadlock(name: str, waiters: Sequence[Waiter], *, circles: Sequence[Sequence[Waiter]], can_let_go: bool) -> None:
     """Log that a drain never ends: it is on a circle of waits, or waits for others who are.
 
-    ``circles`` are all that it is on; ``can_let_go`` says whether the mode ``resolve`` would help.
+    ``circles`` are all that it is on, each by itself; ``can_let_go`` says whether the mode ``resolve`` would help.
     """
     lines = [f"deadlock: {name} waits for {'itself' if circles else 'others who wait for each other'}"]
     lines += map(str, waiters)
@@ -41,12 +41,10 @@ def deadlock(name: str, waiters: Sequence[Waiter], *, circles: Sequence[Sequence
     _logger.error("\n  ".join(lines), extra={"deadlock": data})
 
 
-def let_go(name: str, speech_tasks: Sequence[Waiter]) -> None:
-    """Log that a hand-over goes on without waiting for these any more."""
-    awaited = " and ".join(dict.fromkeys(waiter.waits_for for waiter in speech_tasks))
-    _logger.warning(
-        f"{name} goes on and no longer waits for {awaited}", extra={"let_go": {"waits": _data(speech_tasks)}}
-    )
+def let_go(name: str, waits: Sequence[Waiter]) -> None:
+    """Log that a hand-over goes on and has given up these waits of its own."""
+    awaited = " and ".join(dict.fromkeys(wait.waits_for for wait in waits))
+    _logger.warning(f"{name} goes on and no longer waits for {awaited}", extra={"let_go": {"waits": _data(waits)}})
 
 
 def slow(name: str, waited: float, waiters: Sequence[Waiter]) -> None:
@@ -59,15 +57,20 @@ def slow(name: str, waited: float, waiters: Sequence[Waiter]) -> None:
 
 def _cure(circles: Sequence[Sequence[Waiter]]) -> tuple[str, str]:
     """Return the release that is cured of all these circles, and the source of that; empty where there is none."""
-    cures = []
-    for circle in circles:
-        roles = Counter(waiter.role for waiter in circle)
-        known = [(Version(cured_in), cured_in, source) for on_it, cured_in, source in _CURES if not on_it - roles]
-        cures.append(max(known, default=None))
+    cures = [_cure_of_one(circle) for circle in circles]
     if not cures or None in cures:
         return "", ""
     version, cured_in, source = max(filter(None, cures))
     return (cured_in, source) if version > Version(release) else ("", "")
+
+
+def _cure_of_one(circle: Sequence[Waiter]) -> tuple[Version, str, str] | None:
+    handoffs = {waiter.name for waiter in circle if waiter.role == "handoff"}
+    if any(waiter.role == "tool" and waiter.waits_for not in handoffs for waiter in circle):
+        return None  # of a tool that waits for something else than its own AgentTask, no release is cured
+    roles = Counter(role for role, _ in {(waiter.role, waiter.name) for waiter in circle})
+    known = [(Version(cured_in), cured_in, source) for on_it, cured_in, source in _CURES if not on_it - roles]
+    return max(known, default=None)
 
 
 def _data(waiters: Sequence[Waiter]) -> list[dict[str, object]]:

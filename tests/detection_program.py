@@ -16,6 +16,7 @@ from typing import Any, Callable
 
 from livekit.agents import Agent, AgentSession, AgentTask, function_tool, llm
 from livekit.agents.cli.log import JsonFormatter
+from livekit.agents.voice import SpeechHandle
 
 import onenter_deadlock_fix
 from onenter_deadlock_fix._explanation import deadlock
@@ -203,6 +204,37 @@ async def behind() -> None:
     session.generate_reply(user_input="ask")
     await asyncio.sleep(0.1)
     await session.drain()  # drains here
+
+
+async def two_drains() -> None:
+    """A hand-over in one session and session.drain() of another one wait for each other."""
+    sessions: list[AgentSession[None]] = []
+    handles: list[SpeechHandle] = []
+
+    async def hand_over_and_drain(desk: Desk) -> None:
+        handles.append(desk.session.generate_reply(user_input="collect", tool_choice="auto"))
+        await asyncio.sleep(0.1)
+        await sessions[1].drain()
+
+    async def wait_for_the_hand_over(desk: Desk) -> None:
+        while not handles:
+            await asyncio.sleep(0)
+        await handles[0]
+
+    sessions.append(await start(Desk(hand_over_and_drain)))
+    sessions.append(await start(Desk(wait_for_the_hand_over)))
+    sessions[1].generate_reply(user_input="ask")
+    await sessions[0].generate_reply(user_input="ask")
+
+
+async def asked_for_later() -> None:
+    """Detection is asked for when the hand-over hangs already."""
+    session = await start(Desk(Desk.inner))
+    hanging = session.generate_reply(user_input="ask")
+    await asyncio.sleep(0.5)
+    assert not hanging.done()
+    onenter_deadlock_fix.detect("resolve", after=0.1)
+    await hanging
 
 
 async def main(program: str) -> None:

@@ -145,6 +145,13 @@ def test_deadlock_that_goes_on_is_logged_once(play: Play) -> None:
     assert len(seen["records"]) == 1
 
 
+def test_deadlock_with_two_drains_on_it_is_logged_once(play: Play) -> None:
+    seen = play("two_drains", "report")
+    assert (seen["over"], len(seen["waits"])) == (False, 8)
+    roles = [wait["role"] for wait in only_record(seen, "ERROR")["told"]["deadlock"]["waits"]]
+    assert {"handoff", "session.drain()"} < set(roles)
+
+
 def test_nothing_is_logged_while_detection_is_off(play: Play) -> None:
     seen = play("nested", "off")
     assert (seen["over"], len(seen["waits"]), seen["records"]) == (False, 5, [])

@@ -46,6 +46,12 @@ def test_each_deadlock_is_let_go(play: Play) -> None:
     assert [record["level"] for record in seen["records"]] == ["ERROR", "WARNING"] * 2
 
 
+def test_hand_over_that_hangs_already_is_let_go_when_detection_is_asked_for(play: Play) -> None:
+    seen = play("asked_for_later", "off")
+    assert (seen["over"], seen["detection"]) == (True, "resolve")
+    assert [record["level"] for record in seen["records"]] == ["ERROR", "WARNING"]
+
+
 @pytest.mark.parametrize("program", ["closing", "changing", "two_at_once"])
 def test_other_drains_and_a_circle_through_the_sessions_lock_are_only_reported(program: str, play: Play) -> None:
     seen = play(program, "resolve")

@@ -11,7 +11,8 @@ import contextlib
 import functools
 import sys
 import time
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Callable
 
 import anyio
@@ -20,7 +21,7 @@ from livekit.agents import Agent, RunContext, function_tool
 from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
 from . import scenario
-from .stage import Lobby, Name, happens, note, quiet, reply, start, step
+from .stage import Lobby, Name, complete, happens, note, quiet, reply, start, step
 
 LONG = 0.4  # seconds; detection looks several times meanwhile
 
@@ -50,9 +51,9 @@ class Asking(Lobby):
         return await note("collect", Name())
 
 
-async def play(way: Callable[[Asking], Awaitable[Any]]) -> None:
+async def play(way: Callable[[Asking], Awaitable[Any]], agent: type[Asking] = Asking) -> None:
     """Have the user ask, and wait for the reply."""
-    session = await start(Asking(way), {"question": [ToolCall("ask")], "ask": "Asked."})
+    session = await start(agent(way), {"question": [ToolCall("ask")], "ask": "Asked."})
     await note("the user", reply(session, user_input="question"))
 
 
@@ -141,36 +142,118 @@ async def hangs_after_a_time_out() -> None:
 
 
 @scenario(resolved=True)
-async def hangs_in_a_lock() -> None:
-    """A tool awaits an AgentTask in the block of a lock that the tool of another reply waits for."""
+async def hangs_in_gather_of_exceptions_too() -> None:
+    """A tool awaits asyncio.gather(return_exceptions=True) of a sleep and of a reply whose tool awaits an AgentTask."""
+    await play(lambda asking: asyncio.gather(asyncio.sleep(LONG), asking.inner(), return_exceptions=True))
 
-    class Locking(Lobby):
-        lock: asyncio.Lock
 
+@scenario(resolved=True)
+async def hangs_in_session_run() -> None:
+    """A helper task of a tool awaits session.run(), whose reply has a tool that awaits an AgentTask."""
+
+    async def run(asking: Asking) -> None:
+        await asking.session.run(user_input="desk")
+
+    # in a task, as the replies of a tool have no tools themselves
+    await play(lambda asking: asyncio.ensure_future(run(asking)))
+
+
+@scenario(resolved=True)
+async def hangs_in_an_agent_task_called_task_group() -> None:
+    """A tool awaits a reply whose tool awaits an AgentTask, whose class is called as one of asyncio's is."""
+
+    class TaskGroup(Name):
+        async def on_enter(self) -> None:
+            complete(self, "Ada")
+
+    class Grouping(Asking):
         @function_tool
         async def collect(self) -> str:
             """Collects the user's name."""
-            async with self.lock:
-                await happens("look_up awaits")
-                return await note("collect", Name())
+            return await note("collect", TaskGroup())
 
-        @function_tool
-        async def look_up(self) -> None:
-            """Looks something up."""
-            await note("look_up", self.locked())
+    await play(Asking.inner, Grouping)
 
-        async def locked(self) -> None:
-            async with self.lock:
-                step("look_up has the lock")
 
-    locking = Locking()
-    locking.lock = asyncio.Lock()
-    session = await start(locking, {"look it up": [ToolCall("look_up")], "look_up": "Here it is."})
+@scenario(resolved=True)
+async def hangs_in_an_iterator() -> None:
+    """A tool awaits an object, whose iterator stands for a reply whose tool awaits an AgentTask."""
+
+    class Standing:
+        def __init__(self, asking: Asking) -> None:
+            self._iterator = asking.inner().__await__()
+
+        def __await__(self) -> Standing:
+            return self
+
+        def __next__(self) -> Any:
+            return self._iterator.send(None)  # type: ignore[attr-defined]
+
+        def send(self, value: Any) -> Any:
+            return self._iterator.send(value)  # type: ignore[attr-defined]
+
+    await play(Standing)
+
+
+class Locking(Lobby):
+    """Its tool ``collect`` awaits an AgentTask in the block of a lock that the tool ``look_up`` waits for."""
+
+    def __init__(self, locked: Callable[[], AbstractAsyncContextManager[Any]]) -> None:
+        super().__init__()
+        self._locked = locked
+
+    @function_tool
+    async def collect(self) -> str:
+        """Collects the user's name."""
+        async with self._locked():
+            await happens("look_up awaits")
+            return await note("collect", Name())
+
+    @function_tool
+    async def look_up(self) -> None:
+        """Looks something up."""
+        await note("look_up", self._look_up())
+
+    async def _look_up(self) -> None:
+        async with self._locked():
+            step("look_up has the lock")
+
+
+async def play_locking(locked: Callable[[], AbstractAsyncContextManager[Any]]) -> None:
+    session = await start(Locking(locked), {"look it up": [ToolCall("look_up")], "look_up": "Here it is."})
     session.generate_reply(user_input="desk")
     await quiet()
     session.generate_reply(user_input="look it up")
     await happens("look_up goes on")
     await quiet()
+
+
+@scenario(resolved=True)
+async def hangs_in_a_lock() -> None:
+    """A tool awaits an AgentTask in the block of a lock that the tool of another reply waits for."""
+    lock = asyncio.Lock()
+    await play_locking(lambda: lock)
+
+
+@scenario(resolved=True)
+async def hangs_in_a_lock_in_a_context_manager() -> None:
+    """A tool awaits an AgentTask in the block of a context manager of its own, which holds such a lock."""
+    lock = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def locked() -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(lock)
+            yield
+
+    await play_locking(locked)
+
+
+@scenario(resolved=True)
+async def hangs_in_a_condition() -> None:
+    """A tool awaits an AgentTask in the block of a condition that the tool of another reply waits for."""
+    condition = asyncio.Condition()
+    await play_locking(lambda: condition)
 
 
 @scenario

@@ -1,0 +1,227 @@
+"""A tool awaits a reply whose tool awaits an AgentTask, and somebody else ends that: it fails, or cancels it.
+
+None of these is a deadlock, though a circle of waits is closed meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import sys
+from collections.abc import Awaitable, Coroutine
+from typing import Any, Callable
+
+import anyio
+from livekit.agents.utils import aio
+
+from . import scenario
+from .stage import happens, note
+from .waits import LONG, Asking, play
+
+
+class HungUp(Exception):
+    """What fails beside the reply."""
+
+
+async def caller() -> None:
+    """Hang up after a while."""
+    await asyncio.sleep(LONG)
+    raise HungUp
+
+
+def with_job(others: Callable[[Asking], Coroutine[Any, Any, None]]) -> Callable[[Asking], Awaitable[None]]:
+    """Return the way in which a tool awaits a task of its own, ``job``, while another one runs."""
+
+    async def way(asking: Asking) -> None:
+        asking.job = asyncio.ensure_future(asking.inner())  # type: ignore[attr-defined]
+        other = asyncio.ensure_future(others(asking))
+        with contextlib.suppress(asyncio.CancelledError):
+            await asking.job  # type: ignore[attr-defined]
+        await other
+
+    return way
+
+
+@scenario
+async def ends_when_another_one_fails_in_gather() -> None:
+    """A tool awaits asyncio.gather() of a reply, whose tool awaits an AgentTask, and of something that fails."""
+
+    async def way(asking: Asking) -> None:
+        with contextlib.suppress(HungUp):
+            await asyncio.gather(asking.inner(), caller())
+
+    await play(way)
+
+
+@scenario
+async def ends_when_another_one_fails_in_wait() -> None:
+    """A tool awaits asyncio.wait() until one fails, and it is not the reply whose tool awaits an AgentTask."""
+
+    async def way(asking: Asking) -> None:
+        tasks = [asyncio.ensure_future(asking.inner()), asyncio.ensure_future(caller())]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        tasks[1].exception()
+
+    await play(way)
+
+
+@scenario
+async def ends_when_another_one_fails_in_a_task_group() -> None:
+    """A tool awaits a reply, whose tool awaits an AgentTask, in a task group in which something fails."""
+
+    async def way(asking: Asking) -> None:
+        if sys.version_info < (3, 11):
+            with contextlib.suppress(HungUp):
+                await asyncio.gather(asking.inner(), caller())
+            return
+        with contextlib.suppress(Exception):  # a group of exceptions with it
+            async with asyncio.TaskGroup() as group:
+                group.create_task(asking.inner())
+                group.create_task(caller())
+
+    await play(way)
+
+
+@scenario
+async def ends_when_a_task_fails_beside_the_block_of_its_group() -> None:
+    """A tool awaits a reply, whose tool awaits an AgentTask, in the block of a task group, and a task of that fails."""
+
+    async def way(asking: Asking) -> None:
+        if sys.version_info < (3, 11):
+            with contextlib.suppress(HungUp):
+                await asyncio.gather(asking.inner(), caller())
+            return
+        with contextlib.suppress(Exception):  # a group of exceptions with it
+            async with asyncio.TaskGroup() as group:
+                group.create_task(caller())
+                await asking.inner()
+
+    await play(way)
+
+
+@scenario
+async def ends_when_another_one_fails_in_a_task_group_of_anyio() -> None:
+    """A tool awaits a reply, whose tool awaits an AgentTask, in a task group of anyio in which something fails."""
+
+    async def way(asking: Asking) -> None:
+        with contextlib.suppress(Exception):  # a group of exceptions with it
+            async with anyio.create_task_group() as group:
+                group.start_soon(asking.inner)  # type: ignore[arg-type]
+                group.start_soon(caller)
+
+    await play(way)
+
+
+@scenario
+async def ends_when_an_attribute_is_cancelled() -> None:
+    """A method sleeps, and then cancels the attribute that a tool awaits, a reply whose tool awaits an AgentTask."""
+
+    async def watchdog(asking: Any) -> None:
+        await asyncio.sleep(LONG)
+        asking.job.cancel()
+
+    await play(with_job(watchdog))
+
+
+@scenario
+async def ends_when_all_in_a_list_are_cancelled() -> None:
+    """A task sleeps, and then cancels all in a list, one of which awaits a reply whose tool awaits an AgentTask."""
+
+    async def watchdog(asking: Any) -> None:
+        jobs = [asking.job]
+        await asyncio.sleep(LONG)
+        for job in jobs:
+            job.cancel()
+
+    await play(with_job(watchdog))
+
+
+@scenario
+async def ends_when_it_is_cancelled_and_waited_for() -> None:
+    """A task sleeps, and then uses livekit-agents' cancel_and_wait() on what a tool awaits."""
+
+    async def watchdog(asking: Any) -> None:
+        await asyncio.sleep(LONG)
+        await aio.cancel_and_wait(asking.job)
+
+    await play(with_job(watchdog))
+
+
+@scenario
+async def ends_when_what_is_pending_is_cancelled() -> None:
+    """A task gives the one that a tool awaits some time by asyncio.wait(), and cancels it if it is not done by then."""
+
+    async def watchdog(asking: Any) -> None:
+        _, pending = await asyncio.wait({asking.job}, timeout=LONG)
+        for job in pending:
+            job.cancel()
+
+    await play(with_job(watchdog))
+
+
+@scenario
+async def ends_when_a_method_cancels_it() -> None:
+    """A task sleeps, and then calls a function that cancels the one that a tool awaits."""
+
+    async def watchdog(asking: Any) -> None:
+        def give_up() -> None:
+            asking.job.cancel()
+
+        await asyncio.sleep(LONG)
+        give_up()
+
+    await play(with_job(watchdog))
+
+
+@scenario
+async def ends_when_a_timer_calls_what_cancels_it() -> None:
+    """A timer calls a function that cancels the task that a tool awaits."""
+
+    async def watchdog(asking: Any) -> None:
+        def give_up(asking: Any) -> None:
+            asking.job.cancel()
+
+        asyncio.get_running_loop().call_later(LONG, functools.partial(give_up, asking))
+
+    await play(with_job(watchdog))
+
+
+@scenario
+async def ends_when_the_users_next_word_cancels_it() -> None:
+    """A task waits for the user's next word, and then cancels the one that a tool awaits."""
+    word: list[asyncio.Event] = []
+
+    async def listening(asking: Any) -> None:
+        word.append(asyncio.Event())
+        await word[0].wait()
+        asking.job.cancel()
+
+    async def user() -> None:
+        await happens("collect awaits")
+        await asyncio.sleep(LONG)
+        word[0].set()
+
+    speaking = asyncio.ensure_future(user())
+    await play(with_job(listening))
+    await note("the user", speaking)
+
+
+@scenario
+async def ends_when_somebody_else_puts_into_its_queue() -> None:
+    """A tool gets from a queue that the end of a reply puts into, whose tool awaits an AgentTask, and others sooner."""
+
+    async def way(asking: Asking) -> None:
+        queue: asyncio.Queue[Any] = asyncio.Queue()
+        inner = asyncio.ensure_future(asking.inner())
+        inner.add_done_callback(queue.put_nowait)
+
+        async def producer() -> None:
+            await asyncio.sleep(LONG)
+            await queue.put("from elsewhere")
+
+        producing = asyncio.ensure_future(producer())
+        await queue.get()
+        await producing
+
+    await play(way)

@@ -1,0 +1,94 @@
+"""Whatever goes wrong in detection, the program goes on, and so does detection as far as it can."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Callable
+
+import pytest
+from detecting import PROGRAM
+
+from onenter_deadlock_fix._callbacks import shows_timers
+
+Tell = Callable[..., Any]
+
+PLAY = """
+import asyncio, json, logging, os, sys
+sys.path.insert(0, FOLDER)
+import detection_program
+SPOIL
+async def main():
+    errors = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(str(context)))
+    playing = asyncio.ensure_future(detection_program.PROGRAM())
+    for _ in range(20):
+        if playing.done():
+            break
+        await asyncio.sleep(0.1)
+    first_lines = [record["said"].splitlines()[0] for record in detection_program.records]
+    print(json.dumps([playing.done() and not playing.exception(), errors, first_lines]))
+    sys.stdout.flush()
+    os._exit(0)
+asyncio.run(main())
+"""
+DEADLOCK = "deadlock: the hand-over to Name waits for itself"
+ERROR = "an error while looking at hand-overs, which are left alone"
+
+BROKEN_HANDLER = """
+class Broken(logging.Handler):
+    def handle(self, record):
+        raise RuntimeError("the program's own logging is broken")
+detection_program.logger.addHandler(Broken())
+"""
+BROKEN_LOOK = """
+import onenter_deadlock_fix._graph as graph
+graph.about_to_be_called = None
+"""
+TWICE_BROKEN_LOOK = """
+import onenter_deadlock_fix._graph as graph
+def broken(loop):
+    if attempts:
+        attempts.pop()
+        raise RuntimeError("out of order")
+    return right(loop)
+attempts, right, graph.about_to_be_called = [1, 2], graph.about_to_be_called, broken
+"""
+OTHER_LOOP = """
+class Loop(asyncio.SelectorEventLoop):
+    def call_later(self, delay, callback, *args):
+        return super().call_later(delay, callback, *args)
+asyncio.set_event_loop_policy(type("Policy", (asyncio.DefaultEventLoopPolicy,), {"_loop_factory": Loop})())
+"""
+
+
+def play(tell: Tell, program: str, mode: str, spoil: str) -> Any:
+    source = PLAY.replace("FOLDER", repr(str(PROGRAM.parent))).replace("SPOIL", spoil).replace("PROGRAM", program)
+    return tell(source, env={"ONENTER_DEADLOCK_FIX_DETECT": mode, "ONENTER_DEADLOCK_FIX_DETECT_AFTER": "0.1"})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"), [(BROKEN_HANDLER, [DEADLOCK]), (BROKEN_LOOK, [ERROR]), (TWICE_BROKEN_LOOK, [ERROR, DEADLOCK])]
+)
+def test_error_in_a_look_is_logged_once_and_the_next_look_is_taken(spoil: str, said: list[str], tell: Tell) -> None:
+    over, errors, first_lines = play(tell, "nested", "report", spoil)
+    assert (over, errors) == (False, [])
+    assert first_lines == [*said, *([ERROR] if spoil is BROKEN_HANDLER else [])]
+
+
+@pytest.mark.parametrize("spoil", [BROKEN_HANDLER, TWICE_BROKEN_LOOK])
+def test_hand_over_is_let_go_all_the_same(spoil: str, tell: Tell) -> None:
+    over, errors, _ = play(tell, "nested", "resolve", spoil)
+    assert (over, errors) == (True, [])
+
+
+def test_hand_over_goes_on_in_an_event_loop_that_cannot_be_watched(tell: Tell) -> None:
+    over, errors, first_lines = play(tell, "quick", "report", OTHER_LOOP)
+    assert (over, errors) == (True, [])
+    assert set(first_lines) == {"hand-overs can't be watched in this event loop"}
+
+
+def test_nothing_is_called_a_deadlock_where_timers_cannot_be_read() -> None:
+    loop = asyncio.new_event_loop()
+    assert shows_timers(loop)
+    loop.close()
+    assert not shows_timers(asyncio.AbstractEventLoop())
