@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterator, Mapping
 from livekit.agents.voice.agent_activity import AgentActivity
 
 from . import _report
-from ._explanation import Waiter, explain, explain_all, name_of_change
+from ._explanation import Waiter, explain, explain_all, name_of_change, who_is_in
 from ._frames import drain_of, function_of
 from ._graph import Future, Graph, Task, Wait, drained
 
@@ -34,7 +34,7 @@ def look_at(graph: Graph, task: Task, logged: set[Hashable], *, waited: float, r
 
     speech_tasks = _to_let_go(graph, task, activity, circles, stuck) if activity else []
     each = [explain(graph, circle) for circle in circles]
-    explained = _explained(circles, each)
+    explained = _explained(graph, circles, each)
     if activity and speech_tasks and resolve:  # before anything is logged: a handler of the program's may raise
         blocked = activity._drain_blocked_tasks  # a list on older releases, which is the caller's
         activity._drain_blocked_tasks = type(blocked)([*blocked, *speech_tasks])
@@ -75,7 +75,7 @@ def _is_looked_at_elsewhere(graph: Graph, task: Task, stuck: Mapping[Future, Wai
     return any(drain_of(task) for task in tasks)
 
 
-def _explained(circles: list[list[Future]], each: list[list[Waiter]]) -> dict[Hashable, list[Waiter]]:
+def _explained(graph: Graph, circles: list[list[Future]], each: list[list[Waiter]]) -> dict[Hashable, list[Waiter]]:
     """Return ``each`` of the circles in words; one that only makes a detour on the way of another is added to that.
 
     By keys that are the same for whichever of its drains a circle is found from.
@@ -84,7 +84,7 @@ def _explained(circles: list[list[Future]], each: list[list[Waiter]]) -> dict[Ha
     for circle, waiters in sorted(zip(circles, each), key=lambda pair: len(pair[0])):
         shorter = next((shorter for shorter in found if shorter <= set(circle)), frozenset(circle))
         found.setdefault(shorter, {}).update(dict.fromkeys(waiters))
-    return {frozenset(map(id, circle)): list(waiters) for circle, waiters in found.items()}
+    return {who_is_in(graph, circle): list(waiters) for circle, waiters in found.items()}
 
 
 def _to_let_go(

@@ -85,6 +85,11 @@ def explain_all(graph: Graph, start: Future) -> list[Waiter]:
     return _waiters(pair for future in futures for pair in _pairs(graph, future))
 
 
+def who_is_in(graph: Graph, circle: Iterable[Future]) -> frozenset[int]:
+    """Return a set that is the same for a circle wherever it is entered. It keeps nothing alive."""
+    return frozenset(hash(name.same) for future in circle for name in _names(graph, future))
+
+
 def waits(graph: Graph) -> list[Waiter]:
     """Return all that wait for somebody who has a name."""
     found = _waiters(pair for future in [*graph.tasks, *graph.replies] for pair in _pairs(graph, future))
