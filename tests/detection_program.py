@@ -98,6 +98,18 @@ async def pattern() -> None:
     await desk._get_activity_or_raise()._on_enter_task  # type: ignore[misc]
 
 
+async def pattern_and_nested() -> None:
+    """on_enter awaits a reply whose tool awaits a reply, and the tool of that awaits an AgentTask."""
+
+    class Asking(Desk):
+        async def on_enter(self) -> None:
+            await self.session.generate_reply(user_input="ask")
+
+    desk = Asking(Desk.inner)
+    await start(desk)
+    await desk._get_activity_or_raise()._on_enter_task  # type: ignore[misc]
+
+
 async def helper() -> None:
     """A tool awaits a helper task, which awaits a reply whose tool awaits an AgentTask."""
 

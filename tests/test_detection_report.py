@@ -55,6 +55,14 @@ def test_release_that_is_cured_is_named_where_it_is_known(play: Play) -> None:
     ]
 
 
+def test_no_release_is_named_where_only_a_part_of_it_is_cured(play: Play) -> None:
+    seen = play("pattern_and_nested", "report", ONENTER_DEADLOCK_FIX="off")
+    assert seen["waits"]
+    told = only_record(seen, "ERROR")["told"]["deadlock"]
+    assert told["cured_in"] is None
+    assert {"on_enter of Asking", "the tool ask"} < {wait["name"] for wait in told["waits"]}
+
+
 def test_json_log_of_livekit_agents_has_the_same_as_data(play: Play) -> None:
     told = only_record(play("nested", "report"), "ERROR")["told"]
     assert told["name"] == "onenter_deadlock_fix"
