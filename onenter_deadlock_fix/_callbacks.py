@@ -105,6 +105,14 @@ def is_the_users(frame: FrameType) -> bool:
     return not function_of(frame).startswith(_NOT_THE_USERS)
 
 
+def cancels(code: CodeType) -> bool:
+    """Say whether code calls something that is named for cancelling, as ``cancel_and_wait()`` is, too."""
+    names = code.co_names
+    if "cancel" not in " ".join(names):  # quick, for nearly all code
+        return False
+    return any(name.startswith("cancel") and name not in ("cancelled", "cancelling") for name in names)
+
+
 def cancelled_in(awaited: Any, frame: FrameType, waits_for: Iterable[Any]) -> Iterator[Any]:
     """Yield what a function may cancel that is suspended in this frame: by itself, or one call away.
 
@@ -168,25 +176,26 @@ def _function(callback: Any) -> Any:
     return getattr(callback, "__func__", callback)
 
 
-def cancels(code: CodeType) -> bool:
-    """Say whether code calls something that is named for cancelling, as ``cancel_and_wait()`` is, too."""
-    names = code.co_names
-    if "cancel" not in " ".join(names):  # quick, for nearly all code
-        return False
-    return any(name.startswith("cancel") and name not in ("cancelled", "cancelling") for name in names)
-
-
 def _may_cancel(code: CodeType, held: Iterable[Any], variables: Mapping[str, Any]) -> Iterator[Any]:
     """Yield what code may cancel that cancels: what it holds or names, also as an attribute, or in a collection."""
     names = code.co_names
     for thing in (*held, *_named(names, variables)):
-        for part in (thing, *_named(names, getattr(thing, "__dict__", {}))):
+        for part in (thing, *_named(names, _attributes(thing))):
             if isinstance(part, dict):
                 yield from (*part.keys(), *part.values())
             elif isinstance(part, _COLLECTIONS):
                 yield from part
-            elif hasattr(part, "cancel"):
+            elif hasattr(type(part), "cancel"):
                 yield part
+
+
+def _attributes(thing: Any) -> Mapping[str, Any]:
+    """Return the attributes of the user's object, without a call of the user's code."""
+    try:
+        attributes: Mapping[str, Any] = object.__getattribute__(thing, "__dict__")
+    except AttributeError:
+        return {}
+    return attributes
 
 
 def _named(names: Iterable[str], *variables: Mapping[str, Any]) -> Iterator[Any]:
