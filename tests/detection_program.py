@@ -7,6 +7,7 @@ one JSON object: ``over`` says whether the program came to its end, and ``waits`
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -126,6 +127,17 @@ async def slow() -> None:
     async def wait(desk: Desk) -> None:
         desk.session.generate_reply(user_input="collect", tool_choice="auto")
         await asyncio.sleep(0.6)  # ask sleeps here
+
+    session = await start(Desk(wait))
+    await session.generate_reply(user_input="ask")
+
+
+async def timed() -> None:
+    """A tool gives a reply, whose tool awaits an AgentTask, a time-out."""
+
+    async def wait(desk: Desk) -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(desk.session.generate_reply(user_input="collect", tool_choice="auto"), 0.6)
 
     session = await start(Desk(wait))
     await session.generate_reply(user_input="ask")

@@ -143,6 +143,14 @@ def test_hand_over_that_takes_its_time_is_a_warning_and_no_deadlock(play: Play) 
     assert record["told"]["wait"]["waits"][-1]["line"] == place("ask sleeps here")[1]
 
 
+def test_circle_that_a_time_out_will_end_is_a_warning_that_names_all_who_wait(play: Play) -> None:
+    seen = play("timed", "report")
+    assert seen["over"]
+    waits = only_record(seen, "WARNING")["told"]["wait"]["waits"]
+    assert [wait["role"] for wait in waits if wait["waits_for"]] == ["tool", "handoff", "reply", "tool", "reply"]
+    assert "deadlock" not in seen["records"][0]["said"]
+
+
 def test_hand_over_that_nothing_holds_up_is_not_logged(play: Play) -> None:
     seen = play("quick", "report", ONENTER_DEADLOCK_FIX_DETECT_AFTER="5")
     assert (seen["over"], seen["records"]) == (True, [])
