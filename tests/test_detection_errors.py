@@ -92,3 +92,30 @@ def test_nothing_is_called_a_deadlock_where_timers_cannot_be_read() -> None:
     assert shows_timers(loop)
     loop.close()
     assert not shows_timers(asyncio.AbstractEventLoop())
+
+
+CIRCULAR = """
+import asyncio, json
+import livekit.agents
+from onenter_deadlock_fix._frames import suspended
+class Iterator:
+    def __await__(self):
+        return self
+    def __next__(self):
+        future = asyncio.get_running_loop().create_future()
+        future._asyncio_future_blocking = True
+        return future
+async def waiting(iterator):
+    await iterator
+async def main():
+    iterator = Iterator()
+    iterator.awaited_by = waiting(iterator)
+    task = asyncio.create_task(iterator.awaited_by)
+    await asyncio.sleep(0)
+    print(json.dumps([frame.f_code.co_name for _, frame in suspended(task)]))
+asyncio.new_event_loop().run_until_complete(main())
+"""
+
+
+def test_iterator_that_holds_who_awaits_it_is_come_to_an_end_of(tell: Tell) -> None:
+    assert tell(CIRCULAR) == ["waiting"]
