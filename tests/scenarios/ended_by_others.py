@@ -30,6 +30,12 @@ async def caller() -> None:
     raise HungUp
 
 
+async def in_gather(asking: Asking) -> None:
+    """Await the inner reply and the caller at once."""
+    with contextlib.suppress(HungUp):
+        await asyncio.gather(asking.inner(), caller())
+
+
 def with_job(others: Callable[[Asking], Coroutine[Any, Any, None]]) -> Callable[[Asking], Awaitable[None]]:
     """Return the way in which a tool awaits a task of its own, ``job``, while another one runs."""
 
@@ -47,11 +53,7 @@ def with_job(others: Callable[[Asking], Coroutine[Any, Any, None]]) -> Callable[
 async def ends_when_another_one_fails_in_gather() -> None:
     """A tool awaits asyncio.gather() of a reply, whose tool awaits an AgentTask, and of something that fails."""
 
-    async def way(asking: Asking) -> None:
-        with contextlib.suppress(HungUp):
-            await asyncio.gather(asking.inner(), caller())
-
-    await play(way)
+    await play(in_gather)
 
 
 @scenario
@@ -72,8 +74,7 @@ async def ends_when_another_one_fails_in_a_task_group() -> None:
 
     async def way(asking: Asking) -> None:
         if sys.version_info < (3, 11):
-            with contextlib.suppress(HungUp):
-                await asyncio.gather(asking.inner(), caller())
+            await in_gather(asking)
             return
         with contextlib.suppress(Exception):  # a group of exceptions with it
             async with asyncio.TaskGroup() as group:
@@ -89,8 +90,7 @@ async def ends_when_a_task_fails_beside_the_block_of_its_group() -> None:
 
     async def way(asking: Asking) -> None:
         if sys.version_info < (3, 11):
-            with contextlib.suppress(HungUp):
-                await asyncio.gather(asking.inner(), caller())
+            await in_gather(asking)
             return
         with contextlib.suppress(Exception):  # a group of exceptions with it
             async with asyncio.TaskGroup() as group:
