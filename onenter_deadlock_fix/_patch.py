@@ -177,8 +177,8 @@ def _current_task() -> asyncio.Task[Any] | None:
 def _in_words(agent_task: Agent, entered: Agent) -> str:
     """Say in the task that hands over, or comes back, what the handoff does not wait for."""
     info = getattr(_current_task(), "__livekit_agents_activity_task", None)  # the library's own note
-    call = getattr(info, "function_call", None)
-    by = f"the tool {call.name}" if call else "on_enter or on_exit"
+    tool = getattr(getattr(info, "function_call", None), "name", None)
+    by = f"the tool {tool}" if tool else "on_enter or on_exit"
     return (
         f"the handoff to {type(agent_task).__name__} by {by} does not wait for on_enter of {type(entered).__name__}, "
         "which is unfinished; without onenter-deadlock-fix it would"
