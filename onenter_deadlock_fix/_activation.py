@@ -41,24 +41,31 @@ def change(**wanted: object) -> "Status":
 
 def status() -> "Status":
     """Return what was done, or what will be when the library arrives. Raises nothing."""
+    import contextlib
     from dataclasses import replace
 
-    library = _import_hook.library()
-    if library and (_outcome is None or _outcome[0] is not library):
-        start()  # it has come past the finder, and nothing has been imported since
-    outcome = _outcome
-    if outcome is None or outcome[0] is not library:
-        return replace(_pending(_wanted), handoffs=_handoffs)
-    told, remarks = outcome[1], ""
-    if told.detection in ("report", "resolve"):
+    told, remarks = _told(), ""
+    if told is None:
+        start()  # the library may have come past the finder, and nothing have been imported since
+        told = _told() or _pending(_wanted)
+    elif told.detection in ("report", "resolve"):
         from . import detection
 
-        remarks = detection.remarks()
+        with contextlib.suppress(Exception):
+            remarks = detection.remarks()
     return replace(told, handoffs=_handoffs, reason=f"{told.reason}; {remarks}" if remarks else told.reason)
 
 
 def loaded_by_autowrapt(library: "ModuleType") -> None:
     """Do nothing: to load this entry point, autowrapt has imported the package."""
+
+
+def _told() -> "Optional[Status]":
+    """Return what came of it in the library that is there now, if anything."""
+    outcome = _outcome
+    if outcome and outcome[0] is sys.modules.get(_import_hook.VOICE) and _import_hook.LIBRARY in sys.modules:
+        return outcome[1]
+    return None
 
 
 def _settle() -> None:
