@@ -82,7 +82,7 @@ def _settle() -> None:
                 before, _outcome = _outcome, (library, status)
                 break
     if before != _outcome:
-        _log_status(status, problems, error)
+        _log(status, problems, error)
 
 
 def _apply(wanted: "dict[str, Any]") -> "tuple[Status, list[str], Optional[Exception]]":
@@ -100,7 +100,7 @@ def _apply(wanted: "dict[str, Any]") -> "tuple[Status, list[str], Optional[Excep
         if status.state == "patched":
             from . import _patch
 
-            _patch.install(_note_handoff)
+            _patch.install(_count_handoff)
             status = replace(status, reason=f"{status.reason}; both wrappers are in place")
         elif f"{__package__}._patch" in sys.modules:
             sys.modules[f"{__package__}._patch"].uninstall()
@@ -148,7 +148,8 @@ def _hand_over(wanted: "dict[str, Any]", *, there: bool) -> "tuple[Detection, li
     return request.mode, problems
 
 
-def _log_status(status: "Status", problems: "list[str]", error: "Optional[Exception]") -> None:
+def _log(status: "Status", problems: "list[str]", error: "Optional[Exception]") -> None:
+    import contextlib
     import logging
 
     level = logging.DEBUG
@@ -159,23 +160,13 @@ def _log_status(status: "Status", problems: "list[str]", error: "Optional[Except
     if error:
         level = logging.ERROR
     detection = "" if status.detection == "off" else f"; detection: {status.detection}"
-    _log(level, f"{status.state}: {status.reason}{detection}", error)
+    with contextlib.suppress(Exception):  # of a handler or a filter of the program's, which must go on
+        logging.getLogger(__package__).log(level, f"{status.state}: {status.reason}{detection}", exc_info=error)
 
 
-def _note_handoff(what: str) -> None:
-    """Count a handoff that the fix has changed, and log it: the first one where it is seen. Raises nothing."""
+def _count_handoff() -> int:
+    """Count a handoff that the fix changes, and return how many there are in this process."""
     global _handoffs
-    import logging
-
     with _lock:
         _handoffs += 1
-        level = logging.INFO if _handoffs == 1 else logging.DEBUG
-    _log(level, what)
-
-
-def _log(level: int, message: str, error: "Optional[Exception]" = None) -> None:
-    import contextlib
-    import logging
-
-    with contextlib.suppress(Exception):  # of a handler or a filter of the program's, which must go on
-        logging.getLogger(__package__).log(level, message, exc_info=error)
+        return _handoffs

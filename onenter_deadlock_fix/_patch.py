@@ -7,7 +7,9 @@ AgentTask's, and comes back when the AgentTask is complete. Both ways lead throu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import logging
 import weakref
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Callable
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from livekit.agents.voice.agent_activity import AgentActivity
     from livekit.agents.voice.agent_session import AgentSession
 
-    Note = Callable[[Agent, Agent], None]  # the AgentTask, and the agent whose on_enter its handoff does not wait for
+    Note = Callable[[Agent, Agent], None]  # the AgentTask, and the agent whose on_enter the handoff does not wait for
 
 # An attribute of the asyncio task, as is the library's own note on what a task does: a ContextVar would be inherited by
 # every task that is created meanwhile. Weak, since it is not taken off again and an activity keeps its on_enter task.
@@ -33,28 +35,39 @@ _AWAITED = "__onenter_deadlock_fix_awaited"
 _TURN = "__onenter_deadlock_fix_turn"
 _ENTERED = "__onenter_deadlock_fix_entered"
 
+_logger = logging.getLogger(__package__)
 _wrappers = Wrappers()
 uninstall = _wrappers.uninstall
 
 
-def install(note: Callable[[str], None]) -> None:
-    """Wrap both methods, or none where that raises. ``note`` is told of each handoff that is changed, once."""
+def install(count: Callable[[], int]) -> None:
+    """Wrap both methods, or none where that raises.
+
+    ``count`` is called once for each handoff that is changed, and returns how many these are.
+    """
     from livekit.agents.version import __version__ as release
     from livekit.agents.voice.agent import AgentTask
     from livekit.agents.voice.agent_activity import _AgentActivityContextVar
     from livekit.agents.voice.agent_session import AgentSession
+
+    def note(agent_task: Agent, entered: Agent) -> None:
+        level = logging.INFO if count() == 1 else logging.DEBUG
+        if _logger.isEnabledFor(level):
+            with contextlib.suppress(Exception):  # of a handler or a filter of the program's, whose handoff must go on
+                _logger.log(level, _in_words(agent_task, entered))
 
     noted: weakref.WeakSet[Agent] = weakref.WeakSet()
 
     def note_once(agent_task: Agent, entered: Agent) -> None:
         if agent_task not in noted:
             noted.add(agent_task)
-            note(_in_words(agent_task, entered))
+            note(agent_task, entered)
 
     def update_activity(wrapped: CoroutineFunction) -> CoroutineFunction:
-        if Version(release) < Version("1.2.6"):
-            wrapped = _enter_outside_the_lock(wrapped, note_once)
-        return _update_activity(wrapped, _AgentActivityContextVar, note_once)
+        if Version(release) >= Version("1.2.6"):
+            return _update_activity(wrapped, _AgentActivityContextVar, note)
+        # two wrappers that may change the same handoff
+        return _update_activity(_enter_outside_the_lock(wrapped, note_once), _AgentActivityContextVar, note_once)
 
     _wrappers.install(
         (

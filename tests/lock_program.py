@@ -66,9 +66,9 @@ onenter_deadlock_fix.detect("report")
 onenter_deadlock_fix.detect("no mode")  # type: ignore[arg-type]
 onenter_deadlock_fix.deactivate()
 onenter_deadlock_fix.activate()
-_activation._note_handoff("a handoff")
+assert _activation._count_handoff() == 1
 
 builtins.__import__ = real_import
 assert any(what.startswith("import: ") for what in seen), seen
-assert "log: a handoff" in seen, seen
+assert any(what.startswith("log: ") for what in seen), seen
 json.dump({"taken": lock.taken, "while held": while_held}, sys.stdout)
