@@ -178,6 +178,21 @@ def failed_in_the_end_and_tried_again() -> None:
     import_it()
 
 
+class Odd:
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError(f"there is no {name}")
+
+
+@way
+def something_odd_was_in_its_place() -> None:
+    sys.modules[LIBRARY] = sys.modules[f"{LIBRARY}.voice"] = Odd()  # type: ignore[assignment]
+    import tabnanny  # noqa: F401  # any module: its import is not disturbed
+
+    assert onenter_deadlock_fix.status().state == "failed"
+    del sys.modules[LIBRARY], sys.modules[f"{LIBRARY}.voice"]
+    import_it()
+
+
 @way
 def purged_and_imported_anew() -> None:
     first = import_it().AgentTask
