@@ -103,49 +103,56 @@ def _apply(wanted: "dict[str, Any]") -> "tuple[Status, list[str], Optional[Excep
             _patch.install(_count_handoff)
             status = replace(status, reason=f"{status.reason}; both wrappers are in place")
         elif f"{__package__}._patch" in sys.modules:
-            sys.modules[f"{__package__}._patch"].uninstall()
+            from . import _patch
+
+            _patch.uninstall()
     except Exception as caught:
         error = caught
         version = getattr(sys.modules.get(f"{_import_hook.LIBRARY}.version"), "__version__", None)
         status = Status("failed", version, f"not patched because of an error: {caught!r}")
-    try:
-        detection, more_problems = _hand_over(wanted, there=True)
-    except Exception as caught:
-        error = error or caught
-        detection, more_problems = "unrecognised", [f"no detection because of an error: {caught!r}"]
+    mode, more_problems, other_error = _hand_over(wanted, there=True)
     problems = [*problems, *more_problems]
-    return replace(status, reason="; ".join([status.reason, *problems]), detection=detection), problems, error
+    status = replace(status, reason="; ".join([status.reason, *problems]), detection=mode)
+    return status, problems, error or other_error
 
 
 def _pending(wanted: "dict[str, Any]") -> "Status":
     from ._status import Status
 
-    detection, problems = _hand_over(wanted, there=False)
+    mode, problems, _ = _hand_over(wanted, there=False)
     if not wanted["fix"]:
-        return Status("off", None, "; ".join(["switched off by deactivate()", *problems]), detection)
-    return Status("pending", None, "; ".join([f"{_import_hook.LIBRARY} is not imported yet", *problems]), detection)
+        return Status("off", None, "; ".join(["switched off by deactivate()", *problems]), mode)
+    return Status("pending", None, "; ".join([f"{_import_hook.LIBRARY} is not imported yet", *problems]), mode)
 
 
-def _hand_over(wanted: "dict[str, Any]", *, there: bool) -> "tuple[Detection, list[str]]":
-    """Have detection do what is asked of it, where the library is there. Return the mode, and what to warn of."""
+def _hand_over(wanted: "dict[str, Any]", *, there: bool) -> "tuple[Detection, list[str], Optional[Exception]]":
+    """Have detection do what is asked of it, where the library is there.
+
+    Return the mode, what is to be warned of, and what has failed.
+    """
     import os
 
     named = os.environ.get("ONENTER_DEADLOCK_FIX_DETECT", "").strip().lower()
-    if not wanted["detection"] or (wanted["asked"] is None and named in ("", "off", "0", "false", "no")):
-        if f"{__package__}.detection" in sys.modules:
-            sys.modules[f"{__package__}.detection"].uninstall()
-        return "off", []
-    from . import detection
+    nothing = not wanted["detection"] or (wanted["asked"] is None and named in ("", "off", "0", "false", "no"))
+    if nothing and f"{__package__}.detection" not in sys.modules:
+        return "off", [], None
+    try:
+        from . import detection
 
-    request = detection.requested(wanted["asked"])
-    problems = list(request.problems)
-    if request.mode == "off":
-        detection.uninstall()
-    elif there:
-        why_not = detection.install(request)
-        if why_not:
-            return "unrecognised", [*problems, f"no detection: {why_not}"]
-    return request.mode, problems
+        if nothing:
+            detection.uninstall()
+            return "off", [], None
+        request = detection.requested(wanted["asked"])
+        problems = list(request.problems)
+        if request.mode == "off":
+            detection.uninstall()
+        elif there:
+            why_not = detection.install(request)
+            if why_not:
+                return "unrecognised", [*problems, f"no detection: {why_not}"], None
+        return request.mode, problems, None
+    except Exception as error:
+        return "unrecognised", [f"no detection because of an error: {error!r}"], error
 
 
 def _log(status: "Status", problems: "list[str]", error: "Optional[Exception]") -> None:

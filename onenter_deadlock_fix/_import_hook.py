@@ -24,8 +24,11 @@ def install(arrived: "Callable[[], object]") -> None:
     """Have ``arrived`` called when the library arrives, and again when it is imported anew."""
     global _arrived
     _arrived = arrived
-    # in front, and in place of one that an earlier import of this module has left
-    sys.meta_path[:] = [_finder, *(finder for finder in sys.meta_path if type(finder).__module__ != __name__)]
+    if _finder not in sys.meta_path:
+        for finder in list(sys.meta_path):
+            if type(finder).__module__ == __name__:  # one that an earlier import of this module has left
+                sys.meta_path.remove(finder)
+        sys.meta_path.insert(0, _finder)
 
 
 def library() -> "Optional[ModuleType]":

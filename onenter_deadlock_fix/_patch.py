@@ -116,7 +116,8 @@ def _update_activity(
             blocked_tasks = blocked_tasks or []
             if on_enter is not None and not on_enter.done() and on_enter not in blocked_tasks:
                 blocked_tasks = [*blocked_tasks, on_enter]
-                note(agent, activity.agent)
+                if instance._activity is activity:  # else the agent has been replaced, and the handoff pauses another
+                    note(agent, activity.agent)
         if others:  # of somebody else's wrapper below ours
             update = functools.partial(update, **others)
         return update(
@@ -144,7 +145,7 @@ def _enter_outside_the_lock(wrapped: CoroutineFunction, note: Note) -> Coroutine
         update: CoroutineFunction = functools.partial(bound, agent, **{**keywords, "wait_on_enter": False})
         awaited = _awaited()
         if keywords["new_activity"] == "resume" and awaited is not None:
-            on_enter = agent._activity._on_enter_task  # type: ignore[union-attr]
+            on_enter = getattr(agent._activity, "_on_enter_task", None)
             if on_enter is not None and not on_enter.done():
                 note(awaited, agent)
             return update()
