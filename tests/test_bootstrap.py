@@ -10,7 +10,7 @@ from typing import Any, Callable
 import pytest
 from programs import run
 
-from onenter_deadlock_fix._cli import BOOTSTRAP
+from onenter_deadlock_fix.cli.launch import BOOTSTRAP
 
 Tell = Callable[..., Any]
 

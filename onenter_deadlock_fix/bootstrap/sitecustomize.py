@@ -3,18 +3,23 @@
 # valid for older ones too. Where no byte code is written each of them compiles it, so it is short.
 import sys
 
+asked = False
+
 
 def find_spec(name, path=None, target=None):
-    if name == "livekit.agents":
-        sys.meta_path.remove(ours)
+    global asked
+    if name == "livekit.agents" and not asked:
+        asked = True
         try:
             from onenter_deadlock_fix import _hook
 
             return _hook.find_spec(name, path, target)
         except Exception as error:
-            # an interpreter of another environment does not have it
-            if str(error) != "No module named 'onenter_deadlock_fix'" and sys.stderr:
-                sys.stderr.write("onenter-deadlock-fix: not activated: %r\n" % error)
+            reason = "%r" % error
+            if isinstance(error, ModuleNotFoundError) and error.name == "onenter_deadlock_fix":
+                reason = "it is not installed for %s" % sys.executable
+            if sys.stderr:
+                sys.stderr.write("onenter-deadlock-fix: not activated: %s\n" % reason)
 
 
 ours = sys.modules[__name__]  # is a finder itself
@@ -25,6 +30,10 @@ if here in sys.path:
     position = sys.path.index(here)
     del sys.path[position], sys.modules[__name__]
     try:
-        import sitecustomize  # noqa: F401  # where there is none, its ImportError is what is expected of us, too
+        import sitecustomize  # noqa: F401
+    except ImportError as error:
+        if getattr(error, "name", __name__) != __name__:
+            raise  # not because there is none
     finally:
         sys.path.insert(position, here)  # processes that are started with this path need it too
+        sys.modules.setdefault(__name__, ours)  # New Relic's, when it runs this one, fails where there is none

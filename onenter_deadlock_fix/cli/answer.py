@@ -1,0 +1,66 @@
+"""``status``: whether this environment is safe from the deadlock, and why, and which environment that is."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+
+from .. import status
+from .._status import Status
+from .environment import LibraryUnusable, load_library, other_environments, versions, versions_in_words
+
+EXIT_SAFE, EXIT_NOT_SAFE, EXIT_UNKNOWN = 0, 1, 3  # 2 is argparse's, and reserved in Docker's health checks
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The shim's status once livekit-agents is imported, and the exit code that it leads to."""
+
+    status: Status
+    exit_code: int
+
+    @property
+    def verdict(self) -> str:
+        if self.exit_code == EXIT_SAFE:
+            return "safe with the shim" if self.status.state == "patched" else "safe without the shim"
+        return "NOT SAFE" if self.exit_code == EXIT_NOT_SAFE else "can't say"
+
+    def in_words(self) -> str:
+        """Return a line that says whether this environment is safe, and one for each other environment to warn of."""
+        current = self.status
+        line = (
+            f"{self.verdict} ({current.state}): {current.reason}; detection: {current.detection} "
+            f"({versions_in_words(current)})"
+        )
+        return "\n".join([line, *(f"warning: {warning}" for warning in other_environments())])
+
+    def as_json(self) -> str:
+        """Return the same as an object: all of ``Status``, the seconds of detection, and what is installed where."""
+        from .. import detection
+
+        return json.dumps(
+            {
+                **asdict(self.status),
+                "detect_after": detection.requested(None).after,
+                **versions(self.status),
+                "warnings": other_environments(),
+            }
+        )
+
+
+def answer() -> Answer:
+    """Import livekit-agents and return what that leads to."""
+    logging.getLogger("onenter_deadlock_fix").addHandler(logging.NullHandler())
+    logging.getLogger("onenter_deadlock_fix").propagate = False  # what it logs is in the reason
+    try:
+        load_library()
+    except LibraryUnusable as error:
+        return Answer(Status("pending", None, str(error)), EXIT_UNKNOWN)
+    current = status()
+    safe = current.state in ("patched", "fixed-upstream", "predates")
+    if current.state == "off":
+        from .._guard import examine
+
+        safe = examine().state in ("fixed-upstream", "predates")
+    return Answer(current, EXIT_SAFE if safe else EXIT_NOT_SAFE)
