@@ -69,7 +69,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 
 RUN = "onenter-deadlock-fix run"
-OTEL, DATADOG, NEW_RELIC, ELASTIC = "opentelemetry-instrument", "ddtrace-run", "newrelic-admin run-program", "elasticapm-run"
+OTEL, DATADOG, NEW_RELIC, ELASTIC = (
+    "opentelemetry-instrument",
+    "ddtrace-run",
+    "newrelic-admin run-program",
+    "elasticapm-run",
+)
 
 
 def on(environment: Environment, command: str, cwd: Path, **variables: str) -> Any:

@@ -1,5 +1,5 @@
-# Activates the shim when somebody looks for livekit.agents, and runs the sitecustomize that would have been found
-# without this folder on PYTHONPATH. Every interpreter that inherits PYTHONPATH reads this file, so its syntax must be
+# Activates the shim when somebody looks for livekit.agents, or has found it past this finder, and runs the
+# sitecustomize that would have been found without this folder on PYTHONPATH. Every interpreter that inherits PYTHONPATH reads this file, so its syntax must be
 # valid for older ones too. Where no byte code is written each of them compiles it, so it is short.
 import sys
 
@@ -8,12 +8,12 @@ asked = False
 
 def find_spec(name, path=None, target=None):
     global asked
-    if name == "livekit.agents" and not asked:
+    if not asked and (name == "livekit.agents" or "livekit.agents" in sys.modules):
         asked = True
         try:
-            from onenter_deadlock_fix import _hook
+            from onenter_deadlock_fix import _import_hook
 
-            return _hook.find_spec(name, path, target)
+            return _import_hook.find_spec(name, path, target)
         except Exception as error:
             reason = "%r" % error
             if isinstance(error, ModuleNotFoundError) and error.name == "onenter_deadlock_fix":

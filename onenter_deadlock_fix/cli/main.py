@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from .. import __version__
-from .._switches import DETECT, DETECT_AFTER
+from ..detection.config import DETECT, DETECT_AFTER
 from . import PROGRAM, complain
 
 EXIT_UNKNOWN = 3  # it can't be said, or not be done; 2 is argparse's, and reserved in Docker's health checks
