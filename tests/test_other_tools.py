@@ -69,92 +69,75 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 
 RUN = "onenter-deadlock-fix run"
-OTEL, DATADOG, NEW_RELIC, ELASTIC = (
-    "opentelemetry-instrument",
-    "ddtrace-run",
-    "newrelic-admin run-program",
-    "elasticapm-run",
-)
+OTEL = "opentelemetry-instrument"
+DATADOG = "ddtrace-run"
+NEW_RELIC = "newrelic-admin run-program"
 
 
-def on(environment: Environment, command: str, cwd: Path, **variables: str) -> Any:
-    ended = environment.run(*command.split(), cwd=cwd, **variables)
+def on(environment: Environment, launchers: str, cwd: Path, *arguments: str, **variables: str) -> Any:
+    """Return what is on in a process that is started by launchers."""
+    ended = environment.run(*launchers.split(), "python", PROGRAM, *arguments, cwd=cwd, **variables)
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
 
 
 @pytest.mark.parametrize(
-    ("launchers", "tools"),
+    ("launchers", "tool"),
     [
-        (f"{RUN} {OTEL}", ["opentelemetry"]),
-        (f"{OTEL} {RUN}", ["opentelemetry"]),
-        (f"{OTEL} {RUN} {RUN}", ["opentelemetry"]),
-        (f"{RUN} {DATADOG}", ["ddtrace"]),
-        (f"{DATADOG} {RUN}", ["ddtrace"]),
-        (f"{RUN} {NEW_RELIC}", ["newrelic"]),
-        (f"{NEW_RELIC} {RUN}", ["newrelic"]),
-        (f"{ELASTIC} {RUN}", ["elasticapm"]),
-        # these two leave out each other, also without the shim
-        (f"{RUN} {DATADOG} {OTEL}", ["opentelemetry"]),
-        (f"{RUN} {OTEL} {DATADOG}", ["ddtrace"]),
-        (f"{OTEL} {RUN} {DATADOG}", ["ddtrace"]),
+        (f"{RUN} {OTEL}", "opentelemetry"),
+        (f"{OTEL} {RUN}", "opentelemetry"),
+        (f"{RUN} {DATADOG}", "ddtrace"),
+        (f"{DATADOG} {RUN}", "ddtrace"),
+        (f"{RUN} {NEW_RELIC}", "newrelic"),
+        (f"{NEW_RELIC} {RUN}", "newrelic"),
     ],
 )
-def test_launcher_and_tool_are_both_on(
-    launchers: str, tools: list[str], environment: Environment, tmp_path: Path
-) -> None:
-    assert on(environment, f"{launchers} python {PROGRAM}", tmp_path) == ["shim", *tools]
-    without = launchers.replace(RUN, "").split()
-    assert on(environment, f"{' '.join(without)} python {PROGRAM}", tmp_path) == tools
+def test_both_are_on_whichever_is_outside(launchers: str, tool: str, environment: Environment, tmp_path: Path) -> None:
+    assert on(environment, launchers, tmp_path) == ["shim", tool]
+
+
+def test_shim_is_on_where_one_tool_leaves_out_another(environment: Environment, tmp_path: Path) -> None:
+    assert on(environment, f"{DATADOG} {OTEL}", tmp_path) == ["opentelemetry"]
+    assert on(environment, f"{RUN} {DATADOG} {OTEL}", tmp_path) == ["shim", "opentelemetry"]
+
+
+def test_folder_on_the_path_is_enough_under_opentelemetry(environment: Environment, tmp_path: Path) -> None:
+    assert on(environment, OTEL, tmp_path, PYTHONPATH=BOOTSTRAP) == ["shim", "opentelemetry"]
+    assert on(environment, OTEL, tmp_path) == ["opentelemetry"]
 
 
 @pytest.mark.parametrize(
-    ("launcher", "tools"), [(OTEL, ["opentelemetry"]), (DATADOG, ["ddtrace"]), (NEW_RELIC, ["newrelic"])]
+    ("launchers", "path"),
+    [
+        (RUN, "{auto} {packages}"),
+        ("", "{bootstrap} {auto} {packages}"),
+        ("", "{auto} {bootstrap} {packages}"),
+    ],
 )
-def test_folder_and_launcher_are_both_on(
-    launcher: str, tools: list[str], environment: Environment, tmp_path: Path
+def test_folders_as_the_kubernetes_operator_sets_them(
+    launchers: str, path: str, environment: Environment, tmp_path: Path
 ) -> None:
-    assert on(environment, f"{launcher} python {PROGRAM}", tmp_path, PYTHONPATH=BOOTSTRAP) == ["shim", *tools]
+    auto = environment.packages / "opentelemetry" / "instrumentation" / "auto_instrumentation"
+    folders = path.format(auto=auto, packages=environment.packages, bootstrap=BOOTSTRAP).split()
+    assert on(environment, launchers, tmp_path, PYTHONPATH=os.pathsep.join(folders)) == ["shim", "opentelemetry"]
 
 
-@pytest.mark.parametrize("command", ["python", f"{RUN} python"])
-@pytest.mark.parametrize("position", [0, 1, 2])
-def test_folders_of_both_as_the_operator_of_kubernetes_sets_them(
-    command: str, position: int, environment: Environment, tmp_path: Path
-) -> None:
-    auto_instrumentation = environment.packages / "opentelemetry" / "instrumentation" / "auto_instrumentation"
-    folders = [str(auto_instrumentation), str(environment.packages)]
-    folders.insert(position, BOOTSTRAP)
-    variable = os.pathsep.join(folders)
-    assert on(environment, f"{command} {PROGRAM}", tmp_path, PYTHONPATH=variable) == ["shim", "opentelemetry"]
-
-
-def test_operator_alone_and_the_launcher(environment: Environment, tmp_path: Path) -> None:
-    auto_instrumentation = environment.packages / "opentelemetry" / "instrumentation" / "auto_instrumentation"
-    variable = f"{auto_instrumentation}{os.pathsep}{environment.packages}"
-    assert on(environment, f"{RUN} python {PROGRAM}", tmp_path, PYTHONPATH=variable) == ["shim", "opentelemetry"]
-
-
-@pytest.mark.parametrize("launchers", [f"{RUN} {OTEL}", f"{OTEL} {RUN}"])
 def test_child_processes_have_the_shim_and_are_no_business_of_opentelemetrys(
-    launchers: str, environment: Environment, tmp_path: Path
+    environment: Environment, tmp_path: Path
 ) -> None:
-    assert on(environment, f"{launchers} python {PROGRAM} child", tmp_path) == ["shim"]
-    assert on(environment, f"{OTEL} python {PROGRAM} child", tmp_path) == []
-
-
-def test_being_installed_is_not_enough_under_opentelemetry(environment: Environment, tmp_path: Path) -> None:
-    assert on(environment, f"{OTEL} python {PROGRAM}", tmp_path) == ["opentelemetry"]
+    assert on(environment, f"{RUN} {OTEL}", tmp_path, "child") == ["shim"]
+    assert on(environment, OTEL, tmp_path, "child") == []
 
 
 def test_tool_that_would_keep_the_shim_out_is_refused_with_the_command_that_works(
     environment: Environment, tmp_path: Path
 ) -> None:
-    ended = environment.run(*f"{RUN} {ELASTIC} python {PROGRAM}".split(), cwd=tmp_path)
+    ended = environment.run(*RUN.split(), "elasticapm-run", "python", PROGRAM, cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (2, "")
     reason, command = ended.stderr.splitlines()
     assert reason == (
         "onenter-deadlock-fix: the sitecustomize of elasticapm-run would be found first, and it runs no other one. "
         "This works:"
     )
-    assert on(environment, command, tmp_path) == ["shim", "elasticapm"]
+    assert command == f"  elasticapm-run {RUN} python {PROGRAM}"
+    assert on(environment, f"elasticapm-run {RUN}", tmp_path) == ["shim", "elasticapm"]

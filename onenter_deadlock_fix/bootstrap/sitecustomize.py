@@ -1,6 +1,7 @@
 # Activates the shim when somebody looks for livekit.agents, or has found it past this finder, and runs the
-# sitecustomize that would have been found without this folder on PYTHONPATH. Every interpreter that inherits PYTHONPATH reads this file, so its syntax must be
-# valid for older ones too. Where no byte code is written each of them compiles it, so it is short.
+# sitecustomize that would have been found without this folder on PYTHONPATH. Every interpreter that inherits PYTHONPATH
+# reads this file, so its syntax must be valid for older ones too. Where no byte code is written each of them compiles
+# it, so it is short.
 import sys
 
 asked = False

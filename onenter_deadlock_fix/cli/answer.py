@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from .. import status
 from .._status import Status
-from .environment import LibraryUnusable, load_library, other_environments, versions, versions_in_words
+from .environment import LibraryUnusable, load_library, other_environments, versions
 
 EXIT_SAFE, EXIT_NOT_SAFE, EXIT_UNKNOWN = 0, 1, 3  # 2 is argparse's, and reserved in Docker's health checks
 
@@ -28,10 +28,10 @@ class Answer:
 
     def in_words(self) -> str:
         """Return a line that says whether this environment is safe, and one for each other environment to warn of."""
-        current = self.status
+        current, installed = self.status, versions(self.status)
         line = (
-            f"{self.verdict} ({current.state}): {current.reason}; detection: {current.detection} "
-            f"({versions_in_words(current)})"
+            f"{self.verdict} ({current.state}), in {installed['environment']}: {current.reason}; "
+            f"detection: {current.detection} (Python {installed['python']}, wrapt {installed['wrapt']})"
         )
         return "\n".join([line, *(f"warning: {warning}" for warning in other_environments())])
 

@@ -56,17 +56,17 @@ def versions_in_words(status: Status) -> str:
 
 def other_environments() -> list[str]:
     """Return a warning for each environment that is at hand and has a livekit-agents, but is not this one."""
-    this = os.path.realpath(sys.prefix)
     at_hand = (".venv", os.environ.get("VIRTUAL_ENV"), os.environ.get("CONDA_PREFIX"))
-    others = dict.fromkeys(path for folder in at_hand if folder and (path := os.path.realpath(folder)) != this)
-    return [warning for path in others if (warning := _warning(Path(path)))]
+    folders = dict.fromkeys(os.path.abspath(folder) for folder in at_hand if folder)
+    return [warning for folder in folders if (warning := _warning(Path(folder)))]
 
 
 def _warning(environment: Path) -> str | None:
     packages = [*environment.glob("lib/python*/site-packages"), environment / "Lib" / "site-packages"]
     library = _version_of(_LIBRARY, packages)
-    if library is None or not set(packages).isdisjoint(Path(os.path.realpath(entry)) for entry in sys.path):
-        return None  # or its packages are those of this environment, as in one that uv lays over another
+    # its packages may also be those of this one: they are the same, or uv has laid this one over it
+    if library is None or not {*map(os.path.realpath, packages)}.isdisjoint(map(os.path.realpath, sys.path)):
+        return None
     pythons = [environment / name for name in ("bin/python", "Scripts/python.exe", "python.exe")]
     python = next(filter(Path.exists, pythons), "python")
     install = "" if _version_of(_SHIM, packages) else f"install {_SHIM} there, and "
