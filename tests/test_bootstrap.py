@@ -149,7 +149,10 @@ def test_interpreter_of_another_environment_says_so_once_when_somebody_looks_for
     looks = "import importlib.util; print([importlib.util.find_spec('livekit.agents') for _ in range(2)])"
     ended = run([other_python, "-c", looks], cwd=tmp_path, env=pythonpath(BOOTSTRAP, theirs))
     assert (ended.returncode, ended.stdout) == (0, "[None, None]\n")
-    assert ended.stderr == f"onenter-deadlock-fix: not activated: it is not installed for {other_python}\n"
+    assert ended.stderr == (
+        f"onenter-deadlock-fix: not activated in {other_python}: "
+        "ModuleNotFoundError(\"No module named 'onenter_deadlock_fix'\")\n"
+    )
 
     ended = run([other_python, "-c", "import json, livekit"], cwd=tmp_path, env=pythonpath(BOOTSTRAP, theirs))
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
@@ -161,7 +164,7 @@ def test_error_of_ours_is_one_line_and_stops_nothing(other_python: str, tmp_path
     (broken / "onenter_deadlock_fix" / "__init__.py").write_text("from . import _import_hook\n")
     ended = run([other_python, "-c", SEEN], cwd=tmp_path, env=pythonpath(BOOTSTRAP, theirs, broken))
     assert (ended.returncode, ended.stdout) == (0, '[false, "theirs"]\n')
-    assert ended.stderr.startswith("onenter-deadlock-fix: not activated: ImportError(")
+    assert ended.stderr.startswith(f"onenter-deadlock-fix: not activated in {other_python}: ImportError(")
     assert ended.stderr.count("\n") == 1
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any, Callable
 
@@ -189,8 +190,21 @@ def test_script_whose_first_line_keeps_its_python_from_the_shim_is_executed_with
     letter = line[-1]
     assert ended.stderr == (
         "onenter-deadlock-fix: warning: the shim will not be active in ./supervise itself: "
-        f"Python started with -{letter} does not read what activates the shim (its first line)\n"
+        f"Python started with -{letter} does not read what activates the shim (see its first line)\n"
     )
+
+
+def test_pex_file_is_executed_with_a_warning(tmp_path: Path, command: Command) -> None:
+    pex = tmp_path / "agent.pex"  # what makes a zip archive one is that file
+    with zipfile.ZipFile(pex, "w") as archive:
+        archive.writestr("PEX-INFO", "{}")
+        archive.writestr("__main__.py", "print('alive')")
+    ended = command("run", sys.executable, "agent.pex")
+    assert (ended.returncode, ended.stdout) == (0, "alive\n")
+    assert ended.stderr.startswith(
+        "onenter-deadlock-fix: warning: the shim will not be active in agent.pex, which is a PEX "
+    )
+    assert ended.stderr.count("\n") == 1
 
 
 def test_no_command_is_usage(command: Command) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any, Callable
 
 import pytest
 from programs import AlteredLibrary, run
+
+import onenter_deadlock_fix
 
 Command = Callable[..., Any]
 
@@ -187,6 +190,16 @@ def test_output_that_nobody_reads_or_that_cannot_be_written_is_no_traceback(tmp_
     ]:
         ended = run(["sh", "-c", shell.format(f"{sys.executable} -m onenter_deadlock_fix")], cwd=tmp_path)
         assert (ended.returncode, ended.stdout, ended.stderr) == (exit_code, "", said)
+
+
+def test_path_that_cannot_be_shown_is_no_traceback(tmp_path: Path) -> None:
+    copy = tmp_path / "not \udcff UTF-8"
+    shutil.copytree(Path(onenter_deadlock_fix.__file__).parent, copy / "onenter_deadlock_fix")
+    env = {"PYTHONPATH": str(copy), "PYTHONIOENCODING": "utf-8:strict"}
+    ended = run([sys.executable, "-m", "onenter_deadlock_fix", "path"], cwd=tmp_path, env=env)
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert ended.stderr.startswith("onenter-deadlock-fix: 'utf-8' codec can't encode character")
+    assert ended.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

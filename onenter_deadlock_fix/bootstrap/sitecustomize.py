@@ -16,11 +16,10 @@ def find_spec(name, path=None, target=None):
 
             return _import_hook.find_spec(name, path, target)
         except Exception as error:
-            reason = "%r" % error
-            if isinstance(error, ModuleNotFoundError) and error.name == "onenter_deadlock_fix":
-                reason = "it is not installed for %s" % sys.executable
-            if sys.stderr:
-                sys.stderr.write("onenter-deadlock-fix: not activated: %s\n" % reason)
+            try:
+                sys.stderr.write("onenter-deadlock-fix: not activated in %s: %r\n" % (sys.executable, error))
+            except Exception:
+                pass  # there is no stderr, or it is closed
 
 
 ours = sys.modules[__name__]  # is a finder itself

@@ -50,14 +50,52 @@ def obstacle(command: Sequence[str], launcher: Sequence[str]) -> Obstacle | None
     return None
 
 
-def shebang(file: str) -> list[str]:
+def warnings(command: Sequence[str], executable: str) -> list[str]:
+    """Return what may keep the shim out, but perhaps not of all that the command starts in turn.
+
+    ``executable`` is the file that the first word of the command stands for.
+    """
+    said = []
+    hidden = obstacle([*_shebang(executable), executable], ())
+    if hidden:
+        said.append(f"the shim will not be active in {command[0]} itself: {hidden.reason} (see its first line)")
+    for file in (executable, *command[1:]):
+        if _is_pex(file):
+            said.append(
+                f"the shim will not be active in {file}, which is a PEX file and takes nothing from PYTHONPATH: "
+                "put onenter-deadlock-fix into it, and import onenter_deadlock_fix in your program"
+            )
+    return said
+
+
+def _shebang(file: str) -> list[str]:
     """Return the words in the first line of a script that say what executes it; none if there is no such line."""
-    try:
-        with Path(file).open("rb") as script:
-            line = script.readline(4096)
-    except OSError:
-        return []
+    line = _beginning(file).partition(b"\n")[0]
     return line[2:].decode(errors="replace").split() if line.startswith(b"#!") else []
+
+
+def _is_pex(file: str) -> bool:
+    """Say whether a file is a zip archive as the tool ``pex`` makes them."""
+    if not _beginning(file).startswith((b"#!", b"PK")):
+        return False
+    from zipfile import BadZipFile, ZipFile
+
+    try:
+        with ZipFile(file) as archive:
+            return "PEX-INFO" in archive.namelist()
+    except (OSError, BadZipFile):
+        return False
+
+
+def _beginning(file: str) -> bytes:
+    path = Path(file)
+    try:
+        if not path.is_file():
+            return b""
+        with path.open("rb") as opened:
+            return opened.read(4096)
+    except (OSError, ValueError):
+        return b""
 
 
 def _without_blind_options(words: list[str]) -> tuple[str, list[str]]:

@@ -57,7 +57,7 @@ def versions_in_words(status: Status) -> str:
 def other_environments() -> list[str]:
     """Return a warning for each environment that is at hand and has a livekit-agents, but is not this one."""
     at_hand = (".venv", os.environ.get("VIRTUAL_ENV"), os.environ.get("CONDA_PREFIX"))
-    folders = dict.fromkeys(os.path.abspath(folder) for folder in at_hand if folder)
+    folders = dict.fromkeys(os.path.abspath(folder) for folder in at_hand if folder and os.path.isdir(folder))
     return [warning for folder in folders if (warning := _warning(Path(folder)))]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import complain
-from .command_line import obstacle, shebang
+from .command_line import obstacle, warnings
 
 BOOTSTRAP = str(Path(__file__).parents[1] / "bootstrap")
 EXIT_REFUSED, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND = 2, 126, 127  # the last two as shells have them
@@ -27,10 +27,8 @@ def launch(command: Sequence[str], launcher: Sequence[str]) -> int:
     if found:
         complain(f"{found.reason}. This works:\n  {shlex.join(found.instead)}")
         return EXIT_REFUSED
-    # not refused: what the script starts in turn may well be Python processes that see it
-    hidden = obstacle([*shebang(executable), executable], launcher)
-    if hidden:
-        complain(f"warning: the shim will not be active in {command[0]} itself: {hidden.reason} (its first line)")
+    for warning in warnings(command, executable) if executable else ():
+        complain(f"warning: {warning}")
     os.environ["PYTHONPATH"] = _python_path()
     try:
         if not executable:

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         complain(f"{error.name} is not installed in this environment, and {PROGRAM} needs it")
         return EXIT_UNKNOWN
-    except OSError as error:  # nobody reads the output any more, or it can't be written
+    except (OSError, UnicodeEncodeError) as error:  # nobody reads the output any more, or it can't be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         if isinstance(error, BrokenPipeError):
             return EXIT_BROKEN_PIPE
