@@ -48,8 +48,9 @@ def test_status_is_a_frozen_dataclass_that_tells_state_version_and_reason(tell: 
         "livekit_agents": None,
         "reason": "livekit.agents is not imported yet",
         "detection": "off",
+        "handoffs": 0,
     }
-    assert (after["state"], after["livekit_agents"], after["detection"]) == ("patched", "1.3.5", "report")
+    assert (after["state"], after["livekit_agents"], after["detection"]) == ("patched", "1.3.5", "off")
 
 
 def test_deactivate_before_the_library_arrives_leaves_it_alone(tell: Tell) -> None:
@@ -188,7 +189,7 @@ def test_nothing_is_exported_but_the_api(tell: Tell) -> None:
         """
     )
     assert seen == [
-        ["Status", "__version__", "activate", "deactivate", "detect", "status"],
+        ["Detection", "Mode", "State", "Status", "__version__", "activate", "deactivate", "detect", "status"],
         "module 'onenter_deadlock_fix' has no attribute 'nothing'",
     ]
 

@@ -67,7 +67,7 @@ def test_other_shape_is_left_alone_and_the_fix_is_put_on(
     alter: Callable[[AlteredLibrary], str], altered: AlteredLibrary, tell: Tell
 ) -> None:
     different = alter(altered)
-    seen = tell(OBSERVE, env=altered.env)
+    seen = tell(OBSERVE, env={**altered.env, "ONENTER_DEADLOCK_FIX_DETECT": "report"})
     assert (seen["state"], seen["detection"], seen["wrapped"]) == ("patched", "unrecognised", [])
     assert f"no detection: in this build {different}" in seen["reason"]
     assert seen["records"] == [["WARNING", f"patched: {seen['reason']}; detection: unrecognised"]]
@@ -93,7 +93,7 @@ def test_error_in_putting_detection_on_leaves_the_fix_in_place(altered: AlteredL
         "class AgentActivity(RecognitionHooks, metaclass=_Sealed):",
         ACTIVITY,
     )
-    seen = tell(OBSERVE, env=altered.env)
+    seen = tell(OBSERVE, env={**altered.env, "ONENTER_DEADLOCK_FIX_DETECT": "report"})
     assert (seen["state"], seen["detection"], seen["wrapped"]) == ("patched", "unrecognised", [])
     assert "no detection because of an error: TypeError('drain is sealed')" in seen["reason"]
     assert [level for level, _ in seen["records"]] == ["ERROR"]

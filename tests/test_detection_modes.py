@@ -60,11 +60,10 @@ def fixed(altered: AlteredLibrary) -> dict[str, str]:
     return altered.env
 
 
-def test_default_is_report_on_a_patched_release(tell: Tell) -> None:
+def test_default_is_off_on_a_patched_release(tell: Tell) -> None:
     seen = tell(observe())
-    assert (seen["state"], seen["detection"], seen["after"]) == ("patched", "report", 5)
-    assert seen["others"] == sorted([*FIX, *DETECTION])
-    assert seen["warnings"] == []
+    assert (seen["state"], seen["detection"], seen["others"], seen["warnings"]) == ("patched", "off", FIX, [])
+    assert seen["after"] is None  # not even imported
 
 
 def test_default_is_off_on_a_fixed_release_and_every_function_is_its_own(fixed: dict[str, str], tell: Tell) -> None:
@@ -98,21 +97,21 @@ def test_switch_of_the_shim_is_for_both_unless_a_mode_is_asked_for(tell: Tell) -
     assert (seen["state"], seen["detection"], seen["others"]) == ("off", "report", DETECTION)
 
 
-def test_unknown_mode_is_a_warning_and_the_default(fixed: dict[str, str], tell: Tell) -> None:
+def test_unknown_mode_is_a_warning_and_means_report(fixed: dict[str, str], tell: Tell) -> None:
     seen = tell(observe(), env={DETECT: "loud"})
     assert (seen["state"], seen["detection"]) == ("patched", "report")
     (warning,) = seen["warnings"]
     assert warning.startswith(f"{DETECT}=loud is no known mode and means report")
     assert warning in seen["reason"]
     seen = tell(observe(), env={**fixed, DETECT: "loud"})
-    assert (seen["detection"], seen["others"], len(seen["warnings"])) == ("off", [], 1)
+    assert (seen["detection"], seen["others"], len(seen["warnings"])) == ("report", DETECTION, 1)
 
 
-@pytest.mark.parametrize("seconds", ["soon", "0", "-1", "nan", "inf"])
+@pytest.mark.parametrize("seconds", ["soon", "0", "-1", "0.04", "nan", "inf"])
 def test_unknown_seconds_are_a_warning_and_the_default(seconds: str, tell: Tell) -> None:
-    seen = tell(observe(), env={AFTER: seconds})
+    seen = tell(observe(), env={DETECT: "report", AFTER: seconds})
     assert (seen["detection"], seen["after"]) == ("report", 5)
-    assert seen["warnings"] == [f"{AFTER}={seconds} is no number of seconds and means 5"]
+    assert seen["warnings"] == [f"{AFTER}={seconds} is no number of seconds (0.05 or more) and means 5"]
 
 
 @pytest.mark.parametrize("when", ["before", "afterwards"])
@@ -137,8 +136,8 @@ def test_detect_off_takes_the_wrappers_off(tell: Tell) -> None:
     [
         ("shim.detect('loud')", "detect() with mode loud is no known mode and means report (off, report, resolve)"),
         ("shim.detect(None)", "detect() with mode None is no known mode and means report (off, report, resolve)"),
-        ("shim.detect(after=-1)", "detect() with after=-1 is no number of seconds and means 5"),
-        ("shim.detect(after='soon')", "detect() with after=soon is no number of seconds and means 5"),
+        ("shim.detect(after=-1)", "detect() with after=-1 is no number of seconds (0.05 or more) and means 5"),
+        ("shim.detect(after='soon')", "detect() with after=soon is no number of seconds (0.05 or more) and means 5"),
     ],
 )
 def test_detect_raises_nothing(call: str, warning: str, fixed: dict[str, str], tell: Tell) -> None:
@@ -159,7 +158,7 @@ def test_detect_after_deactivate_is_detection_alone(tell: Tell) -> None:
 
 
 def test_status_command_tells_the_mode(command: Command) -> None:
-    assert "; detection: report (" in command("status").stdout
+    assert "; detection: off (" in command("status").stdout
     told = command("status", "--json", env={DETECT: "resolve"}).stdout
     assert json.loads(told)["detection"] == "resolve"
 

@@ -44,7 +44,7 @@ def requested(call: tuple[object, object] | None) -> Request:
     if known is None:
         problems.append(f"{names[0]}{mode} is no known mode and means report (off, report, resolve)")
     if seconds is None:
-        problems.append(f"{names[1]}{after} is no number of seconds from {_SHORTEST:g} on and means {AFTER:g}")
+        problems.append(f"{names[1]}{after} is no number of seconds ({_SHORTEST:g} or more) and means {AFTER:g}")
     return Request(known or "report", seconds or AFTER, tuple(problems))
 
 
