@@ -3,6 +3,7 @@
 import sys
 
 PROGRAM = "onenter-deadlock-fix"
+EXIT_UNKNOWN = 3  # it can't be said, or not be done; 2 is argparse's, and reserved in Docker's health checks
 
 
 def complain(message: str) -> None:

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 
 from .. import status
 from .._status import Status
+from . import EXIT_UNKNOWN
 from .environment import LibraryUnusable, load_library, other_environments, versions
 
-EXIT_SAFE, EXIT_NOT_SAFE, EXIT_UNKNOWN = 0, 1, 3  # 2 is argparse's, and reserved in Docker's health checks
+EXIT_SAFE, EXIT_NOT_SAFE = 0, 1
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,11 @@ class Answer:
     status: Status
     exit_code: int
 
-    @property
-    def verdict(self) -> str:
-        if self.exit_code == EXIT_SAFE:
-            return "safe with the shim" if self.status.state == "patched" else "safe without the shim"
-        return "NOT SAFE" if self.exit_code == EXIT_NOT_SAFE else "can't say"
-
     def in_words(self) -> str:
         """Return a line that says whether this environment is safe, and one for each other environment to warn of."""
         current, installed = self.status, versions(self.status)
         line = (
-            f"{self.verdict} ({current.state}), in {installed['environment']}: {current.reason}; "
+            f"{self._verdict()} ({current.state}), in {installed['environment']}: {current.reason}; "
             f"detection: {current.detection} (Python {installed['python']}, wrapt {installed['wrapt']})"
         )
         return "\n".join([line, *(f"warning: {warning}" for warning in other_environments())])
@@ -47,6 +42,11 @@ class Answer:
                 "warnings": other_environments(),
             }
         )
+
+    def _verdict(self) -> str:
+        if self.exit_code == EXIT_SAFE:
+            return "safe with the shim" if self.status.state == "patched" else "safe without the shim"
+        return "NOT SAFE" if self.exit_code == EXIT_NOT_SAFE else "can't say"
 
 
 def answer() -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import os
@@ -79,17 +80,19 @@ def _warning(environment: Path) -> str | None:
 def _version_of(distribution: str, path: Sequence[str | Path] | None = None) -> str | None:
     """Return the version of what is installed in these folders; they are those of this environment by default."""
     folders = sys.path if path is None else list(map(str, path))
-    found = importlib.metadata.distributions(name=distribution, path=folders)
-    return next((distribution.version for distribution in found), None)
+    with contextlib.suppress(Exception):  # there may be a folder for its metadata, and nothing in it
+        return next(
+            (found.version for found in importlib.metadata.distributions(name=distribution, path=folders)), None
+        )
+    return None
 
 
 def _advice(release: str | None) -> str:
     """Name the pins of such a release that are not met, as the end of a sentence; nothing where all are."""
     try:
-        needed = pins(Version(release or ""))
+        unmet = " ".join(f"'{pin}'" for pin in pins(Version(release or "")) if not _met(Requirement(pin)))
     except InvalidVersion:
         return ""
-    unmet = " ".join(f"'{pin}'" for pin in needed if not _met(Requirement(pin)))
     return f"; it needs beside it: {unmet}" if unmet else ""
 
 

@@ -7,14 +7,14 @@ import contextlib
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from .. import __version__
 from ..detection.config import DETECT, DETECT_AFTER
-from . import PROGRAM, complain
+from . import EXIT_UNKNOWN, PROGRAM, complain
 
-EXIT_UNKNOWN = 3  # it can't be said, or not be done; 2 is argparse's, and reserved in Docker's health checks
 EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 130, 141  # as shells have them
+SHORTEST = 0.05  # seconds; detection takes no less
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument(
         "--timeout",
-        type=_at_least(0.05),
+        type=_seconds,
         default=10.0,
         metavar="SECONDS",
         help="how long a run may go without a step where no deadlock is seen (default: %(default)g)",
@@ -73,9 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         "run", help="execute a command with the shim active in every Python process that it starts"
     )
     command.add_argument("--detect", choices=("off", "report", "resolve"), help="what to do about handoffs that hang")
-    command.add_argument(
-        "--detect-after", type=_at_least(0.05), metavar="SECONDS", help="when to look at one (default: 5)"
-    )
+    command.add_argument("--detect-after", type=_seconds, metavar="SECONDS", help="when to look at one (default: 5)")
     # PARSER takes all that follows as it is; REMAINDER would take out a "--" of the command's own
     command.add_argument(
         "command", metavar="COMMAND", nargs=argparse.PARSER, help="looked for on PATH, and its arguments"
@@ -87,15 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _at_least(minimum: float) -> Callable[[str], float]:
-    def seconds(text: str) -> float:
-        with contextlib.suppress(ValueError):
-            number = float(text)
-            if math.isfinite(number) and number >= minimum:
-                return number
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from {minimum:g} on")
-
-    return seconds
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        seconds = float(text)
+        if math.isfinite(seconds) and seconds >= SHORTEST:
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from {SHORTEST:g} on")
 
 
 def _load_environment_files() -> None:
@@ -121,7 +116,7 @@ def _status(parsed: argparse.Namespace) -> int:
 
 def _verify(parsed: argparse.Namespace) -> int:
     from ..verify.report import DETECTION, FIX, verify
-    from .answer import EXIT_UNKNOWN, answer
+    from .answer import answer
 
     told = answer()
     if told.exit_code == EXIT_UNKNOWN or told.status.state == "predates":
