@@ -13,7 +13,7 @@ from typing import Any
 
 from packaging.version import Version
 
-from onenter_deadlock_fix._pins import pins
+from onenter_deadlock_fix.cli.pins import pins
 
 from .data import PATTERN, PYTHONS
 

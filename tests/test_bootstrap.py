@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import venv
 from pathlib import Path
 from typing import Any, Callable
@@ -10,7 +12,7 @@ from typing import Any, Callable
 import pytest
 from programs import run
 
-from onenter_deadlock_fix._cli import BOOTSTRAP
+from onenter_deadlock_fix.cli.launch import BOOTSTRAP
 
 Tell = Callable[..., Any]
 
@@ -87,6 +89,43 @@ def test_folder_stays_on_the_path_where_it_was(theirs: Path, tell_from_the_start
     assert tell_from_the_start(source, env=pythonpath(theirs, BOOTSTRAP)) == [str(theirs), BOOTSTRAP]
 
 
+def test_library_that_another_finder_finds_first_is_patched(theirs: Path, tell_from_the_start: Tell) -> None:
+    (theirs / "sitecustomize.py").write_text(
+        "import sys\n"
+        "from importlib.machinery import PathFinder\n"
+        "class InFront:\n"
+        "    def find_spec(name, path=None, target=None):\n"
+        "        return PathFinder.find_spec(name, path) if name == 'livekit.agents' else None\n"
+        "sys.meta_path.insert(0, InFront)\n"
+    )
+    source = "import json, sys, livekit.agents; print(json.dumps(sys.modules['onenter_deadlock_fix'].status().state))"
+    assert tell_from_the_start(source, env=pythonpath(BOOTSTRAP, theirs)) == "patched"
+
+
+def test_finder_is_asked_again_by_whoever_has_kept_it(theirs: Path, tell_from_the_start: Tell) -> None:
+    source = """
+import importlib.util, json, sys
+kept = list(sys.meta_path)
+found = [finder.find_spec("livekit.agents", None) for _ in range(2) for finder in kept[:1]]
+import livekit.agents
+print(json.dumps(sys.modules["onenter_deadlock_fix"].status().state))
+"""
+    assert tell_from_the_start(source, env=pythonpath(BOOTSTRAP)) == "patched"
+
+
+@pytest.mark.parametrize("place", ["a b", "relative", ""])
+def test_folder_is_found_however_it_is_written_in_pythonpath(place: str, tmp_path: Path) -> None:
+    # another installation of the folder: one whose path is not that of the tests
+    folder = tmp_path / place / "bootstrap" if place else tmp_path
+    shutil.copytree(BOOTSTRAP, folder, dirs_exist_ok=True)
+    entry = {"relative": "relative/bootstrap/", "": ""}.get(place, folder)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "sitecustomize.py").write_text("NAME = 'theirs'\n")
+    seen = SEEN.replace('"deadlock" in getattr(finder, "__file__", "")', 'str(finder).find("sitecustomize") > 0')
+    ended = run([sys.executable, "-c", seen], cwd=tmp_path, env=pythonpath(entry, tmp_path / "theirs"))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, '[true, "theirs"]\n', "")
+
+
 @pytest.mark.parametrize("option", ["-S", "-E", "-I"])
 def test_interpreter_that_reads_no_sitecustomize_or_no_pythonpath_is_not_touched(
     option: str, python: Callable[..., Any]
@@ -96,30 +135,43 @@ def test_interpreter_that_reads_no_sitecustomize_or_no_pythonpath_is_not_touched
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "False\n", "")
 
 
-def test_interpreter_of_another_environment_goes_on_silently(tmp_path: Path, theirs: Path) -> None:
+@pytest.fixture
+def other_python(tmp_path: Path) -> str:
+    """The interpreter of an environment without the package."""
     venv.create(tmp_path / "venv", symlinks=True)
-    ended = run([str(tmp_path / "venv/bin/python"), "-c", SEEN], cwd=tmp_path, env=pythonpath(BOOTSTRAP, theirs))
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, '[false, "theirs"]\n', "")
+    return str(tmp_path / "venv" / "bin" / "python")
 
 
-def test_error_of_ours_is_one_line_and_stops_nothing(tmp_path: Path, theirs: Path) -> None:
-    venv.create(tmp_path / "venv", symlinks=True)
+def test_interpreter_of_another_environment_says_so_once_when_somebody_looks_for_the_library(
+    other_python: str, tmp_path: Path, theirs: Path
+) -> None:
+    (theirs / "livekit").mkdir()
+    looks = "import importlib.util; print([importlib.util.find_spec('livekit.agents') for _ in range(2)])"
+    ended = run([other_python, "-c", looks], cwd=tmp_path, env=pythonpath(BOOTSTRAP, theirs))
+    assert (ended.returncode, ended.stdout) == (0, "[None, None]\n")
+    assert ended.stderr == (
+        f"onenter-deadlock-fix: not activated in {other_python}: "
+        "ModuleNotFoundError(\"No module named 'onenter_deadlock_fix'\")\n"
+    )
+
+    ended = run([other_python, "-c", "import json, livekit"], cwd=tmp_path, env=pythonpath(BOOTSTRAP, theirs))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_error_of_ours_is_one_line_and_stops_nothing(other_python: str, tmp_path: Path, theirs: Path) -> None:
     broken = tmp_path / "broken"
     (broken / "onenter_deadlock_fix").mkdir(parents=True)
-    (broken / "onenter_deadlock_fix" / "__init__.py").write_text("from . import _hook\n")
-    ended = run(
-        [str(tmp_path / "venv/bin/python"), "-c", SEEN], cwd=tmp_path, env=pythonpath(BOOTSTRAP, theirs, broken)
-    )
+    (broken / "onenter_deadlock_fix" / "__init__.py").write_text("from . import _import_hook\n")
+    ended = run([other_python, "-c", SEEN], cwd=tmp_path, env=pythonpath(BOOTSTRAP, theirs, broken))
     assert (ended.returncode, ended.stdout) == (0, '[false, "theirs"]\n')
-    assert ended.stderr.startswith("onenter-deadlock-fix: not activated: ImportError(")
+    assert ended.stderr.startswith(f"onenter-deadlock-fix: not activated in {other_python}: ImportError(")
     assert ended.stderr.count("\n") == 1
 
 
-def test_error_of_ours_stops_nothing_where_there_is_no_stderr(tmp_path: Path) -> None:
-    venv.create(tmp_path / "venv", symlinks=True)
-    (tmp_path / "onenter_deadlock_fix.py").write_text("raise RuntimeError('broken')\n")
-    python = str(tmp_path / "venv/bin/python")
-    closed = ["sh", "-c", f"exec {python} -c \"print('alive')\" 2>&-"]
+def test_error_of_ours_stops_nothing_where_there_is_no_stderr(other_python: str, tmp_path: Path) -> None:
+    (tmp_path / "livekit").mkdir()
+    looks = "import importlib.util; importlib.util.find_spec('livekit.agents'); print('alive')"
+    closed = ["sh", "-c", f'exec {other_python} -c "{looks}" 2>&-']
     ended = run(closed, cwd=tmp_path, env=pythonpath(BOOTSTRAP, tmp_path))
     assert (ended.returncode, ended.stdout) == (0, "alive\n")
 

@@ -80,7 +80,7 @@ def test_run_that_breaks_off_is_no_verdict(altered: AlteredLibrary, command: Com
         "raise RuntimeError", "import sys\nif sys.argv[0].endswith('play.py'): raise RuntimeError", "llm/llm.py"
     )
     ended = command("verify", env=altered.env)
-    assert (ended.returncode, ended.stderr) == (2, "")
+    assert (ended.returncode, ended.stderr) == (3, "")
     assert "could not be run: the process ended early: RuntimeError: no LLM today" in ended.stdout
 
 
@@ -110,7 +110,7 @@ def test_relative_entries_of_pythonpath_are_the_users(altered: AlteredLibrary, c
 def test_release_without_agent_task_cannot_be_verified(altered: AlteredLibrary, command: Command) -> None:
     altered.set_version("1.1.7")
     ended = command("verify", env=altered.env)
-    assert (ended.returncode, ended.stdout) == (2, "")
+    assert (ended.returncode, ended.stdout) == (3, "")
     assert ended.stderr == (
         "onenter-deadlock-fix: verify cannot be run: livekit-agents 1.1.7 is older than AgentTask, "
         "which came with 1.2.0\n"
@@ -170,7 +170,7 @@ def test_library_that_detection_does_not_recognise_is_not_resolved(altered: Alte
 def test_resolving_cannot_be_verified_where_nothing_can_be_played(altered: AlteredLibrary, command: Command) -> None:
     altered.set_version("1.1.7")
     ended = command("verify", "--resolve", env=altered.env)
-    assert (ended.returncode, ended.stdout) == (2, "")
+    assert (ended.returncode, ended.stdout) == (3, "")
     assert "verify cannot be run: livekit-agents 1.1.7 is older than AgentTask" in ended.stderr
 
 

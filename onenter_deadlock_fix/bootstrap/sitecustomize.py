@@ -1,20 +1,25 @@
-# Activates the shim when somebody looks for livekit.agents, and runs the sitecustomize that would have been found
-# without this folder on PYTHONPATH. Every interpreter that inherits PYTHONPATH reads this file, so its syntax must be
-# valid for older ones too. Where no byte code is written each of them compiles it, so it is short.
+# Activates the shim when somebody looks for livekit.agents, or has found it past this finder, and runs the
+# sitecustomize that would have been found without this folder on PYTHONPATH. Every interpreter that inherits PYTHONPATH
+# reads this file, so its syntax must be valid for older ones too. Where no byte code is written each of them compiles
+# it, so it is short.
 import sys
+
+asked = False
 
 
 def find_spec(name, path=None, target=None):
-    if name == "livekit.agents":
-        sys.meta_path.remove(ours)
+    global asked
+    if not asked and (name == "livekit.agents" or "livekit.agents" in sys.modules):
+        asked = True
         try:
             from onenter_deadlock_fix import _import_hook
 
             return _import_hook.find_spec(name, path, target)
         except Exception as error:
-            # an interpreter of another environment does not have it
-            if str(error) != "No module named 'onenter_deadlock_fix'" and sys.stderr:
-                sys.stderr.write("onenter-deadlock-fix: not activated: %r\n" % error)
+            try:
+                sys.stderr.write("onenter-deadlock-fix: not activated in %s: %r\n" % (sys.executable, error))
+            except Exception:
+                pass  # there is no stderr, or it is closed
 
 
 ours = sys.modules[__name__]  # is a finder itself
@@ -25,6 +30,10 @@ if here in sys.path:
     position = sys.path.index(here)
     del sys.path[position], sys.modules[__name__]
     try:
-        import sitecustomize  # noqa: F401  # where there is none, its ImportError is what is expected of us, too
+        import sitecustomize  # noqa: F401
+    except ImportError as error:
+        if getattr(error, "name", __name__) != __name__:
+            raise  # not because there is none
     finally:
         sys.path.insert(position, here)  # processes that are started with this path need it too
+        sys.modules.setdefault(__name__, ours)  # New Relic's, when it runs this one, fails where there is none

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Callable
 
-from .._environment import versions, versions_in_words
 from .._guard import SWITCH
 from .._status import Status
+from ..cli.environment import versions, versions_in_words
 from ..detection.config import DETECT, DETECT_AFTER
 from .run import Run, play
 
-EXIT_WORKS, EXIT_DOES_NOT_WORK, EXIT_NOT_RUN = 0, 1, 2
+EXIT_WORKS, EXIT_DOES_NOT_WORK, EXIT_NOT_RUN = 0, 1, 3
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def verify(proof: Proof, status: Status, *, patience: float, as_json: bool) -> i
     """Play a proof and print what happened.
 
     ``status`` is the shim's in this environment; ``patience`` is in seconds, see ``play``. Returns the exit code: 0
-    where the last run completes, 1 where it does not, 2 where it could not be run.
+    where the last run completes, 1 where it does not, 3 where it could not be run.
     """
     runs = {}
     if not as_json:

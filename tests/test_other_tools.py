@@ -1,0 +1,143 @@
+"""The shim beside tools that come into a process as it does: by a sitecustomize in a folder on PYTHONPATH."""
+
+from __future__ import annotations
+
+import json
+import os
+import sysconfig
+import venv
+from pathlib import Path
+from typing import Any
+
+import pytest
+from programs import Completed, run
+
+from onenter_deadlock_fix.cli.launch import BOOTSTRAP
+
+TOOLS = [
+    "opentelemetry-distro==0.59b0",
+    "opentelemetry-instrumentation==0.59b0",
+    "ddtrace==4.16.0",
+    "newrelic==14.1.0",
+    "elastic-apm==6.26.2",
+]
+# on, but without anybody to send something to
+OFFLINE = {
+    "OTEL_TRACES_EXPORTER": "none",
+    "OTEL_METRICS_EXPORTER": "none",
+    "OTEL_LOGS_EXPORTER": "none",
+    "DD_TRACE_ENABLED": "false",
+    "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
+    "DD_REMOTE_CONFIGURATION_ENABLED": "false",
+    "NEW_RELIC_LICENSE_KEY": "none",
+    "NEW_RELIC_DEVELOPER_MODE": "true",
+    "NEW_RELIC_MONITOR_MODE": "false",
+    "ELASTIC_APM_DISABLE_SEND": "true",
+    "ELASTIC_APM_CENTRAL_CONFIG": "false",
+}
+PROGRAM = str(Path(__file__).with_name("what_is_on.py"))
+
+pytestmark = pytest.mark.xdist_group("other tools")  # which share an environment that takes a while to make
+
+
+class Environment:
+    """An environment that has the tools, beside what is installed in that of the tests."""
+
+    def __init__(self, folder: Path) -> None:
+        venv.create(folder, symlinks=True, with_pip=True)
+        self.commands = folder / "bin"
+        variables = {"base": str(folder), "platbase": str(folder)}
+        self.packages = Path(sysconfig.get_path("purelib", vars=variables))
+        # has .pth files read as well, as that of an editable install
+        added = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
+        (self.packages / "environment_of_the_tests.pth").write_text(added)
+        python = self.commands / "python"
+        script = self.commands / "onenter-deadlock-fix"
+        script.write_text(f"#!{python}\nimport sys\nfrom onenter_deadlock_fix.cli.main import main\nsys.exit(main())\n")
+        script.chmod(0o755)
+        installed = self.run("python", "-m", "pip", "install", "--quiet", *TOOLS, cwd=folder)
+        assert installed.returncode == 0, installed.stderr
+
+    def run(self, *command: str, cwd: Path, **variables: str) -> Completed:
+        path = os.pathsep.join([str(self.commands), os.environ["PATH"]])
+        return run(["env", *command], cwd=cwd, env={"PATH": path, **OFFLINE, **variables})
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    return Environment(tmp_path_factory.mktemp("tools") / "venv")
+
+
+RUN = "onenter-deadlock-fix run"
+OTEL = "opentelemetry-instrument"
+DATADOG = "ddtrace-run"
+NEW_RELIC = "newrelic-admin run-program"
+
+
+def on(environment: Environment, launchers: str, cwd: Path, *arguments: str, **variables: str) -> Any:
+    """Return what is on in a process that is started by launchers."""
+    ended = environment.run(*launchers.split(), "python", PROGRAM, *arguments, cwd=cwd, **variables)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+@pytest.mark.parametrize(
+    ("launchers", "tool"),
+    [
+        (f"{RUN} {OTEL}", "opentelemetry"),
+        (f"{OTEL} {RUN}", "opentelemetry"),
+        (f"{RUN} {DATADOG}", "ddtrace"),
+        (f"{DATADOG} {RUN}", "ddtrace"),
+        (f"{RUN} {NEW_RELIC}", "newrelic"),
+        (f"{NEW_RELIC} {RUN}", "newrelic"),
+    ],
+)
+def test_both_are_on_whichever_is_outside(launchers: str, tool: str, environment: Environment, tmp_path: Path) -> None:
+    assert on(environment, launchers, tmp_path) == ["shim", tool]
+
+
+def test_shim_is_on_where_one_tool_leaves_out_another(environment: Environment, tmp_path: Path) -> None:
+    assert on(environment, f"{DATADOG} {OTEL}", tmp_path) == ["opentelemetry"]
+    assert on(environment, f"{RUN} {DATADOG} {OTEL}", tmp_path) == ["shim", "opentelemetry"]
+
+
+def test_folder_on_the_path_is_enough_under_opentelemetry(environment: Environment, tmp_path: Path) -> None:
+    assert on(environment, OTEL, tmp_path, PYTHONPATH=BOOTSTRAP) == ["shim", "opentelemetry"]
+    assert on(environment, OTEL, tmp_path) == ["opentelemetry"]
+
+
+@pytest.mark.parametrize(
+    ("launchers", "path"),
+    [
+        (RUN, "{auto} {packages}"),
+        ("", "{bootstrap} {auto} {packages}"),
+        ("", "{auto} {bootstrap} {packages}"),
+    ],
+)
+def test_folders_as_the_kubernetes_operator_sets_them(
+    launchers: str, path: str, environment: Environment, tmp_path: Path
+) -> None:
+    auto = environment.packages / "opentelemetry" / "instrumentation" / "auto_instrumentation"
+    folders = path.format(auto=auto, packages=environment.packages, bootstrap=BOOTSTRAP).split()
+    assert on(environment, launchers, tmp_path, PYTHONPATH=os.pathsep.join(folders)) == ["shim", "opentelemetry"]
+
+
+def test_child_processes_have_the_shim_and_are_no_business_of_opentelemetrys(
+    environment: Environment, tmp_path: Path
+) -> None:
+    assert on(environment, f"{RUN} {OTEL}", tmp_path, "child") == ["shim"]
+    assert on(environment, OTEL, tmp_path, "child") == []
+
+
+def test_tool_that_would_keep_the_shim_out_is_refused_with_the_command_that_works(
+    environment: Environment, tmp_path: Path
+) -> None:
+    ended = environment.run(*RUN.split(), "elasticapm-run", "python", PROGRAM, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    reason, command = ended.stderr.splitlines()
+    assert reason == (
+        "onenter-deadlock-fix: the sitecustomize of elasticapm-run would be found first, and it runs no other one. "
+        "This works:"
+    )
+    assert command == f"  elasticapm-run {RUN} python {PROGRAM}"
+    assert on(environment, f"elasticapm-run {RUN}", tmp_path) == ["shim", "elasticapm"]
