@@ -7,16 +7,14 @@ from . import _import_hook
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import ModuleType
-    from typing import Any, Callable, Optional
+    from typing import Any, Optional
 
-    from ._status import Detection, State, Status
-    from .detection import Request
+    from ._status import Detection, Status
 
-# Held while the following is compared and set, and never while anything is imported, patched or logged. An import waits
+# Held while the following is compared and set, but never while anything is imported, patched or logged. An import waits
 # for other threads that import, one of which may be at the end of its import of the library and about to come here; and
-# a handler of the program's may wait for whatever it likes. It is one that the same thread may take twice, for a signal
+# a handler of the program's may wait for whatever it likes. The thread that holds it may take it again, for a signal
 # handler that asks for the status.
 _lock = RLock()
 # Whether the fix is wanted, whether detection is, and what detect() was called with. Replaced as a whole.
@@ -26,14 +24,14 @@ _handoffs = 0
 
 
 def start() -> None:
-    """Do what is wanted if the library is there, or when it arrives. Raises nothing."""
+    """Do what is wanted, now or when the library arrives. Raises nothing."""
     _import_hook.install(_settle)
-    if _import_hook.library() is not None:
+    if _import_hook.library():
         _settle()
 
 
 def change(**wanted: object) -> "Status":
-    """Want something else of that from now on, and return the status that this leads to. Raises nothing."""
+    """Want that from now on, and return the status that it leads to. Raises nothing."""
     global _wanted
     with _lock:
         _wanted = {**_wanted, **wanted}
@@ -45,51 +43,48 @@ def status() -> "Status":
     """Return what was done, or what will be when the library arrives. Raises nothing."""
     from dataclasses import replace
 
-    told = _told()
-    if told is None:
-        start()  # the library may have come past the finder, and nothing been imported since
-        told = _told() or _pending()
-    remarks = _remarks(told)
+    library = _import_hook.library()
+    if library and (_outcome is None or _outcome[0] is not library):
+        start()  # it has come past the finder, and nothing has been imported since
+    outcome = _outcome
+    if outcome is None or outcome[0] is not library:
+        return replace(_pending(_wanted), handoffs=_handoffs)
+    told, remarks = outcome[1], ""
+    if told.detection in ("report", "resolve"):
+        from . import detection
+
+        remarks = detection.remarks()
     return replace(told, handoffs=_handoffs, reason=f"{told.reason}; {remarks}" if remarks else told.reason)
 
 
 def loaded_by_autowrapt(library: "ModuleType") -> None:
-    """Entry point for autowrapt, which calls it when the library is imported.
-
-    By then nothing is left to do: to load the entry point, autowrapt has imported the package.
-    """
-
-
-def _told() -> "Optional[Status]":
-    """Return what came of it in the library that is there now, if anything."""
-    outcome = _outcome
-    return outcome[1] if outcome and outcome[0] is sys.modules.get(_import_hook.LIBRARY) else None
+    """Do nothing: to load this entry point, autowrapt has imported the package."""
 
 
 def _settle() -> None:
-    """Bring the library into the state that is wanted, and log that where it is new. Raise nothing."""
+    """Decide, apply, and then log what came of it if that is new. Raise nothing."""
     global _outcome
     while True:
-        wanted, library = _wanted, sys.modules.get(_import_hook.LIBRARY)
+        wanted, library = _wanted, sys.modules.get(_import_hook.VOICE)
         if library is None:
             return
         status, problems, error = _apply(wanted)
         with _lock:
-            # Else something else is wanted by now, and this may have come in between of what another thread did.
-            if wanted is _wanted and library is sys.modules.get(_import_hook.LIBRARY):
+            # Else something else is wanted by now, and what another thread did about it may just have been undone.
+            if wanted is _wanted and library is sys.modules.get(_import_hook.VOICE):
                 before, _outcome = _outcome, (library, status)
                 break
     if before != _outcome:
         _log_status(status, problems, error)
 
 
-def _apply(wanted: "dict[str, Any]") -> "tuple[Status, Sequence[str], Optional[Exception]]":
-    """Decide, and act on it. Return what came of it, what to warn of, and an error if there was one."""
+def _apply(wanted: "dict[str, Any]") -> "tuple[Status, list[str], Optional[Exception]]":
+    """Return what came of it, what is to be warned of, and what has failed."""
     from dataclasses import replace
 
     from ._status import Status
 
-    problems: Sequence[str] = ()
+    problems: list[str] = []
     error = None
     try:
         from . import _guard
@@ -101,102 +96,79 @@ def _apply(wanted: "dict[str, Any]") -> "tuple[Status, Sequence[str], Optional[E
             _patch.install(_note_handoff)
             status = replace(status, reason=f"{status.reason}; both wrappers are in place")
         elif f"{__package__}._patch" in sys.modules:
-            from . import _patch
-
-            _patch.uninstall()
+            sys.modules[f"{__package__}._patch"].uninstall()
     except Exception as caught:
         error = caught
-        version = getattr(sys.modules.get(_import_hook.LIBRARY), "__version__", None)
+        version = getattr(sys.modules.get(f"{_import_hook.LIBRARY}.version"), "__version__", None)
         status = Status("failed", version, f"not patched because of an error: {caught!r}")
     try:
-        mode, more_problems, why_not = _detect(wanted)
-        problems = [*problems, *more_problems]
-        reason = "; ".join([status.reason, *problems, *([f"no detection: {why_not}"] if why_not else [])])
+        detection, more_problems = _hand_over(wanted, there=True)
     except Exception as caught:
         error = error or caught
-        mode, reason = "unrecognised", f"{status.reason}; no detection because of an error: {caught!r}"
-    return replace(status, reason=reason, detection=mode), problems, error
+        detection, more_problems = "unrecognised", [f"no detection because of an error: {caught!r}"]
+    problems = [*problems, *more_problems]
+    return replace(status, reason="; ".join([status.reason, *problems]), detection=detection), problems, error
 
 
-def _pending() -> "Status":
+def _pending(wanted: "dict[str, Any]") -> "Status":
     from ._status import Status
 
-    wanted = _wanted
-    state: State = "pending" if wanted["fix"] else "off"
-    reason = f"{_import_hook.LIBRARY} is not imported yet" if wanted["fix"] else "switched off by deactivate()"
-    request = _request(wanted)
-    if request is None:
-        return Status(state, None, reason)
-    return Status(state, None, "; ".join([reason, *request.problems]), request.mode)
+    detection, problems = _hand_over(wanted, there=False)
+    if not wanted["fix"]:
+        return Status("off", None, "; ".join(["switched off by deactivate()", *problems]), detection)
+    return Status("pending", None, "; ".join([f"{_import_hook.LIBRARY} is not imported yet", *problems]), detection)
 
 
-def _note_handoff(in_words: "Callable[[], str]") -> None:
-    """Count a handoff that the fix has changed, and log it: the first one so that it is seen. Raises nothing."""
+def _hand_over(wanted: "dict[str, Any]", *, there: bool) -> "tuple[Detection, list[str]]":
+    """Have detection do what is asked of it, where the library is there. Return the mode, and what to warn of."""
+    import os
+
+    named = os.environ.get("ONENTER_DEADLOCK_FIX_DETECT", "").strip().lower()
+    if not wanted["detection"] or (wanted["asked"] is None and named in ("", "off", "0", "false", "no")):
+        if f"{__package__}.detection" in sys.modules:
+            sys.modules[f"{__package__}.detection"].uninstall()
+        return "off", []
+    from . import detection
+
+    request = detection.requested(wanted["asked"])
+    problems = list(request.problems)
+    if request.mode == "off":
+        detection.uninstall()
+    elif there:
+        why_not = detection.install(request)
+        if why_not:
+            return "unrecognised", [*problems, f"no detection: {why_not}"]
+    return request.mode, problems
+
+
+def _log_status(status: "Status", problems: "list[str]", error: "Optional[Exception]") -> None:
+    import logging
+
+    level = logging.DEBUG
+    if status.state == "patched" or status.detection != "off":
+        level = logging.INFO
+    if problems or "unrecognised" in (status.state, status.detection):
+        level = logging.WARNING
+    if error:
+        level = logging.ERROR
+    detection = "" if status.detection == "off" else f"; detection: {status.detection}"
+    _log(level, f"{status.state}: {status.reason}{detection}", error)
+
+
+def _note_handoff(what: str) -> None:
+    """Count a handoff that the fix has changed, and log it: the first one where it is seen. Raises nothing."""
     global _handoffs
     import logging
 
     with _lock:
         _handoffs += 1
         level = logging.INFO if _handoffs == 1 else logging.DEBUG
-    try:
-        logger = logging.getLogger(__package__)
-        if logger.isEnabledFor(level):
-            logger.log(level, in_words())
-    except Exception:
-        pass  # of a handler or a filter of the program's, whose handoff must go on
+    _log(level, what)
 
 
-def _log_status(status: "Status", problems: "Sequence[str]", error: "Optional[Exception]") -> None:
+def _log(level: int, message: str, error: "Optional[Exception]" = None) -> None:
+    import contextlib
     import logging
 
-    by_state = {"patched": logging.INFO, "unrecognised": logging.WARNING, "failed": logging.ERROR}
-    by_detection = {"report": logging.INFO, "resolve": logging.INFO, "unrecognised": logging.WARNING}
-    level = max(by_state.get(status.state, logging.DEBUG), by_detection.get(status.detection, logging.DEBUG))
-    told = f"{status.state}: {status.reason}"
-    if status.detection != "off":
-        told += f"; detection: {status.detection}"
-    logger = logging.getLogger(__package__)
-    try:
-        for problem in problems:
-            logger.warning(problem)
-        logger.log(logging.ERROR if error else level, told, exc_info=error)
-    except Exception:
-        pass  # of a handler or a filter of the program's, whose import must go on
-
-
-# All that the fix knows of detection: it hands over what is asked of it.
-
-
-def _request(wanted: "dict[str, Any]") -> "Optional[Request]":
-    """Return what is asked of detection, or None where nothing is, and nothing of it needs to be imported."""
-    import os
-
-    named = os.environ.get("ONENTER_DEADLOCK_FIX_DETECT", "").strip().lower()
-    if not wanted["detection"] or not (wanted["asked"] or named not in ("", "off", "0", "false", "no")):
-        return None
-    from . import detection
-
-    return detection.requested(wanted["asked"])
-
-
-def _detect(wanted: "dict[str, Any]") -> "tuple[Detection, Sequence[str], str]":
-    """Have detection do what is asked of it. Return the mode, what to warn of, and why there is no detection."""
-    request = _request(wanted)
-    if request is None or request.mode == "off":
-        if f"{__package__}.detection" in sys.modules:
-            from . import detection
-
-            detection.uninstall()
-        return "off", request.problems if request else (), ""
-    from . import detection
-
-    why_not = detection.install(request)
-    return "unrecognised" if why_not else request.mode, request.problems, why_not
-
-
-def _remarks(status: "Status") -> str:
-    if status.state == "pending" or status.detection in ("off", "unrecognised"):
-        return ""
-    from . import detection
-
-    return detection.remarks()
+    with contextlib.suppress(Exception):  # of a handler or a filter of the program's, which must go on
+        logging.getLogger(__package__).log(level, message, exc_info=error)

@@ -7,9 +7,9 @@ import inspect
 import os
 import pkgutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, Callable, Optional
 
 from packaging.version import InvalidVersion, Version
@@ -44,16 +44,15 @@ _HANDOFF: Fingerprint = {
 
 
 def decide(*, wanted: bool) -> tuple[Status, list[str]]:
-    """Return the state that the library, imported by now, should be in, and what to warn of."""
+    """Return the state that the library, imported by now, should be in, and what is to be warned of."""
     needed = examine()
-    switch = os.environ.get(SWITCH, "")
-    value = switch.strip().lower()
-    if not wanted:
-        return replace(needed, state="off", reason=f"switched off by deactivate(); {needed.reason}"), []
-    if value in _OFF:
-        return replace(needed, state="off", reason=f"switched off by {SWITCH}={switch}; {needed.reason}"), []
-    if value not in _ON:
-        return needed, [f"{SWITCH}={switch} is no known value and means on ({', '.join(_OFF)} mean off)"]
+    value = os.environ.get(SWITCH, "")
+    word = value.strip().lower()
+    if not wanted or word in _OFF:
+        by = f"{SWITCH}={value}" if wanted else "deactivate()"
+        return replace(needed, state="off", reason=f"switched off by {by}; {needed.reason}"), []
+    if word not in _ON:
+        return needed, [f"{SWITCH}={value} is no known value and means on ({', '.join(_OFF)} mean off)"]
     return needed, []
 
 
@@ -62,7 +61,7 @@ def examine() -> Status:
 
     ``patched`` stands for an affected release whose code is what the wrappers are written for.
     """
-    return _examine(sys.modules["livekit.agents"])
+    return _examine(sys.modules["livekit.agents.voice"])
 
 
 @functools.lru_cache(maxsize=1)  # found while the library is as it came: others may wrap it later
@@ -81,17 +80,13 @@ def _examine(library: ModuleType) -> Status:
         return Status("predates", release, f"{name} is older than AgentTask, which came with {FIRST_AFFECTED}")
     if version >= FIRST_FIXED:
         return Status("fixed-upstream", release, f"{name} has upstream's fix, which came with {FIRST_FIXED}")
-    if _has_upstreams_fix():
+    await_impl = _function(_AWAIT_IMPL)
+    if await_impl and "_on_enter_task" in _names(await_impl.__code__):  # as from pull request #4113 on
         return Status("fixed-upstream", release, f"this build of {name} has upstream's fix already")
     different = difference(_HANDOFF)
     if different is not None:
         return Status("unrecognised", release, f"not patched: in this build of {name} {different}")
     return Status("patched", release, f"{name} has the on_enter deadlock of livekit/agents issue #4109")
-
-
-def _has_upstreams_fix() -> bool:
-    """Say whether the await of an AgentTask looks at the on_enter task, as it does from pull request #4113 on."""
-    return "_on_enter_task" in _names(_function(_AWAIT_IMPL))
 
 
 def difference(fingerprint: Fingerprint) -> str | None:
@@ -103,16 +98,16 @@ def difference(fingerprint: Fingerprint) -> str | None:
             return f"there is no {name}"
         if signature is not None and _signature(function) != signature:
             return f"{name} is not {signature}"
-        missing = sorted(names - _names(function))
+        missing = sorted(names.difference(_names(function.__code__)))
         if missing:
             return f"{name} makes no use of {missing[0]}"
     return None
 
 
-def _function(path: str) -> Callable[..., Any] | None:
+def _function(path: str) -> FunctionType | None:
     """Return the library's own function, also from below the wrappers of others, or None where it is not there."""
     try:
-        function: Callable[..., Any] = inspect.unwrap(pkgutil.resolve_name(_VOICE + path))
+        function = inspect.unwrap(pkgutil.resolve_name(_VOICE + path))
     except (ImportError, AttributeError, ValueError):
         return None
     return function if inspect.isfunction(function) else None
@@ -120,24 +115,18 @@ def _function(path: str) -> Callable[..., Any] | None:
 
 def _signature(function: Callable[..., Any]) -> str:
     """Return the signature without annotations, behind ``async`` where it is a coroutine function's."""
-    signature = inspect.signature(function)
-    bare = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
-    text = str(signature.replace(parameters=bare, return_annotation=signature.empty))
-    return f"async {text}" if inspect.iscoroutinefunction(function) else text
+    parameters = inspect.signature(function).parameters.values()
+    bare = inspect.Signature([parameter.replace(annotation=parameter.empty) for parameter in parameters])
+    return f"async {bare}" if inspect.iscoroutinefunction(function) else str(bare)
 
 
-def _names(function: Callable[..., Any] | None) -> set[str]:
-    """Return the names that a function's code uses: variables, attributes, keywords, strings given to getattr."""
-    return set() if function is None else _names_in(function.__code__)
-
-
-def _names_in(code: CodeType) -> set[str]:
-    names = set(code.co_names)
+def _names(code: CodeType) -> Iterator[str]:
+    """Yield the names that code uses: variables, attributes, keywords, strings given to getattr."""
+    yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            names |= _names_in(constant)
+            yield from _names(constant)
         elif isinstance(constant, str):
-            names.add(constant)
+            yield constant
         elif isinstance(constant, tuple):  # the keywords of a call are kept as one
-            names.update(word for word in constant if isinstance(word, str))
-    return names
+            yield from (word for word in constant if isinstance(word, str))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from packaging.version import Version
 
-from ._wrapper import CoroutineFunction, Switch, Wrappers
+from ._wrapper import CoroutineFunction, Wrappers
 
 if TYPE_CHECKING:
     from contextvars import ContextVar
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from livekit.agents.voice.agent_activity import AgentActivity
     from livekit.agents.voice.agent_session import AgentSession
 
-    Note = Callable[[Callable[[], str]], None]  # is given what says in words what has been changed
-    CurrentActivity = ContextVar[AgentActivity]
+    Note = Callable[[Agent, Agent], None]  # the AgentTask, and the agent whose on_enter its handoff does not wait for
 
 # An attribute of the asyncio task, as is the library's own note on what a task does: a ContextVar would be inherited by
 # every task that is created meanwhile. Weak, since it is not taken off again and an activity keeps its on_enter task.
@@ -38,18 +37,24 @@ _wrappers = Wrappers()
 uninstall = _wrappers.uninstall
 
 
-def install(note: Note) -> None:
-    """Wrap both methods, or none where that raises. ``note`` is called for each handoff that is changed."""
+def install(note: Callable[[str], None]) -> None:
+    """Wrap both methods, or none where that raises. ``note`` is told of each handoff that is changed, once."""
     from livekit.agents.version import __version__ as release
     from livekit.agents.voice.agent import AgentTask
     from livekit.agents.voice.agent_activity import _AgentActivityContextVar
     from livekit.agents.voice.agent_session import AgentSession
 
-    def update_activity(wrapped: CoroutineFunction, switch: Switch) -> CoroutineFunction:
+    noted: weakref.WeakSet[Agent] = weakref.WeakSet()
+
+    def note_once(agent_task: Agent, entered: Agent) -> None:
+        if agent_task not in noted:
+            noted.add(agent_task)
+            note(_in_words(agent_task, entered))
+
+    def update_activity(wrapped: CoroutineFunction) -> CoroutineFunction:
         if Version(release) < Version("1.2.6"):
-            returns = Version(release) < Version("1.2.4")
-            wrapped = _enter_outside_the_lock(wrapped, switch, note, _AgentActivityContextVar, waits_on_return=returns)
-        return _update_activity(wrapped, note, _AgentActivityContextVar)
+            wrapped = _enter_outside_the_lock(wrapped, note_once)
+        return _update_activity(wrapped, _AgentActivityContextVar, note_once)
 
     _wrappers.install(
         (
@@ -59,12 +64,12 @@ def install(note: Note) -> None:
     )
 
 
-def _await_impl(wrapped: CoroutineFunction, switch: Switch) -> CoroutineFunction:
+def _await_impl(wrapped: CoroutineFunction) -> CoroutineFunction:
     """Wrap ``AgentTask.__await_impl``: note on the task that calls ``__await__`` which AgentTask it awaits."""
 
     def wrapper(instance: AgentTask[Any]) -> Coroutine[Any, Any, Any]:
         task = _current_task()
-        if task is not None and switch.on:
+        if task is not None and _wrappers.on:
             setattr(task, _AWAITED, weakref.ref(instance))
         bound: CoroutineFunction = wrapped.__get__(instance, type(instance))
         return bound()
@@ -72,8 +77,10 @@ def _await_impl(wrapped: CoroutineFunction, switch: Switch) -> CoroutineFunction
     return wrapper
 
 
-def _update_activity(wrapped: CoroutineFunction, note: Note, current_activity: CurrentActivity) -> CoroutineFunction:
-    """Wrap ``AgentSession._update_activity``: a handoff does not wait for the old agent's on_enter.
+def _update_activity(
+    wrapped: CoroutineFunction, current_activity: ContextVar[AgentActivity], note: Note
+) -> CoroutineFunction:
+    """Wrap ``AgentSession._update_activity``: the handoff to an AgentTask does not wait for the old agent's on_enter.
 
     That may wait, now or later, for the tool that hands over. As from 1.3.6 on: pull request #4113.
     """
@@ -92,11 +99,11 @@ def _update_activity(wrapped: CoroutineFunction, note: Note, current_activity: C
         update: CoroutineFunction = wrapped.__get__(instance, type(instance))
         if previous_activity == "pause" and _awaited() is agent:
             activity = current_activity.get()
-            on_enter = _unfinished_on_enter(activity)
+            on_enter = activity._on_enter_task
             blocked_tasks = blocked_tasks or []
-            if on_enter is not None and on_enter not in blocked_tasks:
+            if on_enter is not None and not on_enter.done() and on_enter not in blocked_tasks:
                 blocked_tasks = [*blocked_tasks, on_enter]
-                note(functools.partial(_in_words, agent, activity.agent))
+                note(agent, activity.agent)
         if others:  # of somebody else's wrapper below ours
             update = functools.partial(update, **others)
         return update(
@@ -110,40 +117,34 @@ def _update_activity(wrapped: CoroutineFunction, note: Note, current_activity: C
     return wrapper
 
 
-def _enter_outside_the_lock(
-    wrapped: CoroutineFunction, switch: Switch, note: Note, current_activity: CurrentActivity, *, waits_on_return: bool
-) -> CoroutineFunction:
+def _enter_outside_the_lock(wrapped: CoroutineFunction, note: Note) -> CoroutineFunction:
     """Wrap ``AgentSession._update_activity`` of 1.2.0 to 1.2.5, which waits for an on_enter while it holds a lock.
 
-    An AgentTask that is awaited in that on_enter needs the lock: the wait comes after it is released, as from 1.2.6 on
-    (pull request #3155). On the way back from an AgentTask there is no such wait, as from 1.2.4 on (#3090).
+    An AgentTask that is awaited in that on_enter needs the lock. So the wait comes after its release, as from 1.2.6 on
+    (pull request #3155), and on the way back from an AgentTask there is none, as from 1.2.4 on (#3090).
     """
 
     def wrapper(instance: AgentSession[Any], agent: Agent, **keywords: Any) -> Coroutine[Any, Any, None]:
         bound: CoroutineFunction = wrapped.__get__(instance, type(instance))
-        update: CoroutineFunction = functools.partial(bound, agent, **keywords)
-        hands_over = keywords["previous_activity"] == "pause" and _awaited() is agent
-        if hands_over:
-            activity = current_activity.get()
-            on_enter = _unfinished_on_enter(activity)
-            hands_over_itself = on_enter is not None and on_enter is _current_task()
-            entered = vars(instance).get(_ENTERED)  # those whose on_enter would be waited for under the lock
-            if hands_over_itself and waits_on_return:
-                note(functools.partial(_in_words, agent, activity.agent))
-            elif entered and (hands_over_itself or on_enter is None):  # else it is noted already
-                note(functools.partial(_in_words, agent, entered[-1].agent))
-        if not keywords["wait_on_enter"] or not switch.on:
+        if not keywords["wait_on_enter"] or not _wrappers.on:
+            return bound(agent, **keywords)
+        update: CoroutineFunction = functools.partial(bound, agent, **{**keywords, "wait_on_enter": False})
+        awaited = _awaited()
+        if keywords["new_activity"] == "resume" and awaited is not None:
+            on_enter = agent._activity._on_enter_task  # type: ignore[union-attr]
+            if on_enter is not None and not on_enter.done():
+                note(awaited, agent)
             return update()
-        update = functools.partial(update, wait_on_enter=False)
-        if keywords["new_activity"] == "resume" and _awaited() is not None:
-            return update()
-        return (_enter if hands_over else _enter_in_turn)(instance, update)
+        if keywords["previous_activity"] == "pause" and awaited is agent:
+            for activity in vars(instance).get(_ENTERED, ()):
+                note(agent, activity.agent)
+            return _enter(instance, update)
+        return _enter_in_turn(instance, update)
 
     return wrapper
 
 
 async def _enter(session: AgentSession[Any], update: CoroutineFunction) -> None:
-    """Wait for the new on_enter only after the session's lock is released."""
     await update()
     activity = session._activity
     entered = vars(session).setdefault(_ENTERED, [])
@@ -160,11 +161,6 @@ async def _enter_in_turn(session: AgentSession[Any], update: CoroutineFunction) 
         await _enter(session, update)
 
 
-def _unfinished_on_enter(activity: AgentActivity) -> asyncio.Task[Any] | None:
-    task = activity._on_enter_task
-    return None if task is None or task.done() else task
-
-
 def _awaited() -> AgentTask[Any] | None:
     """Return the AgentTask that the current task awaits, or did last."""
     noted = getattr(_current_task(), _AWAITED, None)
@@ -179,12 +175,11 @@ def _current_task() -> asyncio.Task[Any] | None:
 
 
 def _in_words(agent_task: Agent, entered: Agent) -> str:
-    """Say of a handoff, in the task that hands over, what it does not wait for."""
-    from livekit.agents.voice.agent import _get_activity_task_info
-
-    info = _get_activity_task_info(asyncio.current_task())  # type: ignore[arg-type]
-    by = f"the tool {info.function_call.name}" if info and info.function_call else "on_enter or on_exit"
+    """Say in the task that hands over, or comes back, what the handoff does not wait for."""
+    info = getattr(_current_task(), "__livekit_agents_activity_task", None)  # the library's own note
+    call = getattr(info, "function_call", None)
+    by = f"the tool {call.name}" if call else "on_enter or on_exit"
     return (
         f"the handoff to {type(agent_task).__name__} by {by} does not wait for on_enter of {type(entered).__name__}, "
-        "which is unfinished (livekit/agents issue #4109)"
+        "which is unfinished; without onenter-deadlock-fix it would"
     )

@@ -69,7 +69,7 @@ spec.loader.exec_module(module)
         # looking for the library is not importing it
         "import onenter_deadlock_fix, importlib.util; importlib.util.find_spec('livekit.agents')",
         "import onenter_deadlock_fix, livekit.agents, importlib; importlib.reload(onenter_deadlock_fix)",
-        "import onenter_deadlock_fix, importlib; importlib.reload(onenter_deadlock_fix._import_hook); onenter_deadlock_fix.activate()",
+        "import onenter_deadlock_fix as fix, importlib; importlib.reload(fix._import_hook); fix.activate()",
         # what test runners and notebooks do to import afresh, after the library and before it
         f"import onenter_deadlock_fix, livekit.agents\n{PURGE}\nimport onenter_deadlock_fix",
         f"import onenter_deadlock_fix\n{PURGE}\nimport onenter_deadlock_fix",
@@ -178,7 +178,8 @@ def test_switching_means_the_library_that_is_there_now(tell: Tell) -> None:
         f"{PURGE_THE_LIBRARY}\n"
         "import json\n"
         "def own():\n"
-        "    functions = (livekit.agents.AgentTask._AgentTask__await_impl, livekit.agents.AgentSession._update_activity)\n"
+        "    AgentTask, AgentSession = livekit.agents.AgentTask, livekit.agents.AgentSession\n"
+        "    functions = (AgentTask._AgentTask__await_impl, AgentSession._update_activity)\n"
         "    return [not hasattr(function, '__wrapped__') for function in functions]\n"
         "for change in (shim.status, shim.deactivate, shim.activate):\n"
         "    states += [change().state, own()]\n"

@@ -101,8 +101,8 @@ def test_unknown_mode_is_a_warning_and_means_report(fixed: dict[str, str], tell:
     seen = tell(observe(), env={DETECT: "loud"})
     assert (seen["state"], seen["detection"]) == ("patched", "report")
     (warning,) = seen["warnings"]
-    assert warning.startswith(f"{DETECT}=loud is no known mode and means report")
-    assert warning in seen["reason"]
+    assert seen["reason"] in warning
+    assert f"{DETECT}=loud is no known mode and means report" in seen["reason"]
     seen = tell(observe(), env={**fixed, DETECT: "loud"})
     assert (seen["detection"], seen["others"], len(seen["warnings"])) == ("report", DETECTION, 1)
 
@@ -111,7 +111,8 @@ def test_unknown_mode_is_a_warning_and_means_report(fixed: dict[str, str], tell:
 def test_unknown_seconds_are_a_warning_and_the_default(seconds: str, tell: Tell) -> None:
     seen = tell(observe(), env={DETECT: "report", AFTER: seconds})
     assert (seen["detection"], seen["after"]) == ("report", 5)
-    assert seen["warnings"] == [f"{AFTER}={seconds} is no number of seconds (0.05 or more) and means 5"]
+    (warning,) = seen["warnings"]
+    assert f"{AFTER}={seconds} is no number of seconds (0.05 or more) and means 5" in warning
 
 
 @pytest.mark.parametrize("when", ["before", "afterwards"])
@@ -142,7 +143,8 @@ def test_detect_off_takes_the_wrappers_off(tell: Tell) -> None:
 )
 def test_detect_raises_nothing(call: str, warning: str, fixed: dict[str, str], tell: Tell) -> None:
     seen = tell(observe(afterwards=f"status = {call}"), env=fixed)
-    assert (seen["detection"], seen["after"], seen["warnings"]) == ("report", 5, [warning])
+    assert (seen["detection"], seen["after"]) == ("report", 5)
+    assert [warning in logged for logged in seen["warnings"]] == [True]
 
 
 def test_deactivate_takes_all_wrappers_off_and_activate_puts_them_on_again(tell: Tell) -> None:

@@ -228,6 +228,7 @@ def test_library_that_does_not_say_its_release_is_left_alone(tell: Tell) -> None
         import json, sys, types
         sys.modules["livekit"] = livekit = types.ModuleType("livekit")
         sys.modules["livekit.agents"] = livekit.agents = types.ModuleType("livekit.agents")
+        sys.modules["livekit.agents.voice"] = livekit.agents.voice = types.ModuleType("livekit.agents.voice")
         import onenter_deadlock_fix
         status = onenter_deadlock_fix.status()
         print(json.dumps([status.state, status.livekit_agents]))

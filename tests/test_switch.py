@@ -50,9 +50,8 @@ def test_on_is_the_default_and_can_be_said(value: str, tell: Tell) -> None:
 def test_unknown_value_means_on_with_a_warning(tell: Tell) -> None:
     seen = tell(source(), env={"ONENTER_DEADLOCK_FIX": "disabled"})
     assert (seen["state"], seen["plain"]) == ("patched", [False, False])
-    (warning,) = seen["warnings"]
-    assert "ONENTER_DEADLOCK_FIX=disabled" in warning
-    assert warning in seen["reason"]
+    assert "ONENTER_DEADLOCK_FIX=disabled is no known value and means on" in seen["reason"]
+    assert seen["warnings"] == [f"patched: {seen['reason']}"]
 
 
 def test_value_set_between_the_two_imports_counts(tell: Tell) -> None:

@@ -12,7 +12,7 @@ def install(request: Request) -> str:
     """Watch the drains as requested. Return an empty string, or why that can't be; raise what wrapping raises."""
     from . import fingerprint
 
-    difference = fingerprint.difference(sys.modules["livekit.agents"])
+    difference = fingerprint.difference(sys.modules["livekit.agents.voice"])
     if difference or request.mode == "off":
         uninstall()
         return f"in this build {difference}" if difference else ""

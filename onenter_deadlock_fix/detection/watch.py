@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 
 from livekit.agents.voice.agent_activity import AgentActivity
 
-from .._wrapper import CoroutineFunction, Switch, Wrappers
+from .._wrapper import CoroutineFunction, Wrappers
 from .config import LOGGER
 from .stack import drain_of
 
@@ -46,7 +46,7 @@ class _Watched:
         self.logged: set[Hashable] = set()
 
 
-def _watch(wrapped: CoroutineFunction, switch: Switch) -> CoroutineFunction:
+def _watch(wrapped: CoroutineFunction) -> CoroutineFunction:
     """Wrap a drain: see to it that the event loop's timer ticks.
 
     A hand-over pays for no more than that: most drains are over before the timer ticks, which finds the others.
@@ -54,8 +54,8 @@ def _watch(wrapped: CoroutineFunction, switch: Switch) -> CoroutineFunction:
 
     def wrapper(instance: AgentActivity, *args: Any, **kwargs: Any) -> Drain:
         loop = _get_running_loop()
-        if loop and getattr(loop, _WATCHED, None) is None and switch.on and not _begin(loop):
-            switch.on = False
+        if loop and getattr(loop, _WATCHED, None) is None and _wrappers.on and not _begin(loop):
+            _wrappers.on = False
         drain: Drain = wrapped.__get__(instance, AgentActivity)(*args, **kwargs)
         return drain
 

@@ -89,8 +89,7 @@ def _ending(run: Run) -> str:
         return f"could not be run: {run.error}"
     if run.outcome == "completed":
         return f"completed in {run.seconds:.3f} s"
-    circle = ", though no circle of waits is seen" if run.outcome == "stuck" else ""
-    return f"{run.outcome}: nothing moved any more after {run.seconds:.3f} s{circle}"
+    return f"hung: nothing moved any more after {run.seconds:.3f} s"
 
 
 def _verdict_on_the_fix(status: Status, runs: Mapping[str, Run]) -> str:
@@ -102,8 +101,8 @@ def _verdict_on_the_fix(status: Status, runs: Mapping[str, Run]) -> str:
         return f"NOT FIXED: on {name} the pattern does not complete, with the shim either ({status.state})."
     if without == "completed":
         return f"Nothing to fix: the pattern completes on {name} without the shim, and with it as well."
-    if without == "deadlock":
-        return f"Fixed: on {name} the pattern completes with the shim, and without it it does not."
+    if without == "hung":
+        return f"Fixed: on {name} the pattern completes with the shim, and without it it hangs."
     return f"Works: on {name} the pattern completes with the shim; the run without it says nothing ({without})."
 
 
@@ -111,16 +110,14 @@ def _verdict_on_detection(status: Status, runs: Mapping[str, Run]) -> str:
     name = f"livekit-agents {status.livekit_agents}"
     off, report, resolve = (runs[mode].outcome for mode in ("off", "report", "resolve"))
     if resolve == "not run":
-        return f"No verdict: the hand-over could not be run on {name}."
+        return f"No verdict: the handoff could not be run on {name}."
     if resolve != "completed":
-        return f"NOT RESOLVED: on {name} the hand-over does not complete with detection either ({status.detection})."
+        return f"NOT RESOLVED: on {name} the handoff does not complete with detection either ({status.detection})."
     if off == "completed":
-        return f"Nothing to resolve: the hand-over completes on {name} without detection as well."
-    if off == "deadlock" and report == "deadlock" and any("deadlock:" in line for line in runs["report"].log):
-        return (
-            f"Resolved: on {name} the hand-over that waits for itself is reported, and goes on where it may be let go."
-        )
-    return f"Works: on {name} the hand-over completes when resolved; the other runs say nothing ({off}, {report})."
+        return f"Nothing to resolve: the handoff completes on {name} without detection as well."
+    if off == report == "hung" and any("deadlock:" in line for line in runs["report"].log):
+        return f"Resolved: on {name} the handoff that waits for itself is reported, and goes on where it may be let go."
+    return f"Works: on {name} the handoff completes when resolved; the other runs say nothing ({off}, {report})."
 
 
 _WITHOUT_DETECTION = {DETECT: "off"}

@@ -18,9 +18,9 @@ _LONGEST_SILENCE = 120.0  # seconds; once livekit-agents is imported, a run says
 class Run:
     """How a run ended.
 
-    outcome: ``completed``, ``deadlock``, ``stuck`` (nothing moves, but no circle of waits is seen) or ``not run``.
+    outcome: ``completed``, ``hung`` or ``not run``.
     seconds: when the run last moved, counted from its beginning; None if it has not begun.
-    waits: who waits for whom where nothing moves any more.
+    waits: who waits for whom where it hung, if that is known to be a deadlock.
     log: what the shim has logged.
     error: why it could not be run, or None.
     """
@@ -41,8 +41,8 @@ async def play(
 ) -> Run:
     """Play one of ``agents.AGENTS``, with these variables beside those of this process, and return how that ended.
 
-    A run that takes no step for ``patience`` seconds has ended, at the latest. ``progress`` is called with what the run
-    tells as it goes (see ``play.py``).
+    A run that takes no step for ``patience`` seconds hangs. ``progress`` is called with what the run tells as it goes
+    (see ``play.py``).
     """
     run = Run(error="the process ended early")
     try:
