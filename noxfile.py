@@ -55,7 +55,7 @@ def soak(session: nox.Session, release: str) -> None:
         else:
             for mode in ("report", "resolve") if name == "faults" else ("report",):
                 # a fault is over in less than a second
-                detect = {DETECT: mode, DETECT_AFTER: "0.03" if name == "faults" else "5"}
+                detect = {DETECT: mode, DETECT_AFTER: "0.05" if name == "faults" else "5"}
                 session.run("python", "-m", *command, "--no-worse-than", str(outcome), env=detect)
 
 

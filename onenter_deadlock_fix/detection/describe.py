@@ -21,7 +21,7 @@ _METHODS = {  # by the function of the activity that calls them
     f"{_VOICE}agent_activity._traceable_on_exit": "on_exit",
     f"{_VOICE}agent_activity._user_turn_completed_task": "on_user_turn_completed",
 }
-_NOT_THE_USERS = ("livekit.", "opentelemetry.", "wrapt.", "onenter_deadlock_fix.")
+_NOT_THE_USERS = ("livekit.", "opentelemetry.", "wrapt.", "onenter_deadlock_fix._", "onenter_deadlock_fix.detection.")
 _STDLIB = sysconfig.get_path("stdlib")
 _INSTALLED = ("site-packages", "dist-packages")
 

@@ -112,7 +112,7 @@ def _verdict_on_detection(status: Status, runs: Mapping[str, Run]) -> str:
     if resolve == "not run":
         return f"No verdict: the handoff could not be run on {name}."
     if resolve != "completed":
-        return f"NOT RESOLVED: on {name} the handoff does not complete with detection either ({status.detection})."
+        return f"NOT RESOLVED: on {name} the handoff does not complete with detection either."
     if off == "completed":
         return f"Nothing to resolve: the handoff completes on {name} without detection as well."
     if off == report == "hung" and any("deadlock:" in line for line in runs["report"].log):

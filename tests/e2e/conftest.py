@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Callable
@@ -68,24 +68,31 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[...,
         process.wait()
 
 
-START_METHODS = {  # how the worker starts a job -> arguments of worker.py
-    "forkserver": ("forkserver", "process"),
-    "spawn": ("spawn", "process"),
-    "thread": ("forkserver", "thread"),
+START_METHODS = {  # how the worker starts a job -> what worker.py calls it
+    "forkserver": {"START_METHOD": "forkserver", "EXECUTOR": "process"},
+    "spawn": {"START_METHOD": "spawn", "EXECUTOR": "process"},
+    "thread": {"START_METHOD": "forkserver", "EXECUTOR": "thread"},
 }
 
 
 @pytest.fixture
-def run_job(start: Callable[..., subprocess.Popen[bytes]], tmp_path: Path) -> Callable[..., Any]:
+def run_job(
+    start: Callable[..., subprocess.Popen[bytes]], environment: dict[str, str], tmp_path: Path
+) -> Callable[..., Any]:
     """Have a worker run one job; return the worker's process and what the job has recorded of itself."""
 
     def run_job(
-        activation: str, start_method: str, model: str, program: str = "", **options: Any
+        activation: str,
+        start_method: str,
+        model: str,
+        program: str = "",
+        command: Sequence[str] = ("start",),
+        **options: Any,
     ) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
         how = ACTIVATIONS[activation]
         result = tmp_path / "result.json"
-        arguments = [program or how.program, *START_METHODS[start_method], str(result)]
-        worker = start(how, model, str(HERE / "worker.py"), *arguments, **options)
+        environment.update(START_METHODS[start_method], PROGRAM=program or how.program, RESULT=str(result))
+        worker = start(how, model, str(HERE / "worker.py"), *command, **options)
         wait_until(result.exists, worker)  # the job has ended or found itself in a deadlock
         job = json.loads(result.read_text())
         if start_method == "thread":

@@ -76,3 +76,4 @@ def test_the_conversation_completes_in_console_mode(
     wait_for(lambda: CONFIRMATION in terminal.screen and terminal.is_read())
     terminal.type_line(USER_ANSWERS[CONFIRMATION])
     wait_for(lambda: GOODBYE in terminal.screen)
+    assert "the handoff to EmailTask by the tool collect_email does not wait" in " ".join(terminal.screen.split())

@@ -1,7 +1,8 @@
 """A worker that no LiveKit server knows, with one job: the agent program's, in a room that livekit-agents makes up.
 
-``python worker.py PROGRAM START_METHOD EXECUTOR RESULT`` ends when the job ends. How the job went is a JSON object in
-the file RESULT, written by the job itself: when it shuts down, or when it has found itself in a deadlock.
+``python worker.py start`` and ``python worker.py dev`` are livekit-agents' own commands, which end when the job ends.
+In the environment are PROGRAM, START_METHOD, EXECUTOR and RESULT: a file for how the job went, as a JSON object that
+is written by the job itself when it shuts down, or when it has found itself in a deadlock.
 """
 
 from __future__ import annotations
@@ -10,24 +11,27 @@ import asyncio
 import importlib
 import json
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import psutil
-from livekit.agents import AgentServer, JobContext, JobExecutorType
-from livekit.agents.cli.log import setup_logging
+from livekit.agents import AgentServer, JobContext, JobExecutorType, cli
 from openai_endpoint import USER_ANSWERS
 
 # Job processes by spawn and by forkserver run this module again, as they do with an agent program's.
-_program_name, _start_method, _executor, _result = sys.argv[1:]
-program = importlib.import_module(_program_name)
+program = importlib.import_module(os.environ["PROGRAM"])
+_result = os.environ["RESULT"]
 _shim = sys.modules.get("onenter_deadlock_fix")  # as it was activated; the import below comes later
 server = AgentServer(
-    multiprocessing_context=_start_method,
-    job_executor_type=JobExecutorType(_executor),
+    multiprocessing_context=os.environ["START_METHOD"],
+    job_executor_type=JobExecutorType(os.environ["EXECUTOR"]),
     initialize_process_timeout=60,  # it imports a lot, and the machine may be busy
+    num_idle_processes=0,
     host="127.0.0.1",
+    port=0,
 )
 
 
@@ -42,13 +46,12 @@ async def watched_entrypoint(ctx: JobContext) -> None:
         _listen_as_user(ctx)
     if _shim is None:
         os.environ["ONENTER_DEADLOCK_FIX"] = "off"  # or else the next line would activate it
-    from onenter_deadlock_fix.detection.describe import deadlock
-    from onenter_deadlock_fix.detection.graph import Graph
+    from onenter_deadlock_fix import detection
 
     patience = 20  # tenths of a second, in which detection may resolve it
-    while not (circle := deadlock(Graph(asyncio.get_running_loop()))) or (patience := patience - 1):
+    while not (cycle := detection.cycle()) or (patience := patience - 1):
         await asyncio.sleep(0.1)
-    _record(ctx, deadlock=[waiter.wait for waiter in circle])
+    _record(ctx, deadlock=cycle)
 
 
 def _listen_as_user(ctx: JobContext) -> None:
@@ -67,6 +70,7 @@ def _record(ctx: JobContext, **outcome: object) -> None:
         **outcome,
         "shim": status and status.state,
         "detection": status and status.detection,
+        "handoffs": status and status.handoffs,
         "pid": os.getpid(),
         "command": " ".join(psutil.Process().cmdline()),
         "executor": ctx.proc.executor_type.value,
@@ -76,17 +80,13 @@ def _record(ctx: JobContext, **outcome: object) -> None:
     unfinished.rename(_result)
 
 
-async def main() -> None:
-    setup_logging("INFO", devmode=False, console=False)  # to standard output, as JSON
-    running = asyncio.create_task(server.run(devmode=True, unregistered=True))
-    started = asyncio.Event()
-    server.once("worker_started", started.set)
-    await started.wait()
+async def one_job() -> None:
     await server.simulate_job("room", fake_job=True)
     await server.drain()
-    await server.aclose()
-    await running
+    # when the event loop is idle: what the command's handler raises in a callback would be lost
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    server.once("worker_started", lambda: asyncio.ensure_future(one_job()))
+    cli.run_app(server)

@@ -1,0 +1,74 @@
+"""What happens while the shim's lock is held, from the shim's import to a handoff that it changes.
+
+Prints a JSON object: how often the lock was taken, and what was imported, logged or patched while it was held, which an
+import in another thread, or a log handler that waits for one, would turn into a deadlock.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import logging
+import sys
+from types import TracebackType
+from typing import Any
+
+import onenter_deadlock_fix
+from onenter_deadlock_fix import _activation
+
+
+class Lock:
+    """A lock that knows whether it is held."""
+
+    def __init__(self) -> None:
+        self.held = 0
+        self.taken = 0
+
+    def __enter__(self) -> None:
+        self.held += 1
+        self.taken += 1
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.held -= 1
+
+
+class Handler(logging.Handler):
+    def handle(self, record: logging.LogRecord) -> bool:
+        note(f"log: {record.getMessage()}")
+        return True
+
+
+def note(what: str) -> None:
+    seen.append(what)
+    if lock.held:
+        while_held.append(what)
+
+
+def noting_import(name: str, *args: Any) -> Any:
+    note(f"import: {name}")
+    return real_import(name, *args)
+
+
+lock = Lock()
+seen: list[str] = []
+while_held: list[str] = []
+_activation._lock = lock  # type: ignore[assignment]
+real_import = builtins.__import__
+builtins.__import__ = noting_import
+logging.getLogger("onenter_deadlock_fix").addHandler(Handler())
+logging.getLogger("onenter_deadlock_fix").setLevel(logging.DEBUG)
+
+onenter_deadlock_fix.status()
+onenter_deadlock_fix.deactivate()
+real_import("livekit.agents")
+onenter_deadlock_fix.activate()
+onenter_deadlock_fix.detect("report")
+onenter_deadlock_fix.detect("no mode")  # type: ignore[arg-type]
+onenter_deadlock_fix.deactivate()
+onenter_deadlock_fix.activate()
+assert _activation._count_handoff() == 1
+
+builtins.__import__ = real_import
+assert any(what.startswith("import: ") for what in seen), seen
+assert any(what.startswith("log: ") for what in seen), seen
+json.dump({"taken": lock.taken, "while held": while_held}, sys.stdout)
