@@ -6,21 +6,23 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # A call of os.getppid() in Python ends one part of the count and begins the next. Nothing that is measured calls it.
 MARK = "getppid"
 
 
-def count(command: Sequence[str], seed: int, **environment: str) -> tuple[str, dict[int, list[int]]]:
+def count(
+    command: Sequence[str], seed: int, environment: Mapping[str, str] | None = None
+) -> tuple[str, dict[int, list[int]]]:
     """Run a command; return its output and, for each of its processes, the instructions of each part."""
     with tempfile.TemporaryDirectory() as folder:
         valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/%p", f"--dump-before={MARK}"]
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         done = subprocess.run(
             [*valgrind, *command],
-            env={**kept, **environment, "PYTHONHASHSEED": str(seed), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**kept, **(environment or {}), "PYTHONHASHSEED": str(seed), "PYTHONDONTWRITEBYTECODE": "1"},
             cwd="/",  # a folder that holds no Python modules
             capture_output=True,
             text=True,
