@@ -21,8 +21,8 @@ onenter_deadlock_fix.detect("report", after=3600)  # the looks are taken here, a
 
 from livekit.agents import AgentSession  # noqa: E402
 
-from onenter_deadlock_fix import _detector  # noqa: E402
-from onenter_deadlock_fix._graph import Graph  # noqa: E402
+from onenter_deadlock_fix.detection import watch as _detector  # noqa: E402
+from onenter_deadlock_fix.detection.graph import Graph  # noqa: E402
 from onenter_deadlock_fix.verify.agents import AGENTS, script  # noqa: E402
 from onenter_deadlock_fix.verify.scripted_model import ScriptedLLM  # noqa: E402
 

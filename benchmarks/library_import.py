@@ -21,13 +21,13 @@ import json, sys, time
 began = time.process_time()
 import onenter_deadlock_fix
 shim = time.process_time() - began
-settle = onenter_deadlock_fix._hook._settle
+settle = onenter_deadlock_fix._activation._settle
 def timed_settle():
     global shim
     began = time.process_time()
     settle()
     shim += time.process_time() - began
-onenter_deadlock_fix._hook._settle = timed_settle
+onenter_deadlock_fix._activation._settle = timed_settle
 import livekit.agents
 print(json.dumps([shim, time.process_time() - began - shim, onenter_deadlock_fix.status().state]))
 """

@@ -6,14 +6,17 @@ release has the deadlock of livekit/agents issue #4109; anywhere else nothing of
 
 # Nothing but the import system's own modules is imported here: this runs in every Python process of a container
 # that has the shim in its sitecustomize, and most of them never see livekit-agents.
-from . import _hook
+from . import _activation
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
+    from ._status import Detection as Detection
+    from ._status import Mode as Mode
+    from ._status import State as State
     from ._status import Status as Status
 
 __version__ = "0.1.0"
-__all__ = ["Status", "__version__", "activate", "deactivate", "detect", "status"]
+__all__ = ["Detection", "Mode", "State", "Status", "__version__", "activate", "deactivate", "detect", "status"]
 
 
 def activate() -> "Status":
@@ -22,50 +25,46 @@ def activate() -> "Status":
     Importing the package has done this already; call it after ``deactivate()``. Doing it twice is doing it once.
     ``ONENTER_DEADLOCK_FIX=off`` in the environment still wins. Raises nothing.
     """
-    _hook.activate()
-    return _hook.status()
+    return _activation.change(fix=True, detection=True)
 
 
 def deactivate() -> "Status":
     """Put the library's own functions back, those for detection too, or leave them; return the resulting status.
 
     Where other code has wrapped on top of the shim since, the shim's wrappers stay and pass everything through.
-    A hand-over that is under way goes on by the library's own rules. Raises nothing.
+    A handoff that is under way goes on by the library's own rules. Raises nothing.
     """
-    _hook.deactivate()
-    return _hook.status()
+    return _activation.change(fix=False, detection=False)
 
 
-def detect(mode: str = "report", *, after: float = 5.0) -> "Status":
-    """Have hand-overs watched that never end, now or as soon as ``livekit.agents`` is imported; return the status.
+def detect(mode: "Mode" = "report", *, after: float = 5.0) -> "Status":
+    """Have handoffs watched that never end, now or as soon as ``livekit.agents`` is imported; return the status.
 
     mode:
-        ``report``: a hand-over that has waited for ``after`` seconds is logged, with whom it waits for: as an ERROR
+        ``report``: a handoff that has waited for ``after`` seconds is logged, with whom it waits for: as an ERROR
         where it waits for itself, as a WARNING where it just takes its time.
-        ``resolve``: a hand-over to an ``AgentTask`` that waits for itself is let go on, too.
+        ``resolve``: a handoff to an ``AgentTask`` that waits for itself is let go on, too.
         ``off``: nothing is watched.
-    after: seconds.
+    after: seconds, 0.05 or more.
 
-    Called in an event loop in which a hand-over hangs already, it is for that one, too. Wins over
-    ``ONENTER_DEADLOCK_FIX_DETECT`` and ``ONENTER_DEADLOCK_FIX_DETECT_AFTER``. Where neither is used, the mode is
-    ``report`` on a patched release and ``off`` on any other. Raises nothing: a mode that is none counts as
-    ``report`` and seconds that are none as 5, with a warning.
+    Called in an event loop in which a handoff hangs already, it is for that one, too. Wins over
+    ``ONENTER_DEADLOCK_FIX_DETECT`` and ``ONENTER_DEADLOCK_FIX_DETECT_AFTER``. Where neither is used, nothing is
+    watched. Raises nothing: a mode that is none counts as ``report`` and seconds that are none as 5, with a warning.
     """
-    _hook.detect(mode, after)
-    return _hook.status()
+    return _activation.change(detection=True, asked=(mode, after))
 
 
 def status() -> "Status":
     """Return what the shim does in this process, and why. Raises nothing."""
-    return _hook.status()
+    return _activation.status()
 
 
 def __getattr__(name: str) -> object:
-    if name == "Status":
-        from ._status import Status
+    if name in ("Detection", "Mode", "State", "Status"):
+        from . import _status
 
-        return Status
+        return getattr(_status, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-_hook.activate()
+_activation.start()

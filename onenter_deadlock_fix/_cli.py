@@ -16,7 +16,7 @@ from pathlib import Path
 
 from . import __version__, status
 from ._status import Status
-from ._switches import DETECT, DETECT_AFTER
+from .detection.config import DETECT, DETECT_AFTER
 
 PROGRAM = "onenter-deadlock-fix"
 BOOTSTRAP = str(Path(__file__).with_name("bootstrap"))

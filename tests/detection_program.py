@@ -20,8 +20,8 @@ from livekit.agents.cli.log import JsonFormatter
 from livekit.agents.voice import SpeechHandle
 
 import onenter_deadlock_fix
-from onenter_deadlock_fix._explanation import deadlock
-from onenter_deadlock_fix._graph import Graph
+from onenter_deadlock_fix.detection.describe import deadlock
+from onenter_deadlock_fix.detection.graph import Graph
 from onenter_deadlock_fix.verify.scripted_model import Answer, ScriptedLLM, ToolCall, cue
 
 BOUND = 60  # seconds, of which only a program that neither ends nor is in a deadlock takes more than two

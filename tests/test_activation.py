@@ -69,7 +69,7 @@ spec.loader.exec_module(module)
         # looking for the library is not importing it
         "import onenter_deadlock_fix, importlib.util; importlib.util.find_spec('livekit.agents')",
         "import onenter_deadlock_fix, livekit.agents, importlib; importlib.reload(onenter_deadlock_fix)",
-        "import onenter_deadlock_fix, importlib; importlib.reload(onenter_deadlock_fix._hook).activate()",
+        "import onenter_deadlock_fix, importlib; importlib.reload(onenter_deadlock_fix._import_hook).activate()",
         # what test runners and notebooks do to import afresh, after the library and before it
         f"import onenter_deadlock_fix, livekit.agents\n{PURGE}\nimport onenter_deadlock_fix",
         f"import onenter_deadlock_fix\n{PURGE}\nimport onenter_deadlock_fix",
@@ -200,4 +200,4 @@ def test_nothing_heavy_is_imported_before_the_library_is(tell_from_the_start: Te
         print(json.dumps(sorted(new)))
         """
     )
-    assert seen == ["onenter_deadlock_fix", "onenter_deadlock_fix._hook"]
+    assert seen == ["onenter_deadlock_fix", "onenter_deadlock_fix._activation", "onenter_deadlock_fix._import_hook"]

@@ -8,7 +8,7 @@ from typing import Any, Callable
 import pytest
 from detecting import PROGRAM
 
-from onenter_deadlock_fix._callbacks import shows_timers
+from onenter_deadlock_fix.detection.callbacks import shows_timers
 
 Tell = Callable[..., Any]
 
@@ -41,11 +41,11 @@ class Broken(logging.Handler):
 detection_program.logger.addHandler(Broken())
 """
 BROKEN_LOOK = """
-import onenter_deadlock_fix._graph as graph
+import onenter_deadlock_fix.detection.graph as graph
 graph.about_to_be_called = None
 """
 TWICE_BROKEN_LOOK = """
-import onenter_deadlock_fix._graph as graph
+import onenter_deadlock_fix.detection.graph as graph
 def broken(loop):
     if attempts:
         attempts.pop()
@@ -97,7 +97,7 @@ def test_nothing_is_called_a_deadlock_where_timers_cannot_be_read() -> None:
 CIRCULAR = """
 import asyncio, json
 import livekit.agents
-from onenter_deadlock_fix._frames import suspended
+from onenter_deadlock_fix.detection.stack import suspended
 class Iterator:
     def __await__(self):
         return self

@@ -41,7 +41,7 @@ status = shim.status()
 AFTERWARDS
 others = sorted(f"{cls.__name__}.{name}" for (cls, name), own in made.items() if vars(cls)[name] is not own)
 import sys
-detector = sys.modules.get("onenter_deadlock_fix._detector")
+detector = sys.modules.get("onenter_deadlock_fix.detection.watch")
 print(json.dumps({"state": status.state, "detection": status.detection, "reason": status.reason, "others": others,
                   "after": detector and detector._after, "warnings": warnings}))
 """

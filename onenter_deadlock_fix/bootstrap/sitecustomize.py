@@ -8,9 +8,9 @@ def find_spec(name, path=None, target=None):
     if name == "livekit.agents":
         sys.meta_path.remove(ours)
         try:
-            from onenter_deadlock_fix import _hook
+            from onenter_deadlock_fix import _import_hook
 
-            return _hook.find_spec(name, path, target)
+            return _import_hook.find_spec(name, path, target)
         except Exception as error:
             # an interpreter of another environment does not have it
             if str(error) != "No module named 'onenter_deadlock_fix'" and sys.stderr:

@@ -17,8 +17,8 @@ from typing import Any
 from livekit.agents import AgentSession
 
 from .. import status
-from .._explanation import deadlock, waits
-from .._graph import Graph
+from ..detection.describe import deadlock, waits
+from ..detection.graph import Graph
 from .agents import AGENTS, USERS_ANSWERS, script
 from .scripted_model import ScriptedLLM
 

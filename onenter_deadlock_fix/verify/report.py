@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Callable
 
 from .._environment import versions, versions_in_words
+from .._guard import SWITCH
 from .._status import Status
-from .._switches import DETECT, DETECT_AFTER, SWITCH
+from ..detection.config import DETECT, DETECT_AFTER
 from .run import Run, play
 
 EXIT_WORKS, EXIT_DOES_NOT_WORK, EXIT_NOT_RUN = 0, 1, 2

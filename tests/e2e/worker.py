@@ -42,8 +42,8 @@ async def watched_entrypoint(ctx: JobContext) -> None:
         _listen_as_user(ctx)
     if _shim is None:
         os.environ["ONENTER_DEADLOCK_FIX"] = "off"  # or else the next line would activate it
-    from onenter_deadlock_fix._explanation import deadlock
-    from onenter_deadlock_fix._graph import Graph
+    from onenter_deadlock_fix.detection.describe import deadlock
+    from onenter_deadlock_fix.detection.graph import Graph
 
     patience = 20  # tenths of a second, in which detection may resolve it
     while not (circle := deadlock(Graph(asyncio.get_running_loop()))) or (patience := patience - 1):

@@ -16,8 +16,8 @@ from typing import Any, Callable, TypeVar
 from livekit.agents import Agent, AgentSession, AgentTask, function_tool, llm
 
 from onenter_deadlock_fix import status
-from onenter_deadlock_fix._explanation import Waiter, deadlock, waits
-from onenter_deadlock_fix._graph import Graph
+from onenter_deadlock_fix.detection.describe import Waiter, deadlock, waits
+from onenter_deadlock_fix.detection.graph import Graph
 from onenter_deadlock_fix.verify.scripted_model import Answer, Script, ScriptedLLM, ToolCall, cue
 
 T = TypeVar("T")

@@ -8,10 +8,10 @@ from collections.abc import Hashable, Iterator, Mapping
 
 from livekit.agents.voice.agent_activity import AgentActivity
 
-from . import _report
-from ._explanation import Waiter, explain, explain_all, name_of_change, who_is_in
-from ._frames import drain_of, function_of
-from ._graph import Future, Graph, Task, Wait, drained
+from . import report
+from .describe import Waiter, explain, explain_all, name_of_change, who_is_in
+from .graph import Future, Graph, Task, Wait, drained
+from .stack import drain_of, function_of
 
 _ACTIVITY = "livekit.agents.voice.agent_activity."
 
@@ -29,7 +29,7 @@ def look_at(graph: Graph, task: Task, logged: set[Hashable], *, waited: float, r
     if not circles and (task not in stuck or _is_looked_at_elsewhere(graph, task, stuck)):
         if ("slow", drain) not in logged:
             logged.add(("slow", drain))
-            _report.slow(name, waited, explain_all(graph, task))
+            report.slow(name, waited, explain_all(graph, task))
         return
 
     speech_tasks = _to_let_go(graph, task, activity, circles, stuck) if activity else []
@@ -43,9 +43,9 @@ def look_at(graph: Graph, task: Task, logged: set[Hashable], *, waited: float, r
         if key not in logged:
             logged.add(key)
             can_let_go = bool(speech_tasks) and not resolve
-            _report.deadlock(name, waiters, circles=each, can_let_go=can_let_go)
+            report.deadlock(name, waiters, circles=each, can_let_go=can_let_go)
     if speech_tasks and resolve:
-        _report.let_go(name, [waiter for waiters in explained.values() for waiter in waiters if waiter.name == name])
+        report.let_go(name, [waiter for waiters in explained.values() for waiter in waiters if waiter.name == name])
 
 
 def _paused_activity(graph: Graph, task: Task) -> AgentActivity | None:

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import sys
-import threading
 from asyncio import _get_running_loop
 from collections.abc import Coroutine, Hashable
 from contextvars import Context
@@ -20,8 +19,9 @@ from weakref import WeakKeyDictionary
 
 from livekit.agents.voice.agent_activity import AgentActivity
 
-from ._frames import drain_of
-from ._wrapping import CoroutineFunction, Wrapping
+from .._wrapper import CoroutineFunction, Switch, Wrappers
+from .config import LOGGER
+from .stack import drain_of
 
 _WATCHED = "__onenter_deadlock_fix_watched"  # an attribute of the event loop: its drains, while a timer looks for them
 
@@ -46,7 +46,7 @@ class _Watched:
         self.logged: set[Hashable] = set()
 
 
-def _watch(wrapped: CoroutineFunction, on: threading.Event) -> CoroutineFunction:
+def _watch(wrapped: CoroutineFunction, switch: Switch) -> CoroutineFunction:
     """Wrap a drain: see to it that the event loop's timer ticks.
 
     A hand-over pays for no more than that: most drains are over before the timer ticks, which finds the others.
@@ -54,8 +54,8 @@ def _watch(wrapped: CoroutineFunction, on: threading.Event) -> CoroutineFunction
 
     def wrapper(instance: AgentActivity, *args: Any, **kwargs: Any) -> Drain:
         loop = _get_running_loop()
-        if loop and getattr(loop, _WATCHED, None) is None and on.is_set() and not _begin(loop):
-            on.clear()
+        if loop and getattr(loop, _WATCHED, None) is None and switch.on and not _begin(loop):
+            switch.on = False
         drain: Drain = wrapped.__get__(instance, AgentActivity)(*args, **kwargs)
         return drain
 
@@ -107,8 +107,8 @@ def _look(loop: asyncio.AbstractEventLoop, watched: _Watched, drains: dict[Drain
     if not due:
         return
     # only now: most programs never need them, and each import of livekit.agents would pay for them
-    from ._diagnosis import look_at
-    from ._graph import Graph
+    from .check import look_at
+    from .graph import Graph
 
     watched.seen.update({drain: seen[drain]._replace(looked_at=now) for drain in due})
     graph = Graph(loop)
@@ -118,13 +118,13 @@ def _look(loop: asyncio.AbstractEventLoop, watched: _Watched, drains: dict[Drain
 
 def _log_error(what: str) -> None:
     with contextlib.suppress(Exception):  # of a log handler of the program's
-        logging.getLogger(__package__).exception(what)
+        logging.getLogger(LOGGER).exception(what)
 
 
 # All others come from these; each one more is 1 % of a hand-over. aclose() comes behind drain(), but for one way that
 # matters from the first release on whose tools have an executor, which aclose() waits for.
 _WRAPPED = ("pause", "drain", "aclose") if "livekit.agents.voice.tool_executor" in sys.modules else ("pause", "drain")
-_wrapping = Wrapping([(AgentActivity, name, _watch) for name in _WRAPPED])
+_wrappers = Wrappers()
 
 
 def put_on(mode: Literal["report", "resolve"], *, after: float) -> None:
@@ -134,7 +134,7 @@ def put_on(mode: Literal["report", "resolve"], *, after: float) -> None:
     """
     global _mode, _after
     _mode, _after = mode, after
-    _wrapping.put_on()
+    _wrappers.install([(AgentActivity, name, _watch) for name in _WRAPPED])
     loop = _get_running_loop()
     if loop and getattr(loop, _WATCHED, None) is None:
         _begin(loop)
@@ -144,4 +144,4 @@ def take_off() -> None:
     """Put the library's functions back, and look at no drain any more."""
     global _mode
     _mode = "off"
-    _wrapping.take_off()
+    _wrappers.uninstall()

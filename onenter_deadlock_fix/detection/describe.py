@@ -12,8 +12,8 @@ from typing import Optional
 
 from livekit.agents.voice.agent import Agent, _get_activity_task_info
 
-from ._frames import function_of
-from ._graph import Future, Graph, Task
+from .graph import Future, Graph, Task
+from .stack import function_of
 
 _VOICE = "livekit.agents.voice."
 _METHODS = {  # by the function of the activity that calls them
@@ -21,7 +21,7 @@ _METHODS = {  # by the function of the activity that calls them
     f"{_VOICE}agent_activity._traceable_on_exit": "on_exit",
     f"{_VOICE}agent_activity._user_turn_completed_task": "on_user_turn_completed",
 }
-_NOT_THE_USERS = ("livekit.", "opentelemetry.", "wrapt.", "onenter_deadlock_fix._")
+_NOT_THE_USERS = ("livekit.", "opentelemetry.", "wrapt.", "onenter_deadlock_fix.")
 _STDLIB = sysconfig.get_path("stdlib")
 _INSTALLED = ("site-packages", "dist-packages")
 

@@ -10,10 +10,10 @@ from dataclasses import asdict
 from livekit.agents.version import __version__ as release
 from packaging.version import Version
 
-from ._explanation import Waiter
-from ._switches import DETECT
+from .config import DETECT, LOGGER
+from .describe import Waiter
 
-_logger = logging.getLogger(__package__)
+_logger = logging.getLogger(LOGGER)
 
 # The release in which upstream took a circle out, by roles that are on it. Found by playing tests/scenarios on all
 # releases, as COMPATIBILITY.md shows.

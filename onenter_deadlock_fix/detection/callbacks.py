@@ -12,7 +12,7 @@ from types import BuiltinFunctionType, CellType, CodeType, FrameType, FunctionTy
 from typing import Any
 from weakref import WeakSet
 
-from ._frames import function_of
+from .stack import function_of
 
 TASK_GROUPS = ("asyncio.taskgroups.TaskGroup", "anyio._backends._asyncio.TaskGroup")
 

@@ -23,7 +23,7 @@ from livekit.agents.voice.agent import AgentTask, _get_activity_task_info
 from livekit.agents.voice.agent_activity import AgentActivity
 from livekit.agents.voice.speech_handle import SpeechHandle
 
-from ._callbacks import (
+from .callbacks import (
     TASK_GROUPS,
     about_to_be_called,
     cancelled_in,
@@ -37,7 +37,7 @@ from ._callbacks import (
     resolved_through,
     shows_timers,
 )
-from ._frames import function_of, suspended
+from .stack import function_of, suspended
 
 Future = asyncio.Future[Any]
 Task = asyncio.Task[Any]

@@ -1,0 +1,56 @@
+"""What is asked of detection: by ``detect()``, or else by the environment."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import NamedTuple
+
+from .._status import Mode
+
+LOGGER = "onenter_deadlock_fix"
+DETECT = "ONENTER_DEADLOCK_FIX_DETECT"
+DETECT_AFTER = "ONENTER_DEADLOCK_FIX_DETECT_AFTER"
+
+AFTER = 5.0  # seconds
+_SHORTEST = 0.05  # seconds; a handoff takes some milliseconds
+_MODES: dict[str, Mode] = {
+    **dict.fromkeys(("off", "0", "false", "no"), "off"),
+    **dict.fromkeys(("report", "on", "1", "true", "yes"), "report"),
+    "resolve": "resolve",
+}
+
+
+class Request(NamedTuple):
+    """What detection should do, after how many seconds it looks, and sentences about what was not understood."""
+
+    mode: Mode
+    after: float
+    problems: tuple[str, ...]
+
+
+def requested(call: tuple[object, object] | None) -> Request:
+    """Return what a call of ``detect()`` asks for, with its mode and seconds; what the environment does for None."""
+    mode: object
+    after: object
+    if call is None:
+        mode, after = os.environ.get(DETECT) or "off", os.environ.get(DETECT_AFTER) or AFTER
+        names = (f"{DETECT}=", f"{DETECT_AFTER}=")
+    else:
+        mode, after = call
+        names = ("detect() with mode ", "detect() with after=")
+    known, seconds = _MODES.get(str(mode).strip().lower()), _seconds(after)
+    problems = []
+    if known is None:
+        problems.append(f"{names[0]}{mode} is no known mode and means report (off, report, resolve)")
+    if seconds is None:
+        problems.append(f"{names[1]}{after} is no number of seconds from {_SHORTEST:g} on and means {AFTER:g}")
+    return Request(known or "report", seconds or AFTER, tuple(problems))
+
+
+def _seconds(value: object) -> float | None:
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= _SHORTEST else None
