@@ -1,8 +1,8 @@
 """How on_enter, replies, tools, AgentTasks and the session's end combine: small agent programs, each with an outcome.
 
 ``python -m scenarios [NAME ...]``, in ``tests/``, plays them on the installed livekit-agents, each in a process of its
-own, and prints what came out as JSON. A new scenario is one function below a ``@scenario`` in one of these files; its
-docstring is its line in the tables, and where it hangs, the decorator says what detection makes of it.
+own and in virtual time, and prints what came out as JSON. A new scenario is one function below a ``@scenario`` in one of
+these files; its docstring is its line in the tables, and where it hangs, the decorator says what detection makes of it.
 """
 
 from __future__ import annotations
@@ -18,25 +18,26 @@ Scenario = Callable[[], Coroutine[Any, Any, None]]
 _scenarios: dict[str, Scenario] = {}
 
 
-def scenario(
-    function: Scenario | None = None, *, resolved: bool = False, reported: str = "", unreported: str = ""
-) -> Any:
-    """Make a scenario of a coroutine function. For one that hangs, say what detection makes of that.
+def scenario(function: Scenario | None = None, **made_of_it: Any) -> Any:
+    """Make a scenario of a coroutine function. Say what detection makes of it, where it does not simply complete.
 
-    resolved: it completes in the mode ``resolve``, on every release.
-    reported: it is reported on every release that it hangs on, and why it is not resolved.
-    unreported: it is not, or not on every release, and why.
+    resolved: it hangs, and completes in the mode ``resolve``, on every release.
+    reported: it hangs and is reported, on every release that it hangs on, and why it is not resolved.
+    unreported: it hangs and is not reported, or not on every release, and why.
+    aborted: it is deadlocked until a time-out, a cancellation or a failure strikes. It is reported before that, and
+        completes before that in the mode ``resolve``.
     """
     if function is None:
-        return functools.partial(scenario, resolved=resolved, reported=reported, unreported=unreported)
+        return functools.partial(scenario, **made_of_it)
     assert function.__doc__, f"{function.__name__} needs a docstring"
     assert function.__name__ not in _scenarios, f"there are two scenarios {function.__name__}"
+    assert made_of_it.keys() <= {"resolved", "reported", "unreported", "aborted"}, f"{function.__name__}: {made_of_it}"
     _scenarios[function.__name__] = function
-    hangs[function.__name__] = {"resolved": resolved, "reported": reported, "unreported": unreported}
+    declared[function.__name__] = made_of_it
     return function
 
 
-hangs: dict[str, dict[str, Any]] = {}  # what is said of each scenario
+declared: dict[str, dict[str, Any]] = {}  # what is said of each scenario
 
 
 def scenarios() -> dict[str, Scenario]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import builtins
 import importlib
 import inspect
@@ -35,7 +34,7 @@ def main() -> None:
         logging.getLogger().addHandler(logging.NullHandler())  # and not to standard error
 
     about = _import_both()
-    from . import hangs, scenarios
+    from . import declared, scenarios
 
     known = scenarios()
     unknown = sorted(set(options.names) - set(known))
@@ -46,9 +45,15 @@ def main() -> None:
         played = {name: pool.apply_async(_play, (name,)) for name in names}
         outcomes = {name: _outcome(result) for name, result in played.items()}
     said = {name: inspect.getdoc(known[name]) for name in names}
-    log = {name: outcome.pop("log", []) for name, outcome in outcomes.items()}
-    detection = {name: hangs[name] for name in names}
-    json.dump({**about, "scenarios": said, "hangs": detection, "outcomes": outcomes, "log": log}, sys.stdout, indent=2)
+    # what detection makes of it, apart from what happened
+    detected = {
+        key: {name: outcome.pop(key) for name, outcome in outcomes.items() if key in outcome}
+        for key in ("log", "cycle", "waiting")
+    }
+    made_of_them = {name: declared[name] for name in names}
+    json.dump(
+        {**about, "scenarios": said, "declared": made_of_them, "outcomes": outcomes, **detected}, sys.stdout, indent=2
+    )
     print()
 
 
@@ -94,8 +99,7 @@ def _play(name: str) -> dict[str, Any]:
     from . import scenarios
     from .stage import play
 
-    # not asyncio.run(), which would wait for tasks that hang
-    return asyncio.new_event_loop().run_until_complete(play(scenarios()[name]))
+    return play(scenarios()[name])
 
 
 def _outcome(result: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A tool awaits a reply whose tool awaits an AgentTask, and somebody else ends that: it fails, or cancels it.
 
-None of these is a deadlock, though a circle of waits is closed meanwhile.
+Until then each of these is a deadlock, since nothing on the cycle can complete. The last one is none: somebody else
+brings what is waited for.
 """
 
 from __future__ import annotations
@@ -49,14 +50,14 @@ def with_job(others: Callable[[Asking], Coroutine[Any, Any, None]]) -> Callable[
     return way
 
 
-@scenario
+@scenario(aborted=True)
 async def ends_when_another_one_fails_in_gather() -> None:
     """A tool awaits asyncio.gather() of a reply, whose tool awaits an AgentTask, and of something that fails."""
 
     await play(in_gather)
 
 
-@scenario
+@scenario(aborted=True)
 async def ends_when_another_one_fails_in_wait() -> None:
     """A tool awaits asyncio.wait() until one fails, and it is not the reply whose tool awaits an AgentTask."""
 
@@ -68,7 +69,7 @@ async def ends_when_another_one_fails_in_wait() -> None:
     await play(way)
 
 
-@scenario
+@scenario(aborted=True)
 async def ends_when_another_one_fails_in_a_task_group() -> None:
     """A tool awaits a reply, whose tool awaits an AgentTask, in a task group in which something fails."""
 
@@ -84,7 +85,7 @@ async def ends_when_another_one_fails_in_a_task_group() -> None:
     await play(way)
 
 
-@scenario
+@scenario(aborted=True)
 async def ends_when_a_task_fails_beside_the_block_of_its_group() -> None:
     """A tool awaits a reply, whose tool awaits an AgentTask, in the block of a task group, and a task of that fails."""
 
@@ -100,7 +101,7 @@ async def ends_when_a_task_fails_beside_the_block_of_its_group() -> None:
     await play(way)
 
 
-@scenario
+@scenario(aborted=True)
 async def ends_when_another_one_fails_in_a_task_group_of_anyio() -> None:
     """A tool awaits a reply, whose tool awaits an AgentTask, in a task group of anyio in which something fails."""
 
@@ -113,7 +114,7 @@ async def ends_when_another_one_fails_in_a_task_group_of_anyio() -> None:
     await play(way)
 
 
-@scenario
+@scenario(aborted=True)
 async def ends_when_an_attribute_is_cancelled() -> None:
     """A method sleeps, and then cancels the attribute that a tool awaits, a reply whose tool awaits an AgentTask."""
 
@@ -124,7 +125,7 @@ async def ends_when_an_attribute_is_cancelled() -> None:
     await play(with_job(watchdog))
 
 
-@scenario
+@scenario(aborted=True)
 async def ends_when_all_in_a_list_are_cancelled() -> None:
     """A task sleeps, and then cancels all in a list, one of which awaits a reply whose tool awaits an AgentTask."""
 
@@ -137,7 +138,7 @@ async def ends_when_all_in_a_list_are_cancelled() -> None:
     await play(with_job(watchdog))
 
 
-@scenario
+@scenario(aborted=True)
 async def ends_when_it_is_cancelled_and_waited_for() -> None:
     """A task sleeps, and then uses livekit-agents' cancel_and_wait() on what a tool awaits."""
 
@@ -148,7 +149,7 @@ async def ends_when_it_is_cancelled_and_waited_for() -> None:
     await play(with_job(watchdog))
 
 
-@scenario
+@scenario(aborted=True)
 async def ends_when_what_is_pending_is_cancelled() -> None:
     """A task gives the one that a tool awaits some time by asyncio.wait(), and cancels it if it is not done by then."""
 
@@ -160,7 +161,7 @@ async def ends_when_what_is_pending_is_cancelled() -> None:
     await play(with_job(watchdog))
 
 
-@scenario
+@scenario(aborted=True)
 async def ends_when_a_method_cancels_it() -> None:
     """A task sleeps, and then calls a function that cancels the one that a tool awaits."""
 
@@ -174,7 +175,7 @@ async def ends_when_a_method_cancels_it() -> None:
     await play(with_job(watchdog))
 
 
-@scenario
+@scenario(aborted=True)
 async def ends_when_a_timer_calls_what_cancels_it() -> None:
     """A timer calls a function that cancels the task that a tool awaits."""
 
@@ -187,7 +188,7 @@ async def ends_when_a_timer_calls_what_cancels_it() -> None:
     await play(with_job(watchdog))
 
 
-@scenario
+@scenario(aborted=True)
 async def ends_when_the_users_next_word_cancels_it() -> None:
     """A task waits for the user's next word, and then cancels the one that a tool awaits."""
     word: list[asyncio.Event] = []

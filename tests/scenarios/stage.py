@@ -1,7 +1,8 @@
 """The stage that the scenarios are played on: one session with a scripted model, and what happens on it, in order.
 
 It belongs to the whole process, since a scenario has a process of its own. An agent of a scenario uses ``step`` and
-``note`` to tell what happens to it.
+``note`` to tell what happens to it. The stage judges by that alone, and by what is left in the event loop that could
+still call anything: it asks nothing of detection but what is kept apart from the outcome.
 """
 
 from __future__ import annotations
@@ -9,15 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import sys
 from collections.abc import Awaitable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Callable, TypeVar
+from typing import Any, Callable, NamedTuple, TypeVar
 
 from livekit.agents import Agent, AgentSession, AgentTask, function_tool, llm
+from virtual_time import VirtualTimeLoop
 
-from onenter_deadlock_fix import status
-from onenter_deadlock_fix.detection.describe import Waiter, deadlock, waits
-from onenter_deadlock_fix.detection.graph import Graph
 from onenter_deadlock_fix.verify.scripted_model import Answer, Script, ScriptedLLM, ToolCall, cue
 
 T = TypeVar("T")
@@ -82,11 +82,15 @@ def step(what: str) -> None:
 async def note(who: str, awaitable: Awaitable[T]) -> T:
     """Await something, and note that, and how it came out."""
     step(f"{who} awaits")
+    waiting = _Waiting(who, getattr(awaitable, "__name__", type(awaitable).__name__), sys._getframe(1).f_code.co_name)
+    _waiting.append(waiting)
     try:
         result = await awaitable
     except BaseException as error:
         step(f"{who} gets {type(error).__name__}")
         raise
+    finally:
+        _waiting.remove(waiting)
     step(f"{who} goes on" if result is None else f"{who} gets {result}")
     return result
 
@@ -98,12 +102,16 @@ async def happens(what: str) -> None:
 
 async def quiet() -> None:
     """Wait until nothing moves any more."""
-    await _still(beats=3)
+    seen = -1
+    while seen != len(_steps):
+        seen = len(_steps)
+        await asyncio.sleep(_QUIET)
 
 
 async def start(agent: Agent, answers: Mapping[str, Answer] | None = None, **options: Any) -> AgentSession[Any]:
     """Start the scenario's session, whose model gives these answers besides those of every scenario."""
     start = options.pop("start", {})
+    options = {"vad": None, "turn_detection": None, **options}  # from 1.6.1 on there are models for both without that
     session: AgentSession[Any] = AgentSession(llm=ScriptedLLM(_script({**ANSWERS, **(answers or {})})), **options)
     _sessions.append(session)
     session.on("speech_created", lambda event: _speeches.append(event.speech_handle.id))
@@ -122,30 +130,37 @@ def complete(task: AgentTask[Any], result: Any) -> None:
     (getattr(task, "complete", None) or getattr(task, "_complete"))(result)  # noqa: B009  # the latter in 2.0.0b1
 
 
-async def play(scenario: Callable[[], Coroutine[Any, Any, None]]) -> Outcome:
+def play(scenario: Callable[[], Coroutine[Any, Any, None]]) -> Outcome:
     """Play a scenario, close its sessions, and return what happened, with nothing random in it.
 
-    ended: ``completed``, ``deadlock``, ``stuck`` (nothing moves, and no circle of waits is known) or ``error: ...``.
-    waits: who waits for whom where it ended.
-    log: what detection has logged, where it is on.
+    ended: ``completed``, ``hangs`` or ``error: ...``.
+    waits: who had begun to await what, as noted, and was still waiting for it where it ended.
     steps: what has happened, in order.
     agent, chat: the last agent and its chat context, before its session was closed.
+
+    And what detection makes of it, which is nothing that the others depend on:
+
+    log: what it has logged.
+    cycle: the cycle that it knows of where the play hangs.
+    waiting: the functions of the scenario that are still waiting there.
     """
-    log = _Log() if status().detection != "off" else None
+    # not asyncio.run(), which would wait for tasks that hang
+    return VirtualTimeLoop().run_until_complete(_play(scenario))
+
+
+async def _play(scenario: Callable[[], Coroutine[Any, Any, None]]) -> Outcome:
+    log = _Log()
     performance = asyncio.ensure_future(_perform(scenario))
-    still = asyncio.ensure_future(_still(beats=25, beats_in_a_deadlock=12))
-    await asyncio.wait([performance, still], return_when=asyncio.FIRST_COMPLETED)
-    outcome: Outcome = {"log": log.records} if log else {}
+    ending = asyncio.ensure_future(_nothing_can_happen())
+    await asyncio.wait([performance, ending], return_when=asyncio.FIRST_COMPLETED)
+    outcome: Outcome = {"ended": "completed", "waits": [f"{who} awaits {what}" for who, what, _ in _waiting]}
     if not performance.done():
-        circle = deadlock(_graph())
-        outcome["ended"] = "deadlock" if circle else "stuck"
-        outcome["waits"] = _from_first(_told(circle)) if circle else sorted(set(_told(waits(_graph()))))
+        outcome["ended"] = "hangs"
+        outcome["cycle"] = _cycle()
+        outcome["waiting"] = [function for *_, function in _waiting]
     elif performance.exception():
         outcome["ended"] = f"error: {performance.exception()!r}"
-    else:
-        outcome["ended"] = "completed"
-        outcome["waits"] = sorted(set(_told(waits(_graph()))))  # none, unless somebody is left behind
-    return {**outcome, "steps": _steps, **_left}
+    return {**outcome, "steps": _steps, **_left, "log": log.records}
 
 
 async def _perform(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -157,8 +172,17 @@ async def _perform(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
         await note("closing the session", session.aclose())
 
 
-_BEAT = 0.04
+class _Waiting(NamedTuple):
+    who: str
+    what: str
+    function: str  # of the scenario, which awaits that
+
+
+_QUIET = 0.12  # seconds of the loop's time, as all are here
+_PATIENCE = 1.0  # seconds without a step; detection looks many times meanwhile
+_LIMIT = 60.0  # seconds without a step, whatever timers are left
 _steps: list[str] = []
+_waiting: list[_Waiting] = []
 _awaited: dict[str, asyncio.Event] = {}
 _sessions: list[AgentSession[Any]] = []
 _speeches: list[str] = []
@@ -169,27 +193,39 @@ def _step(what: str) -> asyncio.Event:
     return _awaited.setdefault(what, asyncio.Event())
 
 
-async def _still(beats: int, beats_in_a_deadlock: int | None = None) -> None:
-    """Wait until no step has been taken for so many beats.
+async def _nothing_can_happen() -> None:
+    """Wait until no step has been taken for a while, and nothing was left meanwhile that could lead to one.
 
-    Beats of the event loop and not seconds: on a busy machine they get longer, as everything else does. Where
-    ``beats_in_a_deadlock`` are enough, a reply that livekit-agents is about to give up counts as a step.
+    That is a timer, a thread or a socket. Detection has a timer as long as anything waits, and a while is enough for
+    it to do what it ever does.
     """
-    seen, count = len(_steps), 0
-    while count < beats:
-        await asyncio.sleep(_BEAT)
-        count = count + 1 if len(_steps) == seen else 0
-        seen = len(_steps)
-        if beats_in_a_deadlock and count >= beats_in_a_deadlock:
-            graph = _graph()
-            if any(map(graph.is_timed, graph.replies)):
-                count = 0
-            elif deadlock(graph):
-                return
+    loop: Any = asyncio.get_running_loop()
+
+    def nothing_is_left() -> bool:
+        return loop.is_alone() and all(map(_is_of_detection, loop.timers()))
+
+    seen, since = -1, 0.0
+    while True:
+        if seen != len(_steps):
+            seen, since = len(_steps), loop.time()
+        nothing_was_left = nothing_is_left()
+        await asyncio.sleep(_PATIENCE)
+        over = (nothing_was_left and nothing_is_left()) or loop.time() - since >= _LIMIT
+        if over and seen == len(_steps):
+            return
 
 
-def _graph() -> Graph:
-    return Graph(asyncio.get_running_loop())
+def _is_of_detection(timer: asyncio.TimerHandle) -> bool:
+    return getattr(timer._callback, "__module__", "").startswith("onenter_deadlock_fix.")  # type: ignore[attr-defined]
+
+
+def _cycle() -> list[str]:
+    from onenter_deadlock_fix import detection
+
+    try:
+        return [_without_chance(wait) for wait in detection.cycle()]
+    except Exception as error:
+        return [f"error: {error!r}"]
 
 
 class _Log(logging.Handler):
@@ -201,14 +237,15 @@ class _Log(logging.Handler):
         logging.getLogger("onenter_deadlock_fix").addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        data = next(getattr(record, kind) for kind in ("deadlock", "let_go", "wait") if hasattr(record, kind))
+        data = next((vars(record)[kind] for kind in ("deadlock", "let_go", "wait") if kind in vars(record)), {})
+        waits = data.get("waits", [])
         self.records.append(
             {
                 "level": record.levelname,
                 "says": _without_chance(record.getMessage().splitlines()[0]),
-                "waits": _told([Waiter(**waiter) for waiter in data["waits"]]),
+                "waits": [_without_chance(f"{wait['name']} waits for {wait.get('waits_for')}") for wait in waits],
                 # whether those that have a line of a scenario's are told with one
-                "lines": [_is_of_a_scenario(waiter) for waiter in data["waits"] if waiter["role"] in _HAVE_LINES],
+                "lines": [str(_SCENARIOS) in str(wait) for wait in waits if wait["role"] in _HAVE_LINES],
             }
         )
 
@@ -248,27 +285,12 @@ def _line(item: Any) -> str:
     return str(item.type)
 
 
-_HAVE_LINES = ("tool", "on_enter", "on_exit", "on_user_turn_completed", "helper task")
-
-
-def _is_of_a_scenario(waiter: dict[str, Any]) -> bool:
-    return waiter["file"] is not None and Path(waiter["file"]).parent == Path(__file__).parent and waiter["line"] > 0
-
-
-def _told(found: list[Waiter]) -> list[str]:
-    """Return waits with nothing random in them; tasks without a name of their own are not told."""
-    lines = [_without_chance(waiter.wait) for waiter in found]
-    return [line for line in lines if not re.search(r"\bTask-\d+\b", line)]
+_SCENARIOS = Path(__file__).parent
+_HAVE_LINES = ("tool", "on_enter", "on_exit", "on_user_turn_completed")
 
 
 def _without_chance(line: str) -> str:
-    """Return a line in which replies and tool calls have numbers."""
+    """Return a line in which replies have numbers, and tool calls and tasks have none."""
     for number, speech in enumerate(_speeches, start=1):
         line = line.replace(speech, str(number))
-    return re.sub(r" \(call_\w+\)", "", line)
-
-
-def _from_first(circle: list[str]) -> list[str]:
-    """Return a circle from the same one of its waits on, whichever it was found from."""
-    first = circle.index(min(circle))
-    return circle[first:] + circle[:first]
+    return re.sub(r" \(call_\w+\)|(?<=\bTask)-\d+", "", line)

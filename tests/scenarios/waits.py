@@ -1,7 +1,7 @@
 """A tool awaits a reply whose own tool awaits an AgentTask, in many ways: some hang, others end by themselves.
 
 The hand-over waits for the outer reply, that for its tool ``ask``, and that for the inner reply, whose tool hands over.
-No release is cured of that. What ``ask`` does besides decides whether the circle is closed.
+No release is cured of that. What ``ask`` does besides decides whether the cycle is closed.
 """
 
 from __future__ import annotations
@@ -256,7 +256,7 @@ async def hangs_in_a_condition() -> None:
     await play_locking(lambda: condition)
 
 
-@scenario
+@scenario(aborted=True)
 async def ends_with_a_time_out() -> None:
     """A tool gives a reply, whose tool awaits an AgentTask, a time-out by asyncio.wait_for(), and gives up."""
 
@@ -267,7 +267,7 @@ async def ends_with_a_time_out() -> None:
     await play(way)
 
 
-@scenario
+@scenario(aborted=True)
 async def ends_with_a_time_out_around_it() -> None:
     """A tool has asyncio.timeout() (wait_for() before Python 3.11) around a reply whose tool awaits an AgentTask."""
 
@@ -283,7 +283,7 @@ async def ends_with_a_time_out_around_it() -> None:
     await play(way)
 
 
-@scenario
+@scenario(aborted=True)
 async def ends_with_the_time_out_of_a_helper() -> None:
     """A tool awaits a task that has a time-out for a task that awaits a reply whose tool awaits an AgentTask."""
 
@@ -300,7 +300,7 @@ async def ends_with_the_time_out_of_wait() -> None:
     await play(lambda asking: asyncio.wait([asyncio.ensure_future(asking.inner())], timeout=LONG))
 
 
-@scenario
+@scenario(aborted=True)
 async def ends_with_the_time_out_of_as_completed() -> None:
     """A tool gives asyncio.as_completed() of a reply, whose tool awaits an AgentTask, a time-out, and gives up."""
 
@@ -312,7 +312,7 @@ async def ends_with_the_time_out_of_as_completed() -> None:
     await play(way)
 
 
-@scenario
+@scenario(aborted=True)
 async def ends_with_the_time_out_of_anyio() -> None:
     """A tool gives up after anyio.move_on_after() around a reply whose tool awaits an AgentTask."""
 
@@ -380,7 +380,7 @@ async def ends_with_either_callback() -> None:
     await speaking
 
 
-@scenario
+@scenario(aborted=True)
 async def ends_when_a_timer_cancels_it() -> None:
     """A timer cancels the task by which a tool awaits a reply whose tool awaits an AgentTask."""
 
@@ -393,7 +393,7 @@ async def ends_when_a_timer_cancels_it() -> None:
     await play(way)
 
 
-@scenario
+@scenario(aborted=True)
 async def ends_when_a_task_cancels_it() -> None:
     """Another task sleeps, and then cancels that by which a tool awaits a reply whose tool awaits an AgentTask."""
 
