@@ -20,8 +20,7 @@ from livekit.agents.cli.log import JsonFormatter
 from livekit.agents.voice import SpeechHandle
 
 import onenter_deadlock_fix
-from onenter_deadlock_fix.detection.describe import deadlock
-from onenter_deadlock_fix.detection.graph import Graph
+from onenter_deadlock_fix import detection
 from onenter_deadlock_fix.verify.scripted_model import Answer, ScriptedLLM, ToolCall, cue
 
 BOUND = 60  # seconds, of which only a program that neither ends nor is in a deadlock takes more than two
@@ -68,7 +67,7 @@ class Desk(Agent):
     async def ask(self) -> str:
         """Waits as it is told."""
         assert self.wait
-        await self.wait(self)
+        await self.wait(self)  # ask calls here
         return "asked"
 
     async def inner(self) -> None:
@@ -122,7 +121,7 @@ async def helper() -> None:
 
 
 async def slow() -> None:
-    """A hand-over waits for a tool that takes its time."""
+    """A handoff waits for a tool that takes its time."""
 
     async def wait(desk: Desk) -> None:
         desk.session.generate_reply(user_input="collect", tool_choice="auto")
@@ -144,7 +143,7 @@ async def timed() -> None:
 
 
 async def quick() -> None:
-    """A hand-over that nothing holds up."""
+    """A handoff that nothing holds up."""
     session = await start(Desk())
     await session.generate_reply(user_input="collect")
 
@@ -161,7 +160,7 @@ async def twice() -> None:
 
 
 async def mixed() -> None:
-    """A hand-over waits for a reply that waits for it, and for another one that takes its time."""
+    """A handoff waits for a reply that waits for it, and for another one that takes its time."""
     events: list[str] = []
 
     class Slow(Desk):
@@ -231,7 +230,7 @@ async def behind() -> None:
 
 
 async def two_drains() -> None:
-    """A hand-over in one session and session.drain() of another one wait for each other."""
+    """A handoff in one session and session.drain() of another one wait for each other."""
     sessions: list[AgentSession[None]] = []
     handles: list[SpeechHandle] = []
 
@@ -252,7 +251,7 @@ async def two_drains() -> None:
 
 
 async def asked_for_later() -> None:
-    """Detection is asked for when the hand-over hangs already."""
+    """Detection is asked for when the handoff hangs already."""
     session = await start(Desk(Desk.inner))
     hanging = session.generate_reply(user_input="ask")
     await asyncio.sleep(0.5)
@@ -269,7 +268,7 @@ async def main(program: str) -> None:
         if (await asyncio.wait([play], timeout=1))[0]:
             break
         # a second time, since it may be let go, or be reported once more
-        waits = [waiter.wait for waiter in deadlock(Graph(asyncio.get_running_loop()))]
+        waits = detection.cycle()
         seen += bool(waits)
         if seen == 2:
             break

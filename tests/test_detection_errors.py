@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Callable
 
 import pytest
 from detecting import PROGRAM
-
-from onenter_deadlock_fix.detection.callbacks import shows_timers
 
 Tell = Callable[..., Any]
 
@@ -31,8 +28,8 @@ async def main():
     os._exit(0)
 asyncio.run(main())
 """
-DEADLOCK = "deadlock: the hand-over to Name waits for itself"
-ERROR = "an error while looking at hand-overs, which are left alone"
+DEADLOCK = "deadlock: the handoff to Name waits for itself"
+ERROR = "an error while looking at the changes of an agent, which are left alone"
 
 BROKEN_HANDLER = """
 class Broken(logging.Handler):
@@ -41,22 +38,24 @@ class Broken(logging.Handler):
 detection_program.logger.addHandler(Broken())
 """
 BROKEN_LOOK = """
-import onenter_deadlock_fix.detection.graph as graph
-graph.about_to_be_called = None
+import onenter_deadlock_fix.detection.check as check
+check.LivekitEdges = None
 """
 TWICE_BROKEN_LOOK = """
-import onenter_deadlock_fix.detection.graph as graph
+import onenter_deadlock_fix.detection.check as check
 def broken(loop):
     if attempts:
         attempts.pop()
         raise RuntimeError("out of order")
     return right(loop)
-attempts, right, graph.about_to_be_called = [1, 2], graph.about_to_be_called, broken
+attempts, right, check.LivekitEdges = [1, 2], check.LivekitEdges, broken
 """
 OTHER_LOOP = """
 class Loop(asyncio.SelectorEventLoop):
-    def call_later(self, delay, callback, *args):
-        return super().call_later(delay, callback, *args)
+    def call_later(self, delay, callback, *args, context=None):
+        if "_tick" in str(callback):
+            raise NotImplementedError
+        return super().call_later(delay, callback, *args, context=context)
 asyncio.set_event_loop_policy(type("Policy", (asyncio.DefaultEventLoopPolicy,), {"_loop_factory": Loop})())
 """
 
@@ -72,32 +71,29 @@ def play(tell: Tell, program: str, mode: str, spoil: str) -> Any:
 def test_error_in_a_look_is_logged_once_and_the_next_look_is_taken(spoil: str, said: list[str], tell: Tell) -> None:
     over, errors, first_lines = play(tell, "nested", "report", spoil)
     assert (over, errors) == (False, [])
-    assert first_lines == [*said, *([ERROR] if spoil is BROKEN_HANDLER else [])]
+    if spoil is BROKEN_HANDLER:  # what may not have been logged is logged again
+        assert set(first_lines) == {*said, ERROR}
+        assert first_lines.count(ERROR) == 1
+    else:
+        assert first_lines == said
 
 
 @pytest.mark.parametrize("spoil", [BROKEN_HANDLER, TWICE_BROKEN_LOOK])
-def test_hand_over_is_let_go_all_the_same(spoil: str, tell: Tell) -> None:
+def test_handoff_is_let_go_all_the_same(spoil: str, tell: Tell) -> None:
     over, errors, _ = play(tell, "nested", "resolve", spoil)
     assert (over, errors) == (True, [])
 
 
-def test_hand_over_goes_on_in_an_event_loop_that_cannot_be_watched(tell: Tell) -> None:
+def test_handoff_goes_on_in_an_event_loop_that_cannot_be_watched(tell: Tell) -> None:
     over, errors, first_lines = play(tell, "quick", "report", OTHER_LOOP)
     assert (over, errors) == (True, [])
-    assert set(first_lines) == {"hand-overs can't be watched in this event loop"}
-
-
-def test_nothing_is_called_a_deadlock_where_timers_cannot_be_read() -> None:
-    loop = asyncio.new_event_loop()
-    assert shows_timers(loop)
-    loop.close()
-    assert not shows_timers(asyncio.AbstractEventLoop())
+    assert first_lines == ["changes of an agent can't be watched in this event loop"]
 
 
 CIRCULAR = """
 import asyncio, json
 import livekit.agents
-from onenter_deadlock_fix.detection.stack import suspended
+from onenter_deadlock_fix.detection.stack import stack
 class Iterator:
     def __await__(self):
         return self
@@ -112,7 +108,7 @@ async def main():
     iterator.awaited_by = waiting(iterator)
     task = asyncio.create_task(iterator.awaited_by)
     await asyncio.sleep(0)
-    print(json.dumps([frame.f_code.co_name for _, frame in suspended(task)]))
+    print(json.dumps([frame.f_code.co_name for _, frame in stack(task)]))
 asyncio.new_event_loop().run_until_complete(main())
 """
 

@@ -43,10 +43,10 @@ others = sorted(f"{cls.__name__}.{name}" for (cls, name), own in made.items() if
 import sys
 detector = sys.modules.get("onenter_deadlock_fix.detection.watch")
 print(json.dumps({"state": status.state, "detection": status.detection, "reason": status.reason, "others": others,
-                  "after": detector and detector._after, "warnings": warnings}))
+                  "after": detector and detector._request and detector._request.after, "warnings": warnings}))
 """
 FIX = ["AgentSession._update_activity", "AgentTask._AgentTask__await_impl"]
-DETECTION = ["AgentActivity.drain", "AgentActivity.pause"]
+DETECTION = ["AgentActivity.drain", "AgentActivity.pause", "AgentSession._aclose_impl", "RunResult.__await__"]
 
 
 def observe(before: str = "", afterwards: str = "") -> str:

@@ -1,4 +1,4 @@
-"""In the mode ``resolve``, a hand-over to an AgentTask that waits for itself goes on; nothing else is touched."""
+"""In the mode ``resolve``, a handoff to an AgentTask that waits for itself goes on; nothing else is touched."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pytest
 Play = Callable[..., Any]
 
 
-def test_hand_over_goes_on_and_it_is_said_what_was_let_go(play: Play) -> None:
+def test_handoff_goes_on_and_it_is_said_what_was_let_go(play: Play) -> None:
     seen = play("nested", "resolve")
     assert seen["over"]
     deadlock, let_go = seen["records"]
-    assert deadlock["said"].startswith("deadlock: the hand-over to Name waits for itself\n")
+    assert deadlock["said"].startswith("deadlock: the handoff to Name waits for itself\n")
     assert "ONENTER_DEADLOCK_FIX_DETECT" not in deadlock["said"]
     assert let_go["level"] == "WARNING"
-    said = r"the hand-over to Name goes on and no longer waits for the reply (speech_\w+)"
+    said = r"the handoff to Name goes on and no longer waits for the reply (speech_\w+)"
     reply = re.fullmatch(said, let_go["said"])
     assert reply
-    assert f"  the hand-over to Name waits for the reply {reply[1]}\n" in deadlock["said"]
+    assert f"  the handoff to Name waits for the reply {reply[1]}\n" in deadlock["said"]
     assert [wait["waits_for"] for wait in let_go["told"]["let_go"]["waits"]] == [f"the reply {reply[1]}"]
 
 
@@ -31,11 +31,14 @@ def test_detection_alone_takes_the_deadlock_out_that_the_shim_is_for(play: Play)
     assert seen["records"][1]["said"].endswith("goes on and no longer waits for on_enter of EagerDesk")
 
 
-def test_what_is_on_no_circle_is_still_waited_for(play: Play) -> None:
+def test_what_is_on_no_cycle_is_still_waited_for(play: Play) -> None:
     seen = play("mixed", "resolve")  # which looks at the order
     assert seen["over"]
-    deadlock, let_go, slow = seen["records"]
-    assert re.match(r"the hand-over to Name has waited for the reply speech_\w+ for ", slow["said"])
+    deadlock, let_go = seen["records"]
+    assert re.fullmatch(
+        r"the handoff to Name no longer waits for the reply speech_\w+, but still for the reply speech_\w+",
+        let_go["said"],
+    )
     (waits,) = let_go["told"]["let_go"]["waits"]
     assert waits["waits_for"] in [wait["name"] for wait in deadlock["told"]["deadlock"]["waits"]]
 
@@ -46,14 +49,14 @@ def test_each_deadlock_is_let_go(play: Play) -> None:
     assert [record["level"] for record in seen["records"]] == ["ERROR", "WARNING"] * 2
 
 
-def test_hand_over_that_hangs_already_is_let_go_when_detection_is_asked_for(play: Play) -> None:
+def test_handoff_that_hangs_already_is_let_go_when_detection_is_asked_for(play: Play) -> None:
     seen = play("asked_for_later", "off")
     assert (seen["over"], seen["detection"]) == (True, "resolve")
     assert [record["level"] for record in seen["records"]] == ["ERROR", "WARNING"]
 
 
 @pytest.mark.parametrize("program", ["closing", "changing", "two_at_once"])
-def test_other_drains_and_a_circle_through_the_sessions_lock_are_only_reported(program: str, play: Play) -> None:
+def test_other_drains_and_a_cycle_through_the_sessions_lock_are_only_reported(program: str, play: Play) -> None:
     seen = play(program, "resolve")
     assert not seen["over"]
     assert seen["waits"]
@@ -62,7 +65,7 @@ def test_other_drains_and_a_circle_through_the_sessions_lock_are_only_reported(p
     assert record["told"]["deadlock"]["can_let_go"] is False
 
 
-def test_hand_over_that_takes_its_time_is_waited_for(play: Play) -> None:
+def test_handoff_that_takes_its_time_is_waited_for(play: Play) -> None:
     seen = play("slow", "resolve")
     assert seen["over"]
     assert [record["level"] for record in seen["records"]] == ["WARNING"]

@@ -1,40 +1,34 @@
-"""Detection knows a time-out from a deadlock in uvloop too, which does not show its timers."""
+"""Detection sees the same in event loops that are not asyncio's own, or not as it is imported."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from detecting import PROGRAM
 from programs import run
 
-TESTS = Path(__file__).parent
-SCENARIOS = {  # of scenarios/waits.py -> whether it is a deadlock
-    "hangs_in_gather": True,
-    "hangs_after_a_time_out": True,
-    "ends_with_a_time_out": False,
-    "ends_with_a_time_out_around_it": False,
-    "ends_with_the_time_out_of_wait": False,
-    "ends_when_a_timer_cancels_it": False,
-    "ends_with_a_queue": False,
-}
+UVLOOP = "import asyncio, uvloop\nuvloop.install()\n"
+NESTED = "import nest_asyncio\nnest_asyncio.apply()\n"  # as livekit-agents' own jupyter module does
+DEBUG = "import os\nos.environ['PYTHONASYNCIODEBUG'] = '1'\n"
 
 
-def test_time_out_is_no_deadlock_in_uvloop(tmp_path: Path) -> None:
-    pytest.importorskip("uvloop")
-    (tmp_path / "sitecustomize.py").write_text(
-        "import asyncio, uvloop\nuvloop.install()\nassert not hasattr(asyncio.new_event_loop(), '_scheduled')\n"
-    )
+@pytest.mark.parametrize("changed", [UVLOOP, NESTED, DEBUG])
+@pytest.mark.parametrize(("program", "levels"), [("nested", ["ERROR"]), ("slow", ["WARNING"]), ("quick", [])])
+def test_deadlock_is_told_from_a_wait(changed: str, program: str, levels: list[str], tmp_path: Path) -> None:
+    if changed is UVLOOP:
+        pytest.importorskip("uvloop")
+    (tmp_path / "sitecustomize.py").write_text(changed)
     environment = {
         "PYTHONPATH": str(tmp_path),
         "ONENTER_DEADLOCK_FIX_DETECT": "report",
-        "ONENTER_DEADLOCK_FIX_DETECT_AFTER": "0.05",
+        "ONENTER_DEADLOCK_FIX_DETECT_AFTER": "0.2",
     }
-    ended = run([sys.executable, "-m", "scenarios", *SCENARIOS], cwd=TESTS, env=environment)
+    ended = run([sys.executable, str(PROGRAM), program], cwd=PROGRAM.parent, env=environment)
     assert ended.returncode == 0, ended.stderr
-    played = json.loads(ended.stdout)
-    called = {name: "ERROR" in {record["level"] for record in log} for name, log in played["log"].items()}
-    assert called == SCENARIOS
-    ends = {name: outcome["ended"] == "deadlock" for name, outcome in played["outcomes"].items()}
-    assert ends == SCENARIOS
+    seen: Any = json.loads(ended.stdout)
+    assert seen["over"] is (program != "nested")
+    assert [record["level"] for record in seen["records"]] == levels

@@ -18,13 +18,13 @@ Command = Callable[..., Any]
 CYCLE = [
     "on_enter of FrontDesk waits for the reply SPEECH",
     "the reply SPEECH waits for the tool collect_address",
-    "the tool collect_address waits for the hand-over to AddressTask",
-    "the hand-over to AddressTask waits for on_enter of FrontDesk",
+    "the tool collect_address waits for the handoff to AddressTask",
+    "the handoff to AddressTask waits for on_enter of FrontDesk",
 ]
 
 NESTED_CYCLE = {
-    "the tool collect_address waits for the hand-over to AddressTask",
-    "the hand-over to AddressTask waits for the reply FIRST",
+    "the tool collect_address waits for the handoff to AddressTask",
+    "the handoff to AddressTask waits for the reply FIRST",
     "the reply FIRST waits for the tool arrange_call",
     "the tool arrange_call waits for the reply SECOND",
     "the reply SECOND waits for the tool collect_address",
@@ -122,9 +122,9 @@ def test_deadlock_that_no_release_is_cured_of_is_reported_and_resolved(command: 
     assert (ended.returncode, ended.stderr) == (0, "")
     off, rest = ended.stdout.split("With ONENTER_DEADLOCK_FIX_DETECT=report:\n")
     report, resolve = rest.split("With ONENTER_DEADLOCK_FIX_DETECT=resolve:\n")
-    error = "    | ERROR onenter_deadlock_fix - deadlock: the hand-over to AddressTask waits for itself\n"
+    error = "    | ERROR onenter_deadlock_fix - deadlock: the handoff to AddressTask waits for itself\n"
     warning = (
-        "    | WARNING onenter_deadlock_fix - the hand-over to AddressTask goes on and no longer waits for the reply "
+        "    | WARNING onenter_deadlock_fix - the handoff to AddressTask goes on and no longer waits for the reply "
     )
     assert [error in told for told in (off, report, resolve)] == [False, True, True]
     assert [warning in told for told in (off, report, resolve)] == [False, False, True]
@@ -148,7 +148,7 @@ def test_resolving_is_verified_whatever_the_environment_says_of_it(command: Comm
     assert [told[mode]["outcome"] for mode in ("off", "report", "resolve")] == ["hung", "hung", "completed"]
     assert [len(told[mode]["log"]) for mode in ("off", "report", "resolve")] == [0, 1, 2]
     waits = " / ".join(told["off"]["waits"])
-    first = re.search(r"hand-over to AddressTask waits for the reply (\w+)", waits)
+    first = re.search(r"handoff to AddressTask waits for the reply (\w+)", waits)
     second = re.search(r"the tool arrange_call waits for the reply (\w+)", waits)
     assert first
     assert second

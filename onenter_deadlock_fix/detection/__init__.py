@@ -1,4 +1,35 @@
-"""Handoffs that never end, or take their time: whom they wait for. Imported by the first request for it."""
+"""Deadlocks between handoffs, replies and whatever else waits in an agent: found, reported, and let go where asked for.
+
+The model is the one that databases have had for decades (PostgreSQL's ``deadlock.c``): there is a deadlock if and only
+if the wait-for graph has a cycle of waits that can't complete.
+
+*Nodes* are tasks and futures; a speech handle and a run stand in it by the future that is done when they are. *Edges*:
+X -> Y where X can **complete** only when Y completes. A time-out, a cancellation, an interruption and a failure *abort*
+a wait, they do not complete it, so nobody looks for them: a tool that has ``wait_for(reply, 10)`` on a cycle can only
+ever time out. PostgreSQL does not ask whether ``statement_timeout`` will come either.
+
+A node waits for *all* that it awaits (AND: ``gather``, a task group, a drain), or for *any* of it (OR:
+``wait(FIRST_COMPLETED)``, ``as_completed``). It is *free* where who completes it is not known: a socket, a thread, an
+``Event``, a queue, the user's next word, a sleep, a ``wait()`` with a time-out, which it completes with. It is a *dead
+end* where that is known not to exist any more, as for a reply that was made while scheduling was paused: an OR of
+nothing.
+
+*Deadlocked* is the largest set of nodes none of which can complete unless another of the set does. To find it, the
+free nodes are taken away, then those that these make free, until nothing changes (``graph``). What is left is reported
+when two looks, one tick apart, find the same, so that what the event loop is about to do need not be read.
+
+A look touches nothing of the user's. It reads tasks, frames and callbacks of asyncio, anyio and livekit-agents, and
+where the user's frames are; not their variables or attributes, and no ``isinstance``, ``hasattr`` or ``==`` on an
+object of theirs, which may run their code. One thing that it can't read is one node that is free.
+
+So it can't see who would set an event, fill a queue, release a semaphore or complete a future of the user's; who holds
+a lock that was taken by ``await lock.acquire()`` and not by ``async with``; what a thread or another event loop waits
+for. A cycle through one of these is no deadlock here, but a wait that takes long.
+
+``watch`` says which changes are under way, ``stack`` what a task is suspended in, ``asyncio_edges`` and
+``livekit_edges`` who completes what, ``graph`` who is deadlocked, ``check`` what that means for a change and what it
+can let go, ``describe`` who is who, and ``report`` logs it.
+"""
 
 from __future__ import annotations
 
@@ -9,36 +40,37 @@ from .config import requested as requested
 
 
 def install(request: Request) -> str:
-    """Watch the drains as requested. Return an empty string, or why that can't be; raise what wrapping raises."""
-    from . import fingerprint
+    """Watch the changes of agents. Return an empty string, or why that can't be; raise what wrapping raises."""
+    from .._guard import difference
+    from .livekit_edges import FINGERPRINT
 
-    difference = fingerprint.difference(sys.modules["livekit.agents.voice"])
-    if difference or request.mode == "off":
+    different = difference(FINGERPRINT)
+    if different or request.mode == "off":
         uninstall()
-        return f"in this build {difference}" if difference else ""
+        return f"in this build {different}" if different else ""
     from . import watch
 
-    watch.put_on(request.mode, after=request.after)
+    watch.install(request)
     return ""
 
 
 def uninstall() -> None:
-    """Put the library's functions back, and look at no drain any more."""
+    """Put the library's functions back, and look at nothing any more."""
     watch = sys.modules.get(f"{__name__}.watch")
     if watch is not None:
-        watch.take_off()
+        watch.uninstall()
 
 
 def remarks() -> str:
     """Return what is to be said of detection right now, or an empty string."""
-    return ""
+    watch = sys.modules.get(f"{__name__}.watch")
+    return watch.remarks() if watch is not None else ""
 
 
 def cycle() -> list[str]:
-    """Return the waits of a deadlock in the running event loop, in words; [] if there is none."""
+    """Return who waits for whom in a deadlock of the running event loop, one wait a line; [] where there is none."""
     import asyncio
 
-    from .describe import deadlock
-    from .graph import Graph
+    from .check import Look
 
-    return [waiter.wait for waiter in deadlock(Graph(asyncio.get_running_loop()))]
+    return Look(asyncio.get_running_loop()).cycle()

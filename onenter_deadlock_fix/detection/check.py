@@ -1,104 +1,118 @@
-"""A drain that takes its time: whether it ever ends, and whom a hand-over can let go."""
+"""A change that takes its time: whether it is deadlocked, and what the drains that it waits for can let go."""
 
 from __future__ import annotations
 
 import asyncio
-import weakref
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
-from livekit.agents.voice.agent_activity import AgentActivity
-
-from . import report
-from .describe import Waiter, explain, explain_all, name_of_change, who_is_in
-from .graph import Future, Graph, Task, Wait, drained
-from .stack import drain_of, function_of
-
-_ACTIVITY = "livekit.agents.voice.agent_activity."
+from . import describe, graph
+from .asyncio_edges import Task
+from .describe import Name, Waiter
+from .livekit_edges import VOICE, LivekitEdges, drained, generations
+from .stack import function_of
 
 
-def look_at(graph: Graph, task: Task, logged: set[Hashable], *, waited: float, resolve: bool) -> None:
-    """Log whom a task waits for in a drain, and let a hand-over go on that waits for itself, where ``resolve`` says so.
+class Release(NamedTuple):
+    """The speech tasks that the drain of a change can let go, and the names of what it gives up and of what remains."""
 
-    ``logged`` keeps what has been logged of the drains of this event loop; ``waited`` is in seconds.
-    """
-    drain = weakref.ref(drain_of(task))
-    name = name_of_change(graph, task)
-    stuck = graph.stuck([task])
-    activity = _paused_activity(graph, task)
-    circles = list(_circles(graph, task, activity, stuck)) if task in stuck else []
-    if not circles and (task not in stuck or _is_looked_at_elsewhere(graph, task, stuck)):
-        if ("slow", drain) not in logged:
-            logged.add(("slow", drain))
-            report.slow(name, waited, explain_all(graph, task))
-        return
+    change: Name
+    activity: Any
+    speech_tasks: list[Task]
+    given_up: list[str]
+    remaining: list[str]
 
-    speech_tasks = _to_let_go(graph, task, activity, circles, stuck) if activity else []
-    each = [explain(graph, circle) for circle in circles]
-    explained = _explained(graph, circles, each)
-    if activity and speech_tasks and resolve:  # before anything is logged: a handler of the program's may raise
+    def __call__(self) -> None:
+        """Let go: the drain works out anew whom it waits for, and a generation that it waits for counts as said."""
+        activity = self.activity
         blocked = activity._drain_blocked_tasks  # a list on older releases, which is the caller's
-        activity._drain_blocked_tasks = type(blocked)([*blocked, *speech_tasks])
+        activity._drain_blocked_tasks = type(blocked)([*blocked, *self.speech_tasks])
+        speaking = activity._current_speech
+        if speaking is not None and (speaking.done() or any(task in self.speech_tasks for task in speaking._tasks)):
+            for generation in generations(speaking):
+                if not generation.done():
+                    generation.set_result(None)
         activity._wake_up_scheduling_task()
-    for key, waiters in explained.items() or [(drain, explain_all(graph, task))]:
-        if key not in logged:
-            logged.add(key)
-            can_let_go = bool(speech_tasks) and not resolve
-            report.deadlock(name, waiters, circles=each, can_let_go=can_let_go)
-    if speech_tasks and resolve:
-        report.let_go(name, [waiter for waiters in explained.values() for waiter in waiters if waiter.name == name])
 
 
-def _paused_activity(graph: Graph, task: Task) -> AgentActivity | None:
-    """Return the activity whose speech tasks a task waits for, or None where its drain has not come to that yet."""
-    for frame in graph.frames(task):
-        if function_of(frame) == f"{_ACTIVITY}_pause_scheduling_task":
-            activity: AgentActivity = frame.f_locals["self"]
-            return activity
-    return None
+class Deadlock(NamedTuple):
+    """What keeps a change from ever completing. ``key`` is the same in each look, from whichever change it is found."""
+
+    key: frozenset[int]
+    change: Name
+    is_on_it: bool
+    waiters: list[Waiter]
+    releases: list[Release]
+
+    @property
+    def rank(self) -> int:
+        """Where several changes lead to it, the one of the least rank is told: a handoff that is on it tells most."""
+        return int(not self.is_on_it) + int(self.change.role != "handoff")
 
 
-def _circles(
-    graph: Graph, task: Task, activity: AgentActivity | None, stuck: Mapping[Future, Wait]
-) -> Iterator[list[Future]]:
-    """Yield a circle for each of those that a drain waits for and that wait for the drain."""
-    for awaited in drained(activity) if activity else stuck[task].awaited:
-        path = graph.path(awaited, task, stuck) if awaited in stuck else []
-        if path:
-            yield [task, *path[:-1]]
+class Look:
+    """One look at the tasks of an event loop; to be made and used in a callback of that loop."""
 
+    def __init__(self, loop: asyncio.AbstractEventLoop, tasks: Iterable[Task] | None = None) -> None:
+        self._loop = loop
+        self.edges = LivekitEdges(loop)
+        self._waits = self.edges.closure(self.edges.tasks if tasks is None else tasks)
+        self._deadlocked = graph.deadlocked(self._waits)
 
-def _is_looked_at_elsewhere(graph: Graph, task: Task, stuck: Mapping[Future, Wait]) -> bool:
-    """Say whether there is another drain on the circle that one waits for which is on no circle itself."""
-    circles = (graph.circle(future, stuck) for future in graph.reachable([task], stuck))
-    circle = next(filter(None, circles), [])
-    tasks = [future for future in circle if isinstance(future, asyncio.Task)]
-    return any(drain_of(task) for task in tasks)
+    def deadlock(self, task: Task) -> Deadlock | None:
+        """Return the deadlock that keeps a task from completing, or None where it merely takes its time."""
+        if task not in self._deadlocked:
+            return None
+        core = graph.core(task, self._waits, self._deadlocked)
+        key = frozenset(id(one) for one in core if one in self.edges.tasks or one in self.edges.handles)
+        among = graph.reachable([task], self._waits, self._deadlocked).keys()
+        waiters = describe.waits(self.edges, task, among)
+        is_on_it = task in core and bool(self._waits[task].awaited)
+        return Deadlock(key, describe.name(self.edges, task), is_on_it, waiters, list(self._releases(among)))
 
+    def slow(self, task: Task) -> list[Waiter]:
+        """Return whom a task waits for; nobody where that is ``session.run()``, and the model may be at work."""
+        edges = self.edges
+        if function_of(edges.frames(task)[-1]) == f"{VOICE}run_result._await_impl":
+            edges = LivekitEdges(self._loop, no_turn=True)
+            if task not in graph.deadlocked(edges.closure([task])):
+                return []
+        return describe.waits(edges, task)
 
-def _explained(graph: Graph, circles: list[list[Future]], each: list[list[Waiter]]) -> dict[Hashable, list[Waiter]]:
-    """Return ``each`` of the circles in words; one that only makes a detour on the way of another is added to that.
+    def cycle(self) -> list[str]:
+        """Return who waits for whom in the smallest deadlock, or nothing where there is none."""
+        deadlocks = (self.deadlock(task) for task in self.edges.tasks if task in self._deadlocked)
+        told = ([str(waiter) for waiter in deadlock.waiters] for deadlock in deadlocks if deadlock)
+        return min(told, key=lambda lines: (len(lines), lines), default=[])
 
-    By keys that are the same for whichever of its drains a circle is found from.
-    """
-    found: dict[frozenset[Future], dict[Waiter, None]] = {}
-    for circle, waiters in sorted(zip(circles, each), key=lambda pair: len(pair[0])):
-        shorter = next((shorter for shorter in found if shorter <= set(circle)), frozenset(circle))
-        found.setdefault(shorter, {}).update(dict.fromkeys(waiters))
-    return {who_is_in(graph, circle): list(waiters) for circle, waiters in found.items()}
+    def _releases(self, nodes: Iterable[Any]) -> Iterator[Release]:
+        """Yield what the drains among these nodes can let go.
 
+        In a handoff to an AgentTask or back those are the speech tasks that wait for it, and in any drain those of a
+        speech that nothing can complete, since nobody can miss it. Nothing is let go that waits for the session's lock:
+        before 1.7.1 the AgentTask of the handoff that comes second would make the first one's get lost.
+        """
+        for task in (node for node in nodes if node in self.edges.tasks):
+            for frame in self.edges.frames(task):
+                if function_of(frame) == f"{VOICE}agent_activity._pause_scheduling_task":
+                    activity = frame.f_locals["self"]
+                    let_go = [
+                        one for one in drained(activity) if self._can_let_go(task, one, activity.session._activity_lock)
+                    ]
+                    kept = [one for one in drained(activity) if one not in let_go]
+                    given_up, remaining = (
+                        [describe.name(self.edges, one).text for one in ones] for ones in (let_go, kept)
+                    )
+                    if activity._current_speech is not None and activity._current_speech.done():
+                        given_up.append(describe.speech(self.edges, activity._current_speech).text)
+                    if given_up:
+                        yield Release(describe.name(self.edges, task), activity, let_go, given_up, remaining)
 
-def _to_let_go(
-    graph: Graph, task: Task, activity: AgentActivity, circles: list[list[Future]], stuck: Mapping[Future, Wait]
-) -> list[Task]:
-    """Return the speech tasks without which a hand-over to an AgentTask would go on; none in any other drain.
-
-    None either where one of them waits for the session's lock: others wait there to hand over too, and on releases
-    before 1.7.1 the one that comes second would make the first one's AgentTask get lost.
-    """
-    is_handoff = any(function_of(frame) == f"{_ACTIVITY}pause" for frame in graph.frames(task))
-    speech_tasks = [speech_task for speech_task in drained(activity) if speech_task in stuck]
-    if not is_handoff or graph.awaited_agent_task(task) is None or len(circles) < len(speech_tasks):
-        return []
-    lock = activity.session._activity_lock
-    reached = graph.reachable(speech_tasks, stuck, without=task)
-    return [] if any(stuck[future].lock is lock for future in reached) else speech_tasks
+    def _can_let_go(self, task: Task, speech_task: Task, lock: asyncio.Lock) -> bool:
+        """Say whether the drain that a task waits in can let go a speech task."""
+        way = graph.reachable([speech_task], self._waits, self._deadlocked)
+        if any(self._waits[one].lock is lock for one in way):
+            return False
+        info = self.edges.infos.get(speech_task)
+        is_never_scheduled = info and info.speech_handle and info.speech_handle._scheduled_fut in way
+        return bool(is_never_scheduled or (task in way and self.edges.agent_task(task) is not None))

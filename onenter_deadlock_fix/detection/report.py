@@ -1,77 +1,99 @@
-"""What is logged of a drain that takes its time: text for people, and the same as data in the record's ``extra``."""
+"""The records: text for people, and the same as data in the record's ``extra``.
+
+They are logged in the context of the task that hangs, so that what the program keeps there for its log is on them.
+"""
 
 from __future__ import annotations
 
+import contextvars
 import logging
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from typing import Any
 
 from livekit.agents.version import __version__ as release
 from packaging.version import Version
 
+from .asyncio_edges import Task
+from .check import Deadlock, Release
 from .config import DETECT, LOGGER
 from .describe import Waiter
 
 _logger = logging.getLogger(LOGGER)
 
-# The release in which upstream took a circle out, by roles that are on it. Found by playing tests/scenarios on all
-# releases, as COMPATIBILITY.md shows.
-_CURES = (
-    (Counter(("handoff", "on_enter")), "1.3.6", " (livekit/agents issue #4109)"),
-    (Counter(("handoff", "handoff")), "1.7.1", ""),
-    (Counter(("handoff", "on_exit")), "1.8.2", ""),
-    (Counter(("handoff", "update_agent()")), "1.8.2", ""),
-)
+# Deadlocks that upstream has taken out: whom the changes on the cycle wait for, by roles, and the release from which on
+# that does not happen any more, as docs/compatibility.md shows.
+_CURES = {
+    frozenset({("handoff", "on_enter")}): "1.3.6",  # livekit/agents issue #4109
+    frozenset({("handoff", "session close"), ("session close", "on_enter")}): "1.6.1",  # pull request #6071
+    frozenset({("handoff", "update_agent()"), ("update_agent()", "on_exit")}): "1.8.2",
+}
+_CHANGES = ("handoff", "update_agent()", "session close", "session.drain()", "activity close")
 
 
-def deadlock(name: str, waiters: Sequence[Waiter], *, circles: Sequence[Sequence[Waiter]], can_let_go: bool) -> None:
-    """Log that a drain never ends: it is on a circle of waits, or waits for others who are.
-
-    ``circles`` are all that it is on, each by itself; ``can_let_go`` says whether the mode ``resolve`` would help.
-    """
-    lines = [f"deadlock: {name} waits for {'itself' if circles else 'others who wait for each other'}"]
-    lines += map(str, waiters)
-    cured_in, source = _cure(circles)
+def deadlock(found: Deadlock, task: Task, *, resolves: bool) -> bool:
+    """Log that a change can never complete; say whether that was emitted."""
+    what = "itself" if found.is_on_it else "what can never complete"
+    lines = [f"deadlock: {found.change.text} waits for {what}", *_lines(found.waiters)]
+    lines.append("none of these can complete; a time-out or a cancellation may abort it")
+    cured_in = _cured_in(found.waiters)
     if cured_in:
-        lines.append(f"livekit-agents {cured_in} and later are cured of this{source}")
-    if can_let_go:
-        lines.append(f"{DETECT}=resolve lets it go on")
-    data = {"waits": _data(waiters), "cured_in": cured_in or None, "can_let_go": can_let_go}
-    _logger.error("\n  ".join(lines), extra={"deadlock": data})
+        lines.append(f"livekit-agents {cured_in} and later are cured of this")
+    if not resolves:
+        lines += [f"with {DETECT}=resolve, {_told(one)}" for one in found.releases]
+    data = {"waits": _data(found.waiters), "cured_in": cured_in, "can_let_go": bool(found.releases)}
+    return _log(logging.ERROR, lines, {"deadlock": data}, task)
 
 
-def let_go(name: str, waits: Sequence[Waiter]) -> None:
-    """Log that a hand-over goes on and has given up these waits of its own."""
-    awaited = " and ".join(dict.fromkeys(wait.waits_for for wait in waits))
-    _logger.warning(f"{name} goes on and no longer waits for {awaited}", extra={"let_go": {"waits": _data(waits)}})
+def let_go(given: Release, task: Task) -> bool:
+    """Log that a drain no longer waits for what it has let go; say whether that was emitted."""
+    waits = [{"role": given.change.role, "name": given.change.text, "waits_for": name} for name in given.given_up]
+    return _log(logging.WARNING, [_told(given)], {"let_go": {"waits": waits}}, task)
 
 
-def slow(name: str, waited: float, waiters: Sequence[Waiter]) -> None:
-    """Log that a drain has waited for so many seconds, and for whom."""
-    awaited = " and ".join(waiter.waits_for for waiter in waiters if waiter.name == name)
-    others = [str(waiter) for waiter in waiters if waiter.name != name]
-    lines = [f"{name} has waited for {awaited or 'something else'} for {waited:.1f} s", *others]
-    _logger.warning("\n  ".join(lines), extra={"wait": {"waits": _data(waiters), "seconds": round(waited, 1)}})
+def slow(waiters: Sequence[Waiter], name: str, waited: float, task: Task) -> bool:
+    """Log that a change has waited for so many seconds, and for whom; say whether that was emitted."""
+    awaited = _and([waiter.waits_for for waiter in waiters if waiter.name == name and waiter.waits_for])
+    lines = [f"{name} has waited for {awaited or 'something else'} for {waited:.1f} s", *_lines(waiters)]
+    return _log(logging.WARNING, lines, {"wait": {"waits": _data(waiters), "seconds": round(waited, 1)}}, task)
 
 
-def _cure(circles: Sequence[Sequence[Waiter]]) -> tuple[str, str]:
-    """Return the release that is cured of all these circles, and the source of that; empty where there is none."""
-    cures = [_cure_of_one(circle) for circle in circles]
-    if not cures or None in cures:
-        return "", ""
-    version, cured_in, source = max(filter(None, cures))
-    return (cured_in, source) if version > Version(release) else ("", "")
+def _told(given: Release) -> str:
+    if given.remaining:
+        return f"{given.change.text} no longer waits for {_and(given.given_up)}, but still for {_and(given.remaining)}"
+    return f"{given.change.text} goes on and no longer waits for {_and(given.given_up)}"
 
 
-def _cure_of_one(circle: Sequence[Waiter]) -> tuple[Version, str, str] | None:
-    handoffs = {waiter.name for waiter in circle if waiter.role == "handoff"}
-    if any(waiter.role == "tool" and waiter.waits_for not in handoffs for waiter in circle):
-        return None  # of a tool that waits for something else than its own AgentTask, no release is cured
-    roles = Counter(role for role, _ in {(waiter.role, waiter.name) for waiter in circle})
-    known = [(Version(cured_in), cured_in, source) for on_it, cured_in, source in _CURES if not on_it - roles]
-    return max(known, default=None)
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(dict.fromkeys(names))
 
 
-def _data(waiters: Sequence[Waiter]) -> list[dict[str, object]]:
-    return [asdict(waiter) for waiter in waiters]
+def _cured_in(waiters: Sequence[Waiter]) -> str | None:
+    """Return the release that is cured of this whole deadlock, if there is one, and this is an older one."""
+    roles = {waiter.name: waiter.role for waiter in waiters}
+    waits = {(one.role, roles.get(one.waits_for, "")) for one in waiters if one.role in _CHANGES}
+    cured_in = _CURES.get(frozenset(waits))
+    return cured_in if cured_in and Version(release) < Version(cured_in) else None
+
+
+def _lines(waiters: Sequence[Waiter]) -> list[str]:
+    return [line for one in waiters for line in (str(one), *(f"  at {place}" for place in one.places))]
+
+
+def _data(waiters: Sequence[Waiter]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in one._asdict().items() if value} for one in waiters]
+
+
+def _log(level: int, lines: Sequence[str], extra: dict[str, Any], task: Task) -> bool:
+    if not _logger.isEnabledFor(level):
+        return False
+    _context_of(task).run(_logger.log, level, "\n  ".join(lines), extra=extra)
+    return True
+
+
+def _context_of(task: Task) -> contextvars.Context:
+    """Return a copy of a task's context; the task may be running in the context itself where loops are nested."""
+    if hasattr(task, "get_context"):  # from Python 3.12 on
+        return task.get_context().copy()  # type: ignore[no-any-return]
+    callbacks = task._fut_waiter._callbacks or ()  # type: ignore[attr-defined]
+    own = (context for callback, context in callbacks if getattr(callback, "__self__", None) is task)
+    return next(own, contextvars.Context()).copy()

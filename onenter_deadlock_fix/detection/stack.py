@@ -1,64 +1,63 @@
-"""What a task is suspended in, and the drain of livekit-agents that may be part of it."""
+"""What a task is suspended in: the coroutines and generators from its outermost function to its innermost.
+
+Only the interpreter's own kinds are followed: an awaitable of the user's ends the walk, since nothing of it is read.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Coroutine, Iterator
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
-from typing import Any
+from typing import Any, NamedTuple
 
 _SUSPENDABLE = (CoroutineType, GeneratorType, AsyncGeneratorType)
-
-# Where an activity waits for its speech tasks. _pause_scheduling_task() alone would not do: most releases wait for
-# on_exit in drain() before they come to that, and aclose() waits for tools and speeches of its own.
-_DRAINS = {
-    f"livekit.agents.voice.agent_activity.{function}" for function in ("_pause_scheduling_task", "drain", "aclose")
-}
+# They stand for one of these, and do not say for which.
+_ITERATORS = ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable")
+_MADE_BY_A_CLASS_STATEMENT = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+_flags_of = type.__dict__["__flags__"].__get__
 
 
-def suspended(task: asyncio.Task[Any]) -> Iterator[tuple[Any, FrameType]]:
-    """Yield the coroutines and generators that a task is suspended in, with their frames, outermost first."""
-    awaited: Any = task.get_coro()
-    passed: set[int] = set()
-    while awaited is not None and id(awaited) not in passed:  # what stands for a coroutine may hold one that awaits it
-        passed.add(id(awaited))
-        frame: FrameType | None = None
-        if isinstance(awaited, CoroutineType):
-            frame, following = awaited.cr_frame, awaited.cr_await
-        elif isinstance(awaited, GeneratorType):
-            frame, following = awaited.gi_frame, awaited.gi_yieldfrom
-        elif isinstance(awaited, AsyncGeneratorType):
-            frame, following = awaited.ag_frame, awaited.ag_await
+class Suspended(NamedTuple):
+    """A coroutine or generator that is suspended, with its frame."""
+
+    awaitable: Any
+    frame: FrameType
+
+
+def stack(task: asyncio.Task[Any]) -> list[Suspended]:
+    """Return what a task is suspended in, outermost first."""
+    found = []
+    awaitable: Any = task.get_coro()
+    while awaitable is not None:
+        kind, frame = type(awaitable), None
+        if kind is CoroutineType:
+            frame, following = awaitable.cr_frame, awaitable.cr_await
+        elif kind is GeneratorType:
+            frame, following = awaitable.gi_frame, awaitable.gi_yieldfrom
+        elif kind is AsyncGeneratorType:
+            frame, following = awaitable.ag_frame, awaitable.ag_await
+        elif _is_iterator(awaitable):
+            following = next(filter(_is_followed, gc.get_referents(awaitable)), None)
         else:
-            following = _stands_for(awaited)
+            break
         if frame is not None:
-            yield awaited, frame
-        awaited = following
+            found.append(Suspended(awaitable, frame))
+        awaitable = following
+    if found and function_of(found[-1].frame) == "asyncio.futures.__await__":  # of a future that is written in Python
+        found.pop()
+    return found
 
 
-def _stands_for(awaited: Any) -> Any:
-    """Return the coroutine or generator behind an iterator that does not say so, or None.
+def _is_iterator(awaitable: Any) -> bool:
+    kind = type(awaitable)  # its name may be asked for where it is the interpreter's own
+    return not _flags_of(kind) & _MADE_BY_A_CLASS_STATEMENT and kind.__name__ in _ITERATORS
 
-    Such an iterator is what ``__await__()`` of a coroutine returns, or ``__anext__()`` of a generator, or an object of
-    the user's that holds one of these.
-    """
-    to_do = [awaited]
-    for thing in to_do:
-        for held in gc.get_referents(thing):
-            if isinstance(held, _SUSPENDABLE):
-                return held
-            is_its_dict = type(held) is dict and thing is awaited
-            if is_its_dict or type(held).__name__ == "coroutine_wrapper":
-                to_do.append(held)
-    return None
+
+def _is_followed(held: Any) -> bool:
+    return any(type(held) is kind for kind in _SUSPENDABLE) or _is_iterator(held)
 
 
 def function_of(frame: FrameType) -> str:
     """Return the function that a frame is of: its module and its name."""
-    return f"{frame.f_globals.get('__name__')}.{frame.f_code.co_name}"
-
-
-def drain_of(task: asyncio.Task[Any]) -> Coroutine[Any, Any, Any] | None:
-    """Return the drain that a task waits in, or None."""
-    return next((awaited for awaited, frame in suspended(task) if function_of(frame) in _DRAINS), None)
+    module = dict.get(frame.f_globals, "__name__")
+    return f"{module if type(module) is str else ''}.{frame.f_code.co_name}"

@@ -1,119 +1,162 @@
-"""What: wrappers around the drains of an activity, and a look at those that take their time.
+"""Which changes of the agent are under way: wrappers that set a timer, and the timer, which looks at what takes long.
 
-A hand-over to an ``AgentTask``, ``update_agent()``, ``session.drain()`` and ``session.aclose()`` pause, drain or close
-an activity, and wait for its speech tasks. What has waited for some seconds is looked at, again and again until it is
-over. Nothing runs while nothing drains, and nothing is kept alive.
+Nothing runs while nothing is under way, and nothing is kept alive.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import logging
-import sys
 from asyncio import _get_running_loop
-from collections.abc import Coroutine, Hashable
+from collections.abc import Hashable, Iterator
 from contextvars import Context
-from typing import Any, Literal, NamedTuple
-from weakref import WeakKeyDictionary
-
-from livekit.agents.voice.agent_activity import AgentActivity
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, WeakSet
 
 from .._wrapper import CoroutineFunction, Wrappers
-from .config import LOGGER
-from .stack import drain_of
+from .config import LOGGER, Request
+from .stack import function_of, stack
 
-_WATCHED = "__onenter_deadlock_fix_watched"  # an attribute of the event loop: its drains, while a timer looks for them
+if TYPE_CHECKING:
+    from .check import Deadlock
 
-_mode: Literal["off", "report", "resolve"] = "off"
-_after = 5.0  # seconds
+_WATCH = "__onenter_deadlock_fix_watch"  # an attribute of the event loop: its watch, while a timer ticks
+_VOICE = "livekit.agents.voice."
+# A change of the agent, the end of the session, a run: told, too, where it merely takes long.
+_CHANGES = {
+    *(f"{_VOICE}agent_activity.{name}" for name in ("pause", "drain", "aclose")),
+    *(f"{_VOICE}agent_session.{name}" for name in ("drain", "_aclose_impl")),
+    f"{_VOICE}run_result._await_impl",
+}
+# An AgentTask and on_enter of a new agent may take as long as they like, unless they can't complete.
+_FUNCTIONS = _CHANGES | {f"{_VOICE}agent.__await_impl", f"{_VOICE}agent_session._update_activity"}
+_NAMES = {function.rpartition(".")[2] for function in _FUNCTIONS}
+# All of them come from these; each one more is 1 % of a handoff.
+_WRAPPED = (
+    ("agent_activity", "AgentActivity", "pause"),
+    ("agent_activity", "AgentActivity", "drain"),
+    ("agent_session", "AgentSession", "_aclose_impl"),
+    ("run_result", "RunResult", "__await__"),
+)
 
-Drain = Coroutine[Any, Any, Any]
+_request: Request | None = None
+_unwatched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()  # event loops in which no timer can be set
+_wrappers = Wrappers()
 
 
-class _Seen(NamedTuple):
-    """Since when a drain is known, and when it was looked at, by the loop's clock."""
+class _Change:
+    """What is known of a change that is under way; times are by the event loop's clock."""
 
-    since: float
-    looked_at: float
-
-
-class _Watched:
-    """What is known of the drains of an event loop while there are any, and what was logged of them."""
-
-    def __init__(self) -> None:
-        self.seen: WeakKeyDictionary[Drain, _Seen] = WeakKeyDictionary()
-        self.logged: set[Hashable] = set()
+    position: tuple[int, ...] = ()  # in the code of livekit-agents
+    since = next_look = 0.0
+    deadlock: Hashable = None  # that the last look has found
+    is_told = False
 
 
-def _watch(wrapped: CoroutineFunction) -> CoroutineFunction:
-    """Wrap a drain: see to it that the event loop's timer ticks.
+class _Watch:
+    """The changes that are under way in an event loop, and which deadlocks were logged."""
 
-    A hand-over pays for no more than that: most drains are over before the timer ticks, which finds the others.
-    """
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._changes: WeakKeyDictionary[Any, _Change] = WeakKeyDictionary()  # by the coroutine
+        self._logged: set[Hashable] = set()
 
-    def wrapper(instance: AgentActivity, *args: Any, **kwargs: Any) -> Drain:
+    def tick_later(self, request: Request) -> None:
+        # In an empty context, since that of a change has its activity in it.
+        Context().run(self._loop.call_later, min(request.after / 10, 0.25), self._tick)
+        setattr(self._loop, _WATCH, self)
+
+    def _tick(self) -> None:
+        setattr(self._loop, _WATCH, None)
+        if _request is None:
+            return
+        try:
+            under_way = list(self._under_way(_request.after))
+            if under_way:
+                self.tick_later(_request)
+                self._look([each for each in under_way if each[1].next_look <= self._loop.time()], _request)
+        except Exception as error:  # of ours, or of a log handler of the program's
+            if repr(error) not in self._logged:
+                self._logged.add(repr(error))
+                _log_error("an error while looking at the changes of an agent, which are left alone")
+
+    def _under_way(self, after: float) -> Iterator[tuple[asyncio.Task[Any], _Change, bool]]:
+        """Yield the tasks that are in the middle of a change, with that, and whether it is told where it takes long."""
+        for task in asyncio.all_tasks(self._loop):
+            with contextlib.suppress(Exception):  # of a task that can't be read
+                inside = [one for one in stack(task) if one.frame.f_code.co_name in _NAMES]
+                inside = [one for one in inside if function_of(one.frame) in _FUNCTIONS]
+                if inside:
+                    changes = [one for one in inside if function_of(one.frame) in _CHANGES]
+                    change = self._changes.setdefault((changes or inside)[0].awaitable, _Change())
+                    position = tuple(one.frame.f_lasti for one in inside)
+                    if change.position != position:
+                        change.position, change.since = position, self._loop.time()
+                        change.next_look = change.since + after
+                    yield task, change, bool(changes)
+
+    def _look(self, due: list[tuple[asyncio.Task[Any], _Change, bool]], request: Request) -> None:
+        """Look at changes that have waited long enough, and once more one tick later where they are deadlocked."""
+        if not due:
+            return
+        # only now: most programs never need them, and each import of livekit.agents would pay for them
+        from . import describe, report
+        from .check import Look
+
+        look = Look(self._loop, [task for task, _, _ in due])
+        found = [(look.deadlock(task), task, change, is_told_if_slow) for task, change, is_told_if_slow in due]
+        found.sort(key=lambda each: each[0].rank if each[0] else 3)
+        seen: set[Hashable] = set()
+        for deadlock, task, change, is_told_if_slow in found:
+            if deadlock and deadlock.key != change.deadlock:
+                change.deadlock = deadlock.key  # the next tick sees whether it still is one
+                continue
+            change.next_look = self._loop.time() + request.after
+            if deadlock and deadlock.key not in seen:
+                seen.add(deadlock.key)
+                change.is_told |= self._report(deadlock, task, resolves=request.mode == "resolve")
+            if is_told_if_slow and not change.is_told and not (deadlock and deadlock.is_on_it):
+                waiters, waited = look.slow(task), self._loop.time() - change.since
+                change.is_told = bool(waiters) and report.slow(
+                    waiters, describe.name(look.edges, task).text, waited, task
+                )
+
+    def _report(self, deadlock: Deadlock, task: asyncio.Task[Any], *, resolves: bool) -> bool:
+        """Log a deadlock, unless it was, and let go what can be. Say whether it was logged, with this task's change."""
+        from . import report
+
+        for release in deadlock.releases if resolves else ():
+            release()  # before anything is logged: a handler of the program's may raise
+        is_new = deadlock.key not in self._logged and report.deadlock(deadlock, task, resolves=resolves)
+        if is_new:
+            self._logged.add(deadlock.key)
+        for release in deadlock.releases if resolves else ():
+            report.let_go(release, task)
+        return is_new
+
+
+def _watching(wrapped: CoroutineFunction) -> CoroutineFunction:
+    """Wrap a change: see to it that the timer ticks. Most changes are over before it does, and pay for no more."""
+
+    def wrapper(instance: Any, *args: Any, **kwargs: Any) -> Any:
         loop = _get_running_loop()
-        if loop and getattr(loop, _WATCHED, None) is None and _wrappers.on and not _begin(loop):
-            _wrappers.on = False
-        drain: Drain = wrapped.__get__(instance, AgentActivity)(*args, **kwargs)
-        return drain
+        if loop is not None and getattr(loop, _WATCH, None) is None and _wrappers.on:
+            _begin(loop)
+        return wrapped.__get__(instance, type(instance))(*args, **kwargs)
 
     return wrapper
 
 
-def _begin(loop: asyncio.AbstractEventLoop) -> bool:
-    """Have the timer tick, and say whether it does; raise nothing."""
-    try:
-        _tick_later(loop, _Watched())
-    except Exception:  # of an event loop that is not like asyncio's
-        _log_error("hand-overs can't be watched in this event loop")
-        return False
-    return True
-
-
-def _tick_later(loop: asyncio.AbstractEventLoop, watched: _Watched) -> None:
-    # More often than anything is looked at, since asyncio keeps the timers of others that are cancelled, with all that
-    # they know, behind one that is due. In an empty context, since that of a drain has its activity in it.
-    loop.call_later(min(_after / 20, 0.25), _tick, loop, context=Context())
-    setattr(loop, _WATCHED, watched)
-
-
-def _tick(loop: asyncio.AbstractEventLoop) -> None:
-    watched: _Watched = getattr(loop, _WATCHED)
-    setattr(loop, _WATCHED, None)
-    if _mode == "off":
-        return
-    try:
-        drains = _drains(loop)
-        if drains:
-            _tick_later(loop, watched)
-            _look(loop, watched, drains)
-    except Exception as error:  # of ours, or of a log handler of the program's
-        if repr(error) not in watched.logged:
-            watched.logged.add(repr(error))
-            _log_error("an error while looking at hand-overs, which are left alone")
-
-
-def _drains(loop: asyncio.AbstractEventLoop) -> dict[Drain, asyncio.Task[Any]]:
-    return {drain: task for task in asyncio.all_tasks(loop) if (drain := drain_of(task)) is not None}
-
-
-def _look(loop: asyncio.AbstractEventLoop, watched: _Watched, drains: dict[Drain, asyncio.Task[Any]]) -> None:
-    """Look at those of the drains whose time has come."""
-    now = loop.time()
-    seen = {drain: watched.seen.setdefault(drain, _Seen(now, now)) for drain in drains}
-    due = [drain for drain in drains if seen[drain].looked_at + _after <= now]
-    if not due:
-        return
-    # only now: most programs never need them, and each import of livekit.agents would pay for them
-    from .check import look_at
-    from .graph import Graph
-
-    watched.seen.update({drain: seen[drain]._replace(looked_at=now) for drain in due})
-    graph = Graph(loop)
-    for drain in due:
-        look_at(graph, drains[drain], watched.logged, waited=now - seen[drain].since, resolve=_mode == "resolve")
+def _begin(loop: asyncio.AbstractEventLoop) -> None:
+    """Have the timer tick; raise nothing."""
+    if _request is not None and loop not in _unwatched:
+        try:
+            _Watch(loop).tick_later(_request)
+        except Exception:  # of an event loop that is not like asyncio's
+            _unwatched.add(loop)
+            _log_error("changes of an agent can't be watched in this event loop")
 
 
 def _log_error(what: str) -> None:
@@ -121,27 +164,25 @@ def _log_error(what: str) -> None:
         logging.getLogger(LOGGER).exception(what)
 
 
-# All others come from these; each one more is 1 % of a hand-over. aclose() comes behind drain(), but for one way that
-# matters from the first release on whose tools have an executor, which aclose() waits for.
-_WRAPPED = ("pause", "drain", "aclose") if "livekit.agents.voice.tool_executor" in sys.modules else ("pause", "drain")
-_wrappers = Wrappers()
-
-
-def put_on(mode: Literal["report", "resolve"], *, after: float) -> None:
-    """Watch the drains, and look at those that wait for ``after`` seconds. Raises what wrapping raises.
-
-    Those that are under way already are watched as well, if they are in the event loop that runs in this thread.
-    """
-    global _mode, _after
-    _mode, _after = mode, after
-    _wrappers.install([(AgentActivity, name, _watch) for name in _WRAPPED])
+def install(request: Request) -> None:
+    """Watch the changes of agents, also those under way in the running event loop. Raise what wrapping raises."""
+    global _request
+    _request = request
+    _wrappers.install(
+        (getattr(importlib.import_module(_VOICE + module), owner), name, _watching) for module, owner, name in _WRAPPED
+    )
     loop = _get_running_loop()
-    if loop and getattr(loop, _WATCHED, None) is None:
+    if loop is not None and getattr(loop, _WATCH, None) is None:
         _begin(loop)
 
 
-def take_off() -> None:
-    """Put the library's functions back, and look at no drain any more."""
-    global _mode
-    _mode = "off"
+def uninstall() -> None:
+    """Put the library's functions back, and look at nothing any more."""
+    global _request
+    _request = None
     _wrappers.uninstall()
+
+
+def remarks() -> str:
+    """Return which event loops can't be watched, if there are any."""
+    return f"changes can't be watched in {len(_unwatched)} event loop(s) of this process" if _unwatched else ""

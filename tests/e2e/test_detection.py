@@ -1,4 +1,4 @@
-"""In every process that a worker starts, a hand-over that waits for itself is in the worker's own log, or goes on."""
+"""In every process that a worker starts, a handoff that waits for itself is in the worker's own log, or goes on."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_deadlock_in_a_job_is_in_the_workers_log(
     (record,) = records(log)
     assert (record["level"], record["message"].splitlines()[0]) == (
         "ERROR",
-        "deadlock: the hand-over to EmailTask waits for itself",
+        "deadlock: the handoff to EmailTask waits for itself",
     )
     source = (HERE / f"{PROGRAM}.py").read_text().splitlines()
     tools = {wait["name"]: wait for wait in record["deadlock"]["waits"] if wait["role"] == "tool"}
@@ -57,9 +57,11 @@ def test_deadlock_in_a_job_is_in_the_workers_log(
         "the tool arrange_call": "await self.session.generate_reply(",
         "the tool collect_email": "return await EmailTask()",
     }.items():
-        assert Path(tools[name]["file"]).name == f"{PROGRAM}.py"
-        assert tools[name]["function"] == name.rpartition(" ")[2]
-        assert code in source[tools[name]["line"] - 1]
+        line, _, told = tools[name]["places"][-1].partition(" in ")
+        file, _, number = line.rpartition(":")
+        assert Path(file).name == f"{PROGRAM}.py"
+        assert told == f"{name.rpartition(' ')[2]}: {source[int(number) - 1].strip()}"
+        assert code in told
 
 
 @pytest.mark.parametrize(("activation", "start_method", "model"), WAYS)

@@ -1,4 +1,4 @@
-"""Soak, faults and warnings: what hand-overs from inside an awaited on_enter withstand.
+"""Soak, faults and warnings: what handoffs from inside an awaited on_enter withstand.
 
 Beside the tests there are two programs, for longer runs and for the comparison of two releases. From ``tests/``:
 

@@ -1,4 +1,4 @@
-"""``python -m soak --sessions N --handoffs M``: N sessions at once in one event loop, M hand-overs in each."""
+"""``python -m soak --sessions N --handoffs M``: N sessions at once in one event loop, M handoffs in each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .conversation import Conversation, marks_of_the_shim
 from .report import environment, parser, report
 
 SHIM = Path(onenter_deadlock_fix.__file__).parent
-HEADER = object.__sizeof__(object())  # in bytes; whatever is kept per hand-over takes at least as much
+HEADER = object.__sizeof__(object())  # in bytes; whatever is kept per handoff takes at least as much
 
 
 async def play_round(sessions: int, handoffs: int, patience: float) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def worse(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
 
 
 def handoffs_in_a_round(result: dict[str, Any]) -> int:
-    """Return how many hand-overs lie between two measurements of memory."""
+    """Return how many handoffs lie between two measurements of memory."""
     return min(each["handoffs"] for each in result["rounds"])
 
 
@@ -139,7 +139,7 @@ def main() -> int:
     arguments.add_argument("--sessions", type=int, default=100)
     arguments.add_argument("--handoffs", type=int, default=100)
     arguments.add_argument("--rounds", type=int, default=1)
-    arguments.add_argument("--patience", type=float, default=30, help="seconds without a hand-over that count as stuck")
+    arguments.add_argument("--patience", type=float, default=30, help="seconds without a handoff that count as stuck")
     arguments.add_argument("--trace", action="store_true", help="measure the growth of memory from round to round")
     asked = arguments.parse_args()
     result = asyncio.run(soak(asked.sessions, asked.handoffs, asked.rounds, asked.patience, asked.trace))

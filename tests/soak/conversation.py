@@ -37,12 +37,12 @@ def marks_of_the_shim() -> list[str]:
 
 
 class Conversation:
-    """A session that has a number of hand-overs to go through, and what there is to know of it afterwards."""
+    """A session that has a number of handoffs to go through, and what there is to know of it afterwards."""
 
     def __init__(self, handoffs: int) -> None:
         self.to_do = handoffs
         self.done = 0
-        self.marks: dict[str, list[str]] = {}  # what the shim held during and after the last hand-over
+        self.marks: dict[str, list[str]] = {}  # what the shim held during and after the last handoff
         self.over = asyncio.Event()  # on_enter has gone on after its last reply
         self.seen = Seen()
         self.session: AgentSession[Any] = AgentSession(llm=ScriptedLLM(calls("work")))

@@ -1,4 +1,4 @@
-"""``python -m soak.faults``: a fault at every await point of the hand-over and of the way back, one after the other.
+"""``python -m soak.faults``: a fault at every await point of the handoff and of the way back, one after the other.
 
 Each fault has a session, an event loop and, with ``--loops``, a thread of its own. What came of it is compared between
 releases, so everything in it is put in words that are the same on all of them.
@@ -36,7 +36,7 @@ PLACES = (
     "nested tool",  # the pattern in an AgentTask that the pattern has handed over to
     "on_enter",
 )
-# What raises, before or after it has done its work, at each of its calls from the hand-over to the way back.
+# What raises, before or after it has done its work, at each of its calls from the handoff to the way back.
 FUNCTIONS = {
     AgentSession: ("_update_activity",),
     AgentActivity: (
@@ -84,11 +84,11 @@ class Play:
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
         self.calls_on_the_way: dict[str, int] = {}
-        self.points: list[str] = []  # where the hand-over was suspended, by the names of the library's functions
+        self.points: list[str] = []  # where the handoff was suspended, by the names of the library's functions
         self.ends: dict[str, str] = {}  # how what awaited the AgentTask ended, and on_enter
         self.session: AgentSession[Play] = AgentSession(llm=ScriptedLLM(calls("work")), userdata=self)
         self.over = asyncio.Event()  # on_enter has ended
-        self.calls: Counter[str] | None = None  # of functions that can raise, since the hand-over began
+        self.calls: Counter[str] | None = None  # of functions that can raise, since the handoff began
         self._tasks: list[asyncio.Task[None]] = []
 
     async def watch(self, name: str, awaitable: Awaitable[Any]) -> Any:
@@ -114,7 +114,7 @@ class Play:
             self.calls_on_the_way = dict(self.calls)
 
     def number(self, function: str) -> int | None:
-        """Return which call of the function since the hand-over began this is, or None before it did."""
+        """Return which call of the function since the handoff began this is, or None before it did."""
         if self.calls is None:
             return None
         self.calls[function] += 1

@@ -1,4 +1,4 @@
-"""The shim adds one task to the hand-over to an awaited AgentTask, and lets every other change of the agent be."""
+"""The shim adds one task to the handoff to an awaited AgentTask, and lets every other change of the agent be."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class Step(AgentTask[None]):
 
 
 def run(on_enter: str, before: Hook = nothing, during: Hook = nothing) -> Play:
-    """Play the hand-over in an event loop of its own; the hooks run before it, and in on_enter of the AgentTask."""
+    """Play the handoff in an event loop of its own; the hooks run before it, and in on_enter of the AgentTask."""
 
     async def run() -> Play:
         play = Play()

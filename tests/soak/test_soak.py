@@ -1,17 +1,28 @@
-"""Many sessions in one event loop, many hand-overs in each: none is stuck, and the shim keeps nothing of them alive."""
+"""Many sessions in one event loop, many handoffs in each: none is stuck, and the shim keeps nothing of them alive."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import weakref
+from collections.abc import Iterator
 
+import pytest
 from livekit.agents import Agent
+
+import onenter_deadlock_fix
 
 from .__main__ import HEADER, handoffs_in_a_round, soak
 from .conversation import AtOnce, Conversation, marks_of_the_shim
 
 SESSIONS, HANDOFFS = 20, 30
+
+
+@pytest.fixture(autouse=True)
+def detection() -> Iterator[None]:
+    onenter_deadlock_fix.detect("report")
+    yield
+    onenter_deadlock_fix.detect("off")
 
 
 def test_no_session_is_stuck_and_nothing_is_left_of_it() -> None:

@@ -1,0 +1,211 @@
+"""The edges of asyncio and anyio: what a task or a future needs to complete, as far as these two libraries tell.
+
+Read are tasks, the frames of library functions, and the callbacks by which a library completes one future when another
+one is done. Of the user's objects not even the type is asked, but for ``type(x) is``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import gc
+from collections import deque
+from collections.abc import Iterable, Iterator
+from types import FrameType, FunctionType, MethodType
+from typing import Any, Optional
+
+from .graph import Wait
+from .stack import Suspended, function_of, stack
+
+Future = asyncio.Future[Any]
+Task = asyncio.Task[Any]
+Completion = tuple[Future, Optional[Wait]]  # what is completed, and what that needs, if not just the one that is done
+
+_GATHERING = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
+_MANAGERS = (asyncio.Lock, asyncio.Condition, contextlib.AsyncExitStack, contextlib._AsyncGeneratorContextManager)
+# By identity, since even == of a class or a function may be the user's. nest_asyncio has the futures written in Python.
+_FUTURE_IDS = frozenset(map(id, (asyncio.Future, asyncio.futures._PyFuture, _GATHERING)))  # type: ignore[attr-defined]
+_TASK_DONE = (
+    "asyncio.taskgroups.TaskGroup._on_task_done",
+    "anyio._backends._asyncio.TaskGroup._spawn.<locals>.task_done",
+)
+_EXIT_IDS = frozenset(id(manager.__aexit__) for manager in _MANAGERS)
+
+
+class Edges:
+    """The waits among the tasks of an event loop at this moment; to be made and used in a callback of that loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.tasks: set[Any] = asyncio.all_tasks(loop)
+        self._task_ids = set(map(id, self.tasks))
+        self._stacks: dict[Task, list[Suspended]] = {}
+        self._completed_by: dict[Future, Wait] = {}
+
+    def closure(self, starts: Iterable[Future]) -> dict[Future, Wait]:
+        """Return the waits of ``starts`` and of all that these wait for. Those that are free are left out."""
+        waits: dict[Future, Wait | None] = {}
+        to_do = list(starts)
+        for future in to_do:
+            if future not in waits:
+                waits[future] = wait = self.wait(future)
+                to_do += wait.awaited if wait else ()
+        return {future: wait for future, wait in waits.items() if wait}
+
+    def wait(self, future: Future) -> Wait | None:
+        """Return what a future needs to complete, or None where it is free, or where that can't be read."""
+        with contextlib.suppress(Exception):
+            if not future.done():
+                return self._wait_of_task(future) if id(future) in self._task_ids else self._wait_of_future(future)
+        return None
+
+    def frames(self, task: Task) -> list[FrameType]:
+        """Return the frames that a task is suspended in, outermost first."""
+        return [frame for _, frame in self._stack(task)]
+
+    def all_of(self, futures: Iterable[Any], *, lock: Any = None) -> Wait | None:
+        """Return the wait for all of these. Those of kinds that are not known here are free."""
+        awaited = tuple(future for future in futures if self._is_known(future) and not future.done())
+        return Wait(awaited, lock=lock) if awaited else None
+
+    def any_of(self, futures: Iterable[Any]) -> Wait | None:
+        """Return the wait for any of these."""
+        awaited = tuple(futures)
+        is_free = any(not self._is_known(future) or future.done() for future in awaited)
+        return None if is_free else Wait(awaited, any_is_enough=True)
+
+    def read_callbacks(self, futures: Iterable[Future]) -> None:
+        """Find out what the callbacks of these complete, and the callbacks of what they complete, and so on."""
+        to_do, seen = deque(futures), set(futures)
+        while to_do:
+            future = to_do.popleft()
+            for callback in self.callbacks(future):
+                with contextlib.suppress(Exception):  # what can't be read completes nothing, as far as is known
+                    for completed, wait in self.completions(*_function_and_held(callback)):
+                        others = self._completed_by.get(completed)
+                        self._completed_by[completed] = wait or Wait(
+                            (*(others.awaited if others else ()), future), True
+                        )
+                        if completed not in seen:
+                            seen.add(completed)
+                            to_do.append(completed)
+
+    def callbacks(self, future: Future) -> list[Any]:
+        """Return what is called when a future is done."""
+        return [callback for callback, _ in future._callbacks or ()]
+
+    def completions(self, function: str, held: dict[str, Any]) -> Iterator[Completion]:
+        """Yield what a callback completes. ``held`` is what it has closed over, is bound to or is given."""
+        if function in (
+            "asyncio.tasks.shield.<locals>._inner_done_callback",
+            "asyncio.tasks.gather.<locals>._done_callback",
+        ):
+            yield held["outer"], None
+        elif function in ("asyncio.tasks._release_waiter", "livekit.agents.utils.aio.utils._release_waiter"):
+            yield held["0"], None  # of wait_for() before Python 3.12, and of cancel_and_wait()
+        elif function == "asyncio.tasks.as_completed.<locals>._on_completion":
+            yield from ((getter, None) for getter in held["done"]._getters)
+        elif function == "asyncio.tasks._AsCompletedIterator._handle_completion":  # from Python 3.13 on
+            yield from ((getter, None) for getter in held["self"]._done._getters)
+        elif function in _TASK_DONE and held["self"]._on_completed_fut is not None:
+            yield held["self"]._on_completed_fut, self.all_of(held["self"]._tasks)
+
+    def wait_in(self, frames: list[FrameType], function: str, awaited: Future) -> Wait | None:
+        """Return what a task needs that is suspended in these frames, the last one of ``function``, on ``awaited``."""
+        if function == "asyncio.tasks._wait":  # of asyncio.wait()
+            asked = frames[-1].f_locals
+            waits_for = self.any_of if asked["return_when"] == asyncio.FIRST_COMPLETED else self.all_of
+            return waits_for(asked["fs"]) if asked["timeout"] is None else None
+        if function == "asyncio.locks.acquire":
+            lock = frames[-1].f_locals["self"]
+            return self.all_of(self._holders.get(id(lock), ()), lock=lock) if lock._locked else None
+        return self.all_of([awaited])
+
+    def _wait_of_task(self, task: Any) -> Wait | None:
+        if task._fut_waiter is None or task._fut_waiter.done():
+            return None  # it is about to go on
+        frames = self.frames(task)
+        return self.wait_in(frames, function_of(frames[-1]), task._fut_waiter)
+
+    def _wait_of_future(self, future: Any) -> Wait | None:
+        if type(future) is _GATHERING:
+            return self.all_of(future._children)
+        wait = self._completed_by.get(future)
+        return self.any_of(wait.awaited) if wait and wait.any_is_enough else wait
+
+    def _stack(self, task: Task) -> list[Suspended]:
+        if task not in self._stacks:
+            self._stacks[task] = stack(task)
+        return self._stacks[task]
+
+    def _is_known(self, future: Any) -> bool:
+        return id(type(future)) in _FUTURE_IDS or id(future) in self._task_ids
+
+    @functools.cached_property
+    def _holders(self) -> dict[int, list[Task]]:
+        """The tasks that are in the block of an ``async with``, by the lock; twice, if one has entered that twice."""
+        holders: dict[int, list[Task]] = {}
+        for task in self.tasks:
+            suspended = self._stack(task)
+            entered = [id(lock) for one in suspended for lock in _entered(one)]
+            for awaited in _awaited_locks(suspended[-1].frame) if entered else ():
+                if id(awaited) in entered:
+                    entered.remove(id(awaited))
+            for lock in entered:
+                holders.setdefault(lock, []).append(task)
+        return holders
+
+
+def _function_and_held(callback: Any) -> tuple[str, dict[str, Any]]:
+    """Return the full name of a callback's function, and what it holds, by name or position."""
+    held: dict[str, Any] = {}
+    if type(callback) is functools.partial:
+        held = {str(position): value for position, value in enumerate(callback.args)}
+        callback = callback.func
+    if type(callback) is MethodType:
+        held["self"] = callback.__self__
+        callback = callback.__func__
+    if type(callback) is not FunctionType:
+        return "", held
+    for name, cell in zip(callback.__code__.co_freevars, callback.__closure__ or ()):
+        with contextlib.suppress(ValueError):  # the cell is empty
+            held[name] = cell.cell_contents
+    return f"{dict.get(callback.__globals__, '__name__')}.{callback.__qualname__}", held
+
+
+def _entered(suspended: Suspended) -> Iterator[asyncio.Lock]:
+    """Yield the locks whose ``async with`` a coroutine or generator is in: the way out of the block is on its stack.
+
+    That is a bound ``__aexit__``; from Python 3.14 on it is the function, and then what it would be bound to. Before
+    Python 3.11 the frame has the stack, and not the coroutine.
+    """
+    entries = gc.get_referents(suspended.awaitable, suspended.frame)
+    for entry, following in zip(entries, [*entries[1:], None]):
+        if type(entry) is MethodType and id(entry.__func__) in _EXIT_IDS:
+            yield from _locks_of(entry.__self__)
+        elif id(entry) in _EXIT_IDS:
+            yield from _locks_of(following)
+
+
+def _locks_of(manager: Any) -> Iterator[asyncio.Lock]:
+    """Yield the locks that a context manager of the standard library holds for its block."""
+    kind: Any = type(manager)
+    if kind is asyncio.Lock:
+        yield manager
+    elif kind is asyncio.Condition:
+        yield from _locks_of(manager._lock)
+    elif kind is contextlib.AsyncExitStack:
+        for _, callback in manager._exit_callbacks:
+            yield from _locks_of(callback.__self__) if type(callback) is MethodType else ()
+    elif kind is contextlib._AsyncGeneratorContextManager:
+        yield from _entered(Suspended(manager.gen, manager.gen.ag_frame))
+
+
+def _awaited_locks(frame: FrameType) -> Iterator[asyncio.Lock]:
+    """Yield the lock that a task has the way out of on its stack, but waits for: to enter the block, or to be told."""
+    own: Any = frame.f_locals.get("self")
+    kind: Any = type(own)
+    if function_of(frame) == "asyncio.locks.acquire":
+        yield own
+    elif function_of(frame) == "asyncio.locks.wait" and kind is asyncio.Condition:
+        yield own._lock
