@@ -48,9 +48,9 @@ _BOUNDARIES = """
   three out.
 - **1.2.3 / 1.2.4**: the coming back from an `AgentTask` no longer waits for `on_enter` of the agent that it comes back
   to. [livekit/agents #3090](https://github.com/livekit/agents/pull/3090).
-- **1.2.5 / 1.2.6**: a hand-over no longer holds the session's lock while it waits for `on_enter` of the new agent, so
+- **1.2.5 / 1.2.6**: a handoff no longer holds the session's lock while it waits for `on_enter` of the new agent, so
   an `AgentTask` can be awaited meanwhile. [livekit/agents #3155](https://github.com/livekit/agents/pull/3155).
-- **1.3.5 / 1.3.6**: the hand-over no longer waits for `on_enter` of the old agent.
+- **1.3.5 / 1.3.6**: the handoff no longer waits for `on_enter` of the old agent.
   [livekit/agents #4113](https://github.com/livekit/agents/pull/4113), which closes
   [#4109](https://github.com/livekit/agents/issues/4109). From here on the shim leaves the library alone.
 
@@ -199,7 +199,7 @@ def _made_of_hangs(fixed: Played, newest: Played) -> str:
     for name, what in fixed.report["scenarios"].items():
         on = [played for played in (fixed, newest) if ended(played.report["outcomes"][name]) == "hangs"]
         if on:
-            made_of_it = fixed.report["hangs"][name]
+            declared = fixed.report["declared"][name]
             reported = [played.row.release for played in on if is_reported(played, name)]
             rows.append(
                 (
@@ -208,7 +208,7 @@ def _made_of_hangs(fixed: Played, newest: Played) -> str:
                     " and ".join(played.row.release for played in on),
                     "yes" if len(reported) == len(on) else " and ".join(reported) or "no",
                     "yes" if all(_is_resolved(played, name) for played in on) else "no",
-                    made_of_it["reported"] or made_of_it["unreported"],
+                    declared.get("reported") or declared.get("unreported", ""),
                 )
             )
     return _table(("Scenario", "What", "Hangs on", "Reported", "Resolved", "Why not more"), rows)

@@ -19,7 +19,7 @@ def is_affected(release: str) -> bool:
 
 def ended(outcome: dict[str, Any]) -> str:
     """Say in a word how a scenario ended."""
-    if outcome["ended"] in ("deadlock", "stuck"):
+    if outcome["ended"] == "hangs":
         return "hangs"
     if outcome["ended"].startswith("error"):
         return "error"
@@ -48,9 +48,11 @@ def _broken_by_the_fix(played: Played, reference: dict[str, Any]) -> Iterator[st
     yield from _difference("patched" if affected else "fixed-upstream", default["state"], "state")
     for name in without["functions"]:
         yield from _difference("its own", without["functions"][name], f"{name} without the shim")
-        yield from _difference("wrapped" if affected else "its own", default["functions"][name], name)
+        yield from _difference(
+            "wrapped" if affected and name in _OF_THE_FIX else "its own", default["functions"][name], name
+        )
     pattern = without["outcomes"][PATTERN]["ended"]
-    yield from _difference("deadlock" if affected else "completed", pattern, "the pattern without the shim")
+    yield from _difference("hangs" if affected else "completed", pattern, "the pattern without the shim")
     yield from _difference("completed", default["outcomes"][PATTERN]["ended"], "the pattern")
     for name, outcome in played.report["outcomes"].items():
         if not affected and outcome != without["outcomes"][name]:
@@ -66,27 +68,27 @@ def _broken_by_the_fix(played: Played, reference: dict[str, Any]) -> Iterator[st
 
 def _broken_by_detection(played: Played) -> Iterator[str]:
     report, resolve = played.report, played.resolve
-    yield from _difference("report" if is_affected(played.row.release) else "off", played.default["detection"], "mode")
+    yield from _difference("off", played.default["detection"], "mode where nothing asks for one")
     for mode, run in (("report", report), ("resolve", resolve)):
         yield from _difference(mode, run["detection"], "mode")
         for name, function in run["functions"].items():
             if name not in _OF_THE_FIX:
                 yield from _difference("wrapped", function, f"{name} in the mode {mode}")
     for name, outcome in report["outcomes"].items():
-        made_of_it = report["hangs"][name]
-        if ended(outcome) == "completes" and is_reported(played, name):
+        declared = report["declared"][name]
+        # what is declared may be deadlocked for some time, until a time-out or a cancellation aborts it
+        if ended(outcome) == "completes" and is_reported(played, name) and not declared:
             yield f"{name} completes, and is called a deadlock"
         if ended(outcome) == "hangs" and name not in own_hangs(played.row.release):
-            if not any(made_of_it.values()):
+            if not declared:
                 yield f"{name} hangs, and nothing is said of what detection makes of it"
-            # stuck without a deadlock: on some releases a reply waits for a turn that nobody gives it any more
-            if outcome["ended"] == "deadlock" and not made_of_it["unreported"] and not is_reported(played, name):
+            if "unreported" not in declared and not is_reported(played, name):
                 yield f"{name} hangs, and is not reported"
         for record in report["log"][name]:
             if record["level"] == "ERROR" and not all(record["lines"]):
                 yield f"{name} is reported without a line of the user's own code"
-    for name, made_of_it in resolve["hangs"].items():
-        if made_of_it["resolved"] and ended(resolve["outcomes"][name]) != "completes":
+    for name, declared in resolve["declared"].items():
+        if "resolved" in declared and ended(resolve["outcomes"][name]) != "completes":
             yield f"{name} is not resolved"
 
 

@@ -84,7 +84,7 @@ async def cancelled_before_the_hand_over() -> None:
 
 @scenario
 async def cancelled_during_the_hand_over() -> None:
-    """The tool is cancelled while the hand-over waits for another reply."""
+    """The tool is cancelled while the handoff waits for another reply."""
 
     class Busy(Cancelled):
         async def on_enter(self) -> None:
@@ -115,7 +115,7 @@ async def cancelled_during_the_hand_over() -> None:
     await quiet()
 
 
-@scenario(unreported="on later releases session.aclose() waits for an event that nobody sets any more")
+@scenario(reported="session.aclose() waits for an event that nobody sets any more, and a close is let go of nothing")
 async def cancelled_as_the_agent_task_is_entered() -> None:
     """The tool is cancelled while on_enter of the AgentTask runs."""
     desk = Cancelled(lambda: Entering(lambda task: desk.tool.cancel()))
@@ -135,7 +135,7 @@ async def cancelled_during_the_agent_task() -> None:
     await note("the user", reply(session, user_input="Hello?"))
 
 
-@scenario(unreported="on later releases session.aclose() waits for an event that nobody sets any more")
+@scenario(reported="session.aclose() waits for an event that nobody sets any more, and a close is let go of nothing")
 async def cancelled_on_the_way_back() -> None:
     """The tool is cancelled while on_exit of the AgentTask runs."""
     desk = Cancelled(lambda: Leaving(lambda task: desk.tool.cancel()))
@@ -229,7 +229,7 @@ async def closed_before_the_hand_over() -> None:
 
 @scenario
 async def closed_during_the_hand_over() -> None:
-    """The session is closed while the hand-over waits for on_enter, which is busy with something else."""
+    """The session is closed while the handoff waits for on_enter, which is busy with something else."""
 
     class Busy(Desk):
         async def on_enter(self) -> None:

@@ -316,7 +316,7 @@ async def a_slow_second_tool_beside_it() -> None:
 
 @scenario
 async def another_reply_is_not_overtaken() -> None:
-    """Another reply's tool is under way when the hand-over begins, which has to wait for that reply."""
+    """Another reply's tool is under way when the handoff begins, which has to wait for that reply."""
 
     class Busy(Desk):
         async def on_enter(self) -> None:

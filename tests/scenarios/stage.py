@@ -267,7 +267,7 @@ def _chat(session: AgentSession[Any]) -> llm.ChatContext:
 
 
 def _on_item_added(event: Any) -> None:
-    if event.item.type == "message":  # hand-overs are added too, from 1.4 on
+    if event.item.type == "message":  # handoffs are added too, from 1.4 on
         step(_line(event.item))
 
 

@@ -1,4 +1,4 @@
-"""Where upstream's fix ends: others than on_enter that wait for a hand-over which waits for them."""
+"""Where upstream's fix ends: others than on_enter that wait for a handoff which waits for them."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ async def two_tools_of_a_reply_to_the_user_await_agent_tasks() -> None:
     await note("the user", reply(session, user_input="desk"))
 
 
-@scenario(reported="the second hand-over waits for the session's lock; let go, the first AgentTask would be lost")
+@scenario(reported="the second handoff waits for the session's lock; let go, the first AgentTask would be lost")
 async def two_replies_of_on_enter_at_once() -> None:
     """on_enter awaits two replies at once, each of which has a tool that awaits an AgentTask."""
 
@@ -151,7 +151,7 @@ async def two_replies_of_on_enter_at_once() -> None:
     await happens("the second reply goes on")
 
 
-@scenario(reported="the second hand-over waits for the session's lock; let go, the first AgentTask would be lost")
+@scenario(reported="the second handoff waits for the session's lock; let go, the first AgentTask would be lost")
 async def the_user_asks_twice_at_once() -> None:
     """Two replies to the user, one right after the other, each have a tool that awaits an AgentTask."""
     session = await start(Counter())
@@ -238,7 +238,7 @@ async def run_in_an_agent_task_that_awaits_its_own_reply() -> None:
     await note("the run", run(session, "desk"))
 
 
-@scenario(unreported="session.aclose() waits for session.interrupt() at first, which is no drain")
+@scenario(reported="it is the close that waits, for the reply of the tool that closes")
 async def a_tool_closes_the_session() -> None:
     """A tool of the AgentTask awaits session.aclose()."""
 
@@ -258,7 +258,7 @@ async def a_tool_closes_the_session() -> None:
     await quiet()
 
 
-@scenario(unreported="session.interrupt() is no drain")
+@scenario(unreported="session.interrupt() changes no agent, so nobody looks")
 async def a_tool_interrupts_the_session() -> None:
     """A tool awaits session.interrupt() before its AgentTask."""
 
@@ -273,7 +273,7 @@ async def a_tool_interrupts_the_session() -> None:
     await note("the user", reply(session, user_input="desk"))
 
 
-@scenario(unreported="the drain is over: the hand-over waits for on_enter of the AgentTask")
+@scenario(reported="the drain is over: the handoff waits for on_enter of the AgentTask")
 async def the_agent_task_awaits_the_reply_that_awaits_it() -> None:
     """on_enter of the AgentTask awaits the speech handle of the tool that awaits the AgentTask."""
 

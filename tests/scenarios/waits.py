@@ -1,6 +1,6 @@
 """A tool awaits a reply whose own tool awaits an AgentTask, in many ways: some hang, others end by themselves.
 
-The hand-over waits for the outer reply, that for its tool ``ask``, and that for the inner reply, whose tool hands over.
+The handoff waits for the outer reply, that for its tool ``ask``, and that for the inner reply, whose tool hands over.
 No release is cured of that. What ``ask`` does besides decides whether the cycle is closed.
 """
 
@@ -414,7 +414,7 @@ async def ends_when_a_task_cancels_it() -> None:
 
 @scenario
 async def ends_with_an_event() -> None:
-    """A tool of another reply waits for what the user does next, and the hand-over waits for that reply."""
+    """A tool of another reply waits for what the user does next, and the handoff waits for that reply."""
     event: list[asyncio.Event] = []
 
     async def way(asking: Asking) -> None:
