@@ -216,7 +216,7 @@ async def two_at_once() -> None:
 
 
 async def behind() -> None:
-    """session.drain() waits for a tool that waits for itself, in a circle in which nothing drains."""
+    """session.drain() waits for a tool that waits for itself, in a cycle in which nothing drains."""
 
     async def wait(desk: Desk) -> None:
         me = asyncio.current_task()
