@@ -26,6 +26,11 @@ _GATHERING = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
 _MANAGERS = (asyncio.Lock, asyncio.Condition, contextlib.AsyncExitStack, contextlib._AsyncGeneratorContextManager)
 # By identity, since even == of a class or a function may be the user's. nest_asyncio has the futures written in Python.
 _FUTURE_IDS = frozenset(map(id, (asyncio.Future, asyncio.futures._PyFuture, _GATHERING)))  # type: ignore[attr-defined]
+_COMPLETES_OUTER = (
+    "asyncio.tasks.shield.<locals>._inner_done_callback",
+    "asyncio.tasks.gather.<locals>._done_callback",
+    "asyncio.tasks._gather.<locals>._done_callback",  # on Python 3.9
+)
 _TASK_DONE = (
     "asyncio.taskgroups.TaskGroup._on_task_done",
     "anyio._backends._asyncio.TaskGroup._spawn.<locals>.task_done",
@@ -96,10 +101,7 @@ class Edges:
 
     def completions(self, function: str, held: dict[str, Any]) -> Iterator[Completion]:
         """Yield what a callback completes. ``held`` is what it has closed over, is bound to or is given."""
-        if function in (
-            "asyncio.tasks.shield.<locals>._inner_done_callback",
-            "asyncio.tasks.gather.<locals>._done_callback",
-        ):
+        if function in _COMPLETES_OUTER:
             yield held["outer"], None
         elif function in ("asyncio.tasks._release_waiter", "livekit.agents.utils.aio.utils._release_waiter"):
             yield held["0"], None  # of wait_for() before Python 3.12, and of cancel_and_wait()
