@@ -1,7 +1,7 @@
 """What is played: the releases, the Pythons, the releases of wrapt.
 
 A new release of livekit-agents needs no entry here; what it has to be installed together with, if anything, is in
-``onenter_deadlock_fix.cli.pins.py``. A new Python is one entry in ``PYTHONS``.
+``onenter_deadlock_fix/cli/pins.py``. A new Python is one entry in ``PYTHONS``.
 """
 
 from __future__ import annotations
@@ -28,3 +28,9 @@ OWN_HANGS = (
     ),
     ("1.2.0", "1.2.2", "on_exit_of_the_agent_task_speaks", "an on_exit that raises keeps the session from closing"),
 )
+
+# scenario -> why it completes on some release although it is called a deadlock there
+COMPLETES_ALL_THE_SAME = {
+    "a_tool_closes_the_session": "from 1.4 on livekit-agents gives up a speech some seconds after its interruption",
+    "the_agent_changes_and_the_agent_task_completes": "no turn of the user reaches the AgentTask, but the program does",
+}

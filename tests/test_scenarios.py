@@ -1,7 +1,7 @@
 """Every scenario ends on 1.3.5 with the shim as it ends on bare 1.3.6, upstream's first release with the fix.
 
-``scenarios/upstream.json`` is what came out of 1.3.6 without the shim, written by ``nox -s record``. Detection is in
-the mode ``report`` meanwhile, and looks very soon.
+``scenarios/upstream.json`` is what came out of 1.3.6 without the shim, written by ``nox -s compatibility``. Detection
+is in the mode ``report`` meanwhile, and looks very soon.
 """
 
 from __future__ import annotations

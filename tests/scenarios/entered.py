@@ -117,9 +117,7 @@ async def the_agent_changes_during_the_agent_task() -> None:
     await quiet()
 
 
-@scenario(
-    reported="no turn of the user reaches an AgentTask whose place another agent has taken; this one is completed"
-)
+@scenario
 async def the_agent_changes_and_the_agent_task_completes() -> None:
     """session.update_agent() is called while the AgentTask is under way, which then completes all the same."""
 
