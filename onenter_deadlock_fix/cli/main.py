@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import math
 import os
 import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from ..detection.config import DETECT, DETECT_AFTER
+from ..detection.config import DETECT, DETECT_AFTER, SHORTEST, seconds_of
 from . import EXIT_UNKNOWN, PROGRAM, complain
 
 EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 130, 141  # as shells have them
-SHORTEST = 0.05  # seconds; detection takes no less
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,11 +83,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seconds(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        seconds = float(text)
-        if math.isfinite(seconds) and seconds >= SHORTEST:
-            return seconds
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from {SHORTEST:g} on")
+    seconds = seconds_of(text)
+    if seconds is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from {SHORTEST:g} on")
+    return seconds
 
 
 def _load_environment_files() -> None:

@@ -86,27 +86,28 @@ class Look:
         return min(told, key=lambda lines: (len(lines), lines), default=[])
 
     def _releases(self, nodes: Iterable[Any]) -> Iterator[Release]:
-        """Yield what the drains among these nodes can let go.
+        """Yield what the drains among these nodes can let go."""
+        for task in (node for node in nodes if node in self.edges.tasks):
+            for frame in self.edges.frames(task):
+                if function_of(frame) == f"{VOICE}agent_activity._pause_scheduling_task":
+                    release = self._release(task, frame.f_locals["self"])
+                    if release.given_up:
+                        yield release
+
+    def _release(self, task: Task, activity: Any) -> Release:
+        """Return what a task's drain of an activity can let go.
 
         In a handoff to an AgentTask or back those are the speech tasks that wait for it, and in any drain those of a
         speech that nothing can complete, since nobody can miss it. Nothing is let go that waits for the session's lock:
         before 1.7.1 the AgentTask of the handoff that comes second would make the first one's get lost.
         """
-        for task in (node for node in nodes if node in self.edges.tasks):
-            for frame in self.edges.frames(task):
-                if function_of(frame) == f"{VOICE}agent_activity._pause_scheduling_task":
-                    activity = frame.f_locals["self"]
-                    let_go = [
-                        one for one in drained(activity) if self._can_let_go(task, one, activity.session._activity_lock)
-                    ]
-                    kept = [one for one in drained(activity) if one not in let_go]
-                    given_up, remaining = (
-                        [describe.name(self.edges, one).text for one in ones] for ones in (let_go, kept)
-                    )
-                    if activity._current_speech is not None and activity._current_speech.done():
-                        given_up.append(describe.speech(self.edges, activity._current_speech).text)
-                    if given_up:
-                        yield Release(describe.name(self.edges, task), activity, let_go, given_up, remaining)
+        awaited, lock, speaking = drained(activity), activity.session._activity_lock, activity._current_speech
+        let_go = [one for one in awaited if self._can_let_go(task, one, lock)]
+        given_up = [describe.name(self.edges, one).text for one in let_go]
+        if speaking is not None and speaking.done():
+            given_up.append(describe.speech(self.edges, speaking).text)
+        remaining = [describe.name(self.edges, one).text for one in awaited if one not in let_go]
+        return Release(describe.name(self.edges, task), activity, let_go, given_up, remaining)
 
     def _can_let_go(self, task: Task, speech_task: Task, lock: asyncio.Lock) -> bool:
         """Say whether the drain that a task waits in can let go a speech task."""

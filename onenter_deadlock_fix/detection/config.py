@@ -13,7 +13,7 @@ DETECT = "ONENTER_DEADLOCK_FIX_DETECT"
 DETECT_AFTER = "ONENTER_DEADLOCK_FIX_DETECT_AFTER"
 
 AFTER = 5.0  # seconds
-_SHORTEST = 0.05  # seconds; a handoff takes some milliseconds
+SHORTEST = 0.05  # seconds; a handoff takes some milliseconds
 _MODES: dict[str, Mode] = {
     **dict.fromkeys(("off", "0", "false", "no"), "off"),
     **dict.fromkeys(("report", "on", "1", "true", "yes"), "report"),
@@ -39,18 +39,19 @@ def requested(call: tuple[object, object] | None) -> Request:
     else:
         mode, after = call
         names = ("detect() with mode ", "detect() with after=")
-    known, seconds = _MODES.get(str(mode).strip().lower()), _seconds(after)
+    known, seconds = _MODES.get(str(mode).strip().lower()), seconds_of(after)
     problems = []
     if known is None:
         problems.append(f"{names[0]}{mode} is no known mode and means report (off, report, resolve)")
     if seconds is None:
-        problems.append(f"{names[1]}{after} is no number of seconds ({_SHORTEST:g} or more) and means {AFTER:g}")
+        problems.append(f"{names[1]}{after} is no number of seconds ({SHORTEST:g} or more) and means {AFTER:g}")
     return Request(known or "report", seconds or AFTER, tuple(problems))
 
 
-def _seconds(value: object) -> float | None:
+def seconds_of(value: object) -> float | None:
+    """Return the seconds that a value stands for, or None where it is no number of them that can be asked for."""
     try:
         seconds = float(str(value))
     except ValueError:
         return None
-    return seconds if math.isfinite(seconds) and seconds >= _SHORTEST else None
+    return seconds if math.isfinite(seconds) and seconds >= SHORTEST else None

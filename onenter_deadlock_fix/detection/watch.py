@@ -17,21 +17,21 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from .._wrapper import CoroutineFunction, Wrappers
 from .config import LOGGER, Request
+from .livekit_edges import VOICE
 from .stack import function_of, stack
 
 if TYPE_CHECKING:
     from .check import Deadlock
 
 _WATCH = "__onenter_deadlock_fix_watch"  # an attribute of the event loop: its watch, while a timer ticks
-_VOICE = "livekit.agents.voice."
 # A change of the agent, the end of the session, a run: told, too, where it merely takes long.
 _CHANGES = {
-    *(f"{_VOICE}agent_activity.{name}" for name in ("pause", "drain", "aclose")),
-    *(f"{_VOICE}agent_session.{name}" for name in ("drain", "_aclose_impl")),
-    f"{_VOICE}run_result._await_impl",
+    *(f"{VOICE}agent_activity.{name}" for name in ("pause", "drain", "aclose")),
+    *(f"{VOICE}agent_session.{name}" for name in ("drain", "_aclose_impl")),
+    f"{VOICE}run_result._await_impl",
 }
 # An AgentTask and on_enter of a new agent may take as long as they like, unless they can't complete.
-_FUNCTIONS = _CHANGES | {f"{_VOICE}agent.__await_impl", f"{_VOICE}agent_session._update_activity"}
+_FUNCTIONS = _CHANGES | {f"{VOICE}agent.__await_impl", f"{VOICE}agent_session._update_activity"}
 _NAMES = {function.rpartition(".")[2] for function in _FUNCTIONS}
 # All of them come from these; each one more is 1 % of a handoff.
 _WRAPPED = (
@@ -169,7 +169,7 @@ def install(request: Request) -> None:
     global _request
     _request = request
     _wrappers.install(
-        (getattr(importlib.import_module(_VOICE + module), owner), name, _watching) for module, owner, name in _WRAPPED
+        (getattr(importlib.import_module(VOICE + module), owner), name, _watching) for module, owner, name in _WRAPPED
     )
     loop = _get_running_loop()
     if loop is not None and getattr(loop, _WATCH, None) is None:
