@@ -124,8 +124,8 @@ class Edges:
         return self.all_of([awaited])
 
     def _wait_of_task(self, task: Any) -> Wait | None:
-        if task._fut_waiter is None or task._fut_waiter.done():
-            return None  # it is about to go on
+        if not self._is_known(task._fut_waiter) or task._fut_waiter.done():
+            return None  # it is about to go on, or awaits an object of the user's
         frames = self.frames(task)
         return self.wait_in(frames, function_of(frames[-1]), task._fut_waiter)
 
@@ -172,7 +172,8 @@ def _function_and_held(callback: Any) -> tuple[str, dict[str, Any]]:
     for name, cell in zip(callback.__code__.co_freevars, callback.__closure__ or ()):
         with contextlib.suppress(ValueError):  # the cell is empty
             held[name] = cell.cell_contents
-    return f"{dict.get(callback.__globals__, '__name__')}.{callback.__qualname__}", held
+    names: Any = dict.get(callback.__globals__, "__name__"), callback.__qualname__
+    return ".".join(names) if all(type(name) is str for name in names) else "", held  # a str of the user's may be odd
 
 
 def _entered(suspended: Suspended) -> Iterator[asyncio.Lock]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import linecache
 import os
@@ -102,7 +103,19 @@ def waits(edges: LivekitEdges, start: Future, among: AbstractSet[Future] | None 
 
 def name(edges: LivekitEdges, task: Task) -> Name:
     """Return the name of the change that a task is in the middle of, as a handoff, or else the task's own."""
-    return [Name("task", f"the task {task.get_name()}", id(task)), *_names(edges, task)][-1]
+    return [Name("task", _task(task), id(task)), *_names(edges, task)][-1]
+
+
+def _task(task: Task) -> str:
+    """Return what a task is called that has no other name; its class may be the user's."""
+    with contextlib.suppress(Exception):  # of a task from before nest_asyncio was applied
+        return f"the task {asyncio.Task.get_name(task)}"
+    return "a task"
+
+
+def _class_name(agent: Any) -> str:
+    """Return the name of an agent's class, whose own class may be the user's."""
+    return str(type.__dict__["__name__"].__get__(type(agent)))
 
 
 def _reason(edges: LivekitEdges, node: Any) -> str:
@@ -133,7 +146,7 @@ def _names_of_task(edges: LivekitEdges, task: Task) -> Iterator[Name]:
         role, text = next((one for one in changes[::-1] if one[0] not in ("activity close", "AgentTask")), changes[-1])
         yield Name(role, text, (id(task), role), () if own else places, own.addition if own else "")
     elif places and not own:
-        yield Name("task", f"the task {task.get_name()}", id(task), places)
+        yield Name("task", _task(task), id(task), places)
 
 
 def _own_name(edges: LivekitEdges, task: Task, frames: dict[str, FrameType], places: tuple[str, ...]) -> Name | None:
@@ -143,7 +156,7 @@ def _own_name(edges: LivekitEdges, task: Task, frames: dict[str, FrameType], pla
         call = info.function_call
         return Name("tool", f"the tool {call.name}", call.call_id, places, f" ({call.call_id})")
     for function in _METHODS.keys() & frames.keys():
-        role, agent = _METHODS[function], type(frames[function].f_locals["self"].agent).__name__
+        role, agent = _METHODS[function], _class_name(frames[function].f_locals["self"].agent)
         if role == "on_user_turn_completed" and all(frame.f_code.co_name != role for frame in frames.values()):
             return Name("user turn", f"the turn of the user with {agent}", id(task))
         return Name(role, f"{role} of {agent}", id(task), places)
@@ -161,7 +174,7 @@ def speech(edges: LivekitEdges, handle: Any) -> Name:
 def _changes(edges: LivekitEdges, task: Task, functions: dict[str, FrameType]) -> Iterator[tuple[str, str]]:
     """Yield the changes of the agent, and the waits for the session, that a task is in, outermost first."""
     agent_task = edges.agent_task(task)
-    kind = type(agent_task).__name__
+    kind = _class_name(agent_task)
     for function, frame in functions.items():
         if function == f"{VOICE}agent.__await_impl":
             yield "AgentTask", f"the AgentTask {kind}"
@@ -169,9 +182,9 @@ def _changes(edges: LivekitEdges, task: Task, functions: dict[str, FrameType]) -
             yield "handoff", f"the handoff {'to' if frame.f_locals['agent'] is agent_task else 'back from'} {kind}"
         elif function == f"{VOICE}agent_session._update_activity_task":
             agent = frame.f_locals[frame.f_code.co_varnames[frame.f_code.co_argcount - 1]]  # by its place
-            yield "update_agent()", f"update_agent() to {type(agent).__name__}"
+            yield "update_agent()", f"update_agent() to {_class_name(agent)}"
         elif function == f"{VOICE}agent_activity.aclose":
-            yield "activity close", f"the close of the activity of {type(frame.f_locals['self'].agent).__name__}"
+            yield "activity close", f"the close of the activity of {_class_name(frame.f_locals['self'].agent)}"
         elif function in _SESSION:
             role = _SESSION[function]
             starts = role == "session.run()" and f"{VOICE}agent_session.start" in functions

@@ -5,9 +5,12 @@ They are logged in the context of the task that hangs, so that what the program 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import contextvars
 import logging
 from collections.abc import Sequence
+from types import BuiltinMethodType, MethodType
 from typing import Any
 
 from livekit.agents.version import __version__ as release
@@ -92,8 +95,12 @@ def _log(level: int, lines: Sequence[str], extra: dict[str, Any], task: Task) ->
 
 def _context_of(task: Task) -> contextvars.Context:
     """Return a copy of a task's context; the task may be running in the context itself where loops are nested."""
-    if hasattr(task, "get_context"):  # from Python 3.12 on
-        return task.get_context().copy()  # type: ignore[no-any-return]
+    with contextlib.suppress(Exception):  # it is there from Python 3.12 on; the task's own may be the user's
+        return asyncio.Task.get_context(task).copy()  # type: ignore[attr-defined,no-any-return]
     callbacks = task._fut_waiter._callbacks or ()  # type: ignore[attr-defined]
-    own = (context for callback, context in callbacks if getattr(callback, "__self__", None) is task)
+    own = (context for callback, context in callbacks if _is_bound_to(task, callback))
     return next(own, contextvars.Context()).copy()
+
+
+def _is_bound_to(task: Task, callback: Any) -> bool:
+    return any(type(callback) is kind for kind in (BuiltinMethodType, MethodType)) and callback.__self__ is task

@@ -27,7 +27,7 @@ class Suspended(NamedTuple):
 def stack(task: asyncio.Task[Any]) -> list[Suspended]:
     """Return what a task is suspended in, outermost first."""
     found = []
-    awaitable: Any = task.get_coro()
+    awaitable: Any = asyncio.Task.get_coro(task)  # the task's class may be the user's
     while awaitable is not None:
         kind, frame = type(awaitable), None
         if kind is CoroutineType:
