@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from detecting import AFTER, PROGRAM
+from detecting import Player
 from forking import Forks, clean_environment
 from programs import AlteredLibrary, Completed, run
 
@@ -57,18 +57,17 @@ def tell(forks: Forks, tmp_path: Path) -> Callable[..., Any]:
     return run_and_read
 
 
+@pytest.fixture(scope="session")
+def player() -> Iterator[Player]:
+    player = Player()
+    yield player
+    player.close()
+
+
 @pytest.fixture
-def play(forks: Forks) -> Callable[..., Any]:
-    """Play one of the programs of ``detection_program.py`` in a mode, and return what it prints."""
-
-    def play(program: str, mode: str, **environment: str) -> Any:
-        detect = {"ONENTER_DEADLOCK_FIX_DETECT": mode, "ONENTER_DEADLOCK_FIX_DETECT_AFTER": AFTER}
-        env = {**clean_environment(), **detect, **environment}
-        ended = forks.run([str(PROGRAM), program], cwd=PROGRAM.parent, env=env)
-        assert ended.returncode == 0, ended.stderr
-        return json.loads(ended.stdout)
-
-    return play
+def play(player: Player) -> Callable[..., Any]:
+    """Play one of ``detection_programs/`` in a mode, and return what came of it."""
+    return player.play
 
 
 @pytest.fixture

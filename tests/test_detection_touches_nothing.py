@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
+from typing import Any, Callable
 
-from programs import run
+import pytest
 
-HERE = Path(__file__).parent
+Play = Callable[..., Any]
+
+SPECIAL = (
+    *("__eq__", "__ne__", "__lt__", "__hash__", "__bool__", "__len__", "__repr__", "__str__", "__format__", "__dir__"),
+    *("__iter__", "__next__", "__contains__", "__getitem__", "__call__", "__await__", "__aiter__", "__anext__"),
+    *("__enter__", "__exit__", "__aenter__", "__aexit__", "__int__", "__index__", "__reduce_ex__", "__instancecheck__"),
+    *("__getattr__", "__getattribute__", "__class__"),
+)
+KINDS = (
+    "lazy and slow",
+    "lazy and failing",
+    "any attribute",
+    "a million",
+    "everything",
+    "its class",
+    "a function's name",
+)
 
 
-def test_deadlock_among_objects_that_fight_back_is_reported_and_none_of_them_is_called() -> None:
-    environment = {"ONENTER_DEADLOCK_FIX_DETECT": "report", "ONENTER_DEADLOCK_FIX_DETECT_AFTER": "0.4"}
-    ended = run([sys.executable, "odd_objects_program.py"], cwd=HERE, env=environment)
-    assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout) == {"levels": ["ERROR"], "calls": []}
+def assert_reported_and_untouched(seen: Any) -> None:
+    assert [record["level"] for record in seen["records"]] == ["ERROR"]
+    assert seen["records"][0]["said"].startswith("deadlock: the handoff to ")
+    assert seen["result"] == []  # which methods were called
+
+
+@pytest.mark.parametrize("kind", [*SPECIAL, *KINDS])
+def test_object_that_fights_back_is_left_alone_wherever_it_is(kind: str, play: Play) -> None:
+    assert_reported_and_untouched(play("odd_objects.everywhere", "report", kind=kind))
+
+
+@pytest.mark.parametrize("what", ["as_usual", "odd_futures", "odd_tasks", "odd_agents"])
+def test_future_task_or_agent_that_fights_back_is_left_alone(what: str, play: Play) -> None:
+    assert_reported_and_untouched(play(f"odd_objects.{what}", "report"))

@@ -1,88 +1,20 @@
-"""Agent programs for the tests of detection: ``python detection_program.py PROGRAM``.
-
-Each is a function below; the lines that somebody waits in are marked. What was logged and how it ended is printed as
-one JSON object: ``over`` says whether the program came to its end, and ``waits`` who waited for whom if it did not.
-"""
+"""Deadlocks of changes of the agent, and waits that are none."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import logging
-import os
-import sys
-from collections.abc import Awaitable
-from typing import Any, Callable
-
-from livekit.agents import Agent, AgentSession, AgentTask, function_tool, llm
-from livekit.agents.cli.log import JsonFormatter
-from livekit.agents.voice import SpeechHandle
 
 import onenter_deadlock_fix
-from onenter_deadlock_fix import detection
-from onenter_deadlock_fix.verify.scripted_model import Answer, ScriptedLLM, ToolCall, cue
+from livekit.agents import AgentSession, function_tool
+from livekit.agents.voice import SpeechHandle
 
-BOUND = 60  # seconds, of which only a program that neither ends nor is in a deadlock takes more than two
-records: list[dict[str, Any]] = []
-
-
-class Keep(logging.Handler):
-    """Keeps each record of the shim's: as it is, and as livekit-agents' JSON log has it."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        said = record.getMessage()
-        told = json.loads(JsonFormatter().format(record))
-        records.append({"level": record.levelname, "said": said, "told": told})
-
-
-def script(chat_ctx: llm.ChatContext) -> Answer:
-    last = cue(chat_ctx)
-    if last.tool:
-        return f"{last.tool} is done."
-    return [ToolCall(last.text)] if last.role == "user" else ""
-
-
-class Name(AgentTask[str]):
-    def __init__(self) -> None:
-        super().__init__(instructions="")
-
-    async def on_enter(self) -> None:
-        self.complete("Ada")
-
-
-class Desk(Agent):
-    """A tool for each way to wait."""
-
-    def __init__(self, wait: Callable[[Desk], Awaitable[Any]] | None = None) -> None:
-        super().__init__(instructions="")
-        self.wait = wait
-
-    @function_tool
-    async def collect(self) -> str:
-        """Hands over."""
-        return await Name()  # collect waits here
-
-    @function_tool
-    async def ask(self) -> str:
-        """Waits as it is told."""
-        assert self.wait
-        await self.wait(self)  # ask calls here
-        return "asked"
-
-    async def inner(self) -> None:
-        await self.session.generate_reply(user_input="collect", tool_choice="auto")  # ask waits here
+from .stage import Desk, Name, start
 
 
 class EagerDesk(Desk):
     async def on_enter(self) -> None:
         await self.session.generate_reply(user_input="collect")  # on_enter waits here
-
-
-async def start(agent: Agent) -> AgentSession[None]:
-    session: AgentSession[None] = AgentSession(llm=ScriptedLLM(script))
-    await session.start(agent)
-    return session
 
 
 async def nested() -> None:
@@ -258,41 +190,3 @@ async def asked_for_later() -> None:
     assert not hanging.done()
     onenter_deadlock_fix.detect("resolve", after=0.1)
     await hanging
-
-
-async def main(program: str) -> None:
-    play = asyncio.ensure_future(globals()[program]())
-    waits: list[str] = []
-    seen = 0
-    for _ in range(BOUND):
-        if (await asyncio.wait([play], timeout=1))[0]:
-            break
-        # a second time, since it may be let go, or be reported once more
-        waits = detection.cycle()
-        seen += bool(waits)
-        if seen == 2:
-            break
-    over = play.done()
-    if over:
-        play.result()
-    status = onenter_deadlock_fix.status()
-    print(
-        json.dumps(
-            {
-                "state": status.state,
-                "detection": status.detection,
-                "over": over,
-                "waits": [] if over else waits,
-                "records": records,
-            }
-        )
-    )
-    sys.stdout.flush()
-    os._exit(0)  # tasks that hang would be waited for
-
-
-logger = logging.getLogger("onenter_deadlock_fix")
-logger.addHandler(Keep(logging.WARNING))
-logger.propagate = False
-if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))

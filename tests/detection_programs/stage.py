@@ -1,0 +1,82 @@
+"""What the programs share: a scripted model, an agent whose tools wait, an AgentTask, and what was logged."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable
+from typing import Any, Callable
+
+from livekit.agents import Agent, AgentSession, AgentTask, function_tool, llm
+from livekit.agents.cli.log import JsonFormatter
+
+from onenter_deadlock_fix.verify.scripted_model import Answer, ScriptedLLM, ToolCall, cue
+
+records: list[dict[str, Any]] = []
+errors: list[str] = []
+
+
+class Keep(logging.Handler):
+    """Keeps each record of the shim's: as it is, and as livekit-agents' JSON log has it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = record.getMessage()
+        told = json.loads(JsonFormatter().format(record))
+        records.append({"level": record.levelname, "said": said, "told": told})
+
+
+def script(chat_ctx: llm.ChatContext) -> Answer:
+    """Call the tool that the user names, and say so when it is over."""
+    last = cue(chat_ctx)
+    if last.tool:
+        return f"{last.tool} is done."
+    return [ToolCall(last.text)] if last.role == "user" else ""
+
+
+def complete(task: AgentTask[Any], result: Any) -> None:
+    (getattr(task, "complete", None) or getattr(task, "_complete"))(result)  # noqa: B009  # the latter in 2.0.0b1
+
+
+class Name(AgentTask[str]):
+    """An AgentTask that completes as soon as it is there."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="")
+
+    async def on_enter(self) -> None:
+        complete(self, "Ada")
+
+
+class Desk(Agent):
+    """A tool for each way to wait."""
+
+    def __init__(self, wait: Callable[[Desk], Awaitable[Any]] | None = None) -> None:
+        super().__init__(instructions="")
+        self.wait = wait
+
+    @function_tool
+    async def collect(self) -> str:
+        """Hands over."""
+        return await Name()  # collect waits here
+
+    @function_tool
+    async def ask(self) -> str:
+        """Waits as it is told."""
+        assert self.wait
+        await self.wait(self)  # ask calls here
+        return "asked"
+
+    async def inner(self) -> None:
+        await self.session.generate_reply(user_input="collect", tool_choice="auto")  # ask waits here
+
+
+async def start(agent: Agent) -> AgentSession[None]:
+    session: AgentSession[None] = AgentSession(llm=ScriptedLLM(script))
+    await session.start(agent)
+    return session
+
+
+async def some_time() -> None:
+    """Wait long enough for everything to have come to where it hangs."""
+    await asyncio.sleep(0.15)
