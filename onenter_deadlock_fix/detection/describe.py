@@ -82,7 +82,7 @@ def waits(edges: LivekitEdges, start: Future, among: AbstractSet[Future] | None 
             waiter = name
         wait = edges.wait(node)
         awaited = [one for one in (wait.awaited if wait else ()) if among is None or one in among]
-        if waiter and any(one is origin for one in awaited):
+        if waiter and any(one is origin and next(_names(edges, one)).same == waiter.same for one in awaited):
             pairs[waiter, waiter, ""] = None
         elif waiter and not awaited:
             pairs[waiter, None, wait.reason if wait else _reason(edges, node)] = None
