@@ -1,0 +1,184 @@
+"""Hangs that were reported in public, each as small as it gets; the docstrings have the issue or pull request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from livekit.agents import Agent, AgentSession, AgentTask, function_tool
+from livekit.agents.voice import audio_recognition
+from livekit.agents.voice.agent_activity import AgentActivity
+
+from .stage import Desk, Name, ScriptedLLM, complete, script, some_time, start
+
+
+class Ask(AgentTask[str]):
+    """An AgentTask that the user's next turn completes."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="")
+
+    @function_tool
+    async def answer(self) -> None:
+        """Completes it."""
+        complete(self, "42")
+
+
+async def say_while_paused() -> None:
+    """livekit/agents-js #2373: session.say() raises during a handoff, but has made a speech that nobody schedules."""
+
+    class Busy(Desk):
+        @function_tool
+        async def look_up(self) -> str:
+            """Speaks when the handoff has begun."""
+            await some_time()
+            with contextlib.suppress(RuntimeError):
+                await self.session.say("Found it.")
+            return "found"
+
+    session = await start(Busy())
+    session.generate_reply(user_input="look_up")
+    await asyncio.sleep(0.05)
+    await session.generate_reply(user_input="collect")
+
+
+async def parked(caller_goes_on: bool) -> None:
+    """livekit/agents #6858: a preemptive generation is parked when a tool awaits an AgentTask."""
+    options: dict[str, Any] = {"preemptive_generation": True}
+    if "turn_handling" in inspect.signature(AgentSession).parameters:
+        options = {"turn_handling": {"preemptive_generation": {"enabled": True}}}
+    session: AgentSession[None] = AgentSession(llm=ScriptedLLM(script), **options)
+    await session.start(Desk())
+    activity = session.current_agent._get_activity_or_raise()
+    _user_is_speaking(activity, "hello")
+    speech = session.generate_reply(user_input="", allow_interruptions=False)  # the agent speaks over it
+    _user_has_spoken(activity, "hello")
+    await speech
+    assert activity._preemptive_generation is not None
+    reply = session.generate_reply(user_input="collect", tool_choice="auto")
+    if caller_goes_on:
+        await asyncio.sleep(1)
+        _user_has_spoken(activity, "goodbye")
+    await reply
+
+
+def _user_is_speaking(activity: AgentActivity, text: str) -> None:
+    """Have a preemptive generation made, as audio recognition does for an interim transcript."""
+    known = {"new_transcript": text, "transcript_confidence": 1.0, "started_speaking_at": time.time()}
+    activity.on_preemptive_generation(_made(audio_recognition._PreemptiveGenerationInfo, known))
+
+
+def _user_has_spoken(activity: AgentActivity, text: str) -> None:
+    known = {"skip_reply": False, "new_transcript": text, "transcript_confidence": 1.0}
+    metrics = getattr(audio_recognition, "_EndOfTurnMetrics", None)
+    if metrics is not None:
+        known["metrics"] = _made(metrics, {})
+    activity.on_end_of_turn(_made(audio_recognition._EndOfTurnInfo, known))
+
+
+def _made(cls: Any, known: dict[str, Any]) -> Any:
+    """Make an object of a class of the library, whose parameters differ from release to release."""
+    parameters = inspect.signature(cls).parameters.values()
+    needed = {one.name: 0.0 if one.name.endswith("delay") else None for one in parameters if one.default is one.empty}
+    return cls(**{**needed, **{one.name: known[one.name] for one in parameters if one.name in known}})
+
+
+async def on_enter_closes_session() -> None:
+    """livekit/agents #5035: on_enter of an AgentTask awaits session.aclose()."""
+
+    class Closing(AgentTask[str]):
+        def __init__(self) -> None:
+            super().__init__(instructions="")
+
+        async def on_enter(self) -> None:
+            await self.session.aclose()  # on_enter closes here
+
+    class Host(Desk):
+        @function_tool
+        async def collect(self) -> str:
+            """Hands over."""
+            return await Closing()  # collect awaits Closing here
+
+    session = await start(Host())
+    await session.generate_reply(user_input="collect")
+
+
+async def run_and_update_agent() -> None:
+    """livekit/agents #6500: session.run() while the new agent's on_enter awaits an AgentTask that needs the next turn."""
+
+    class New(Agent):
+        def __init__(self) -> None:
+            super().__init__(instructions="")
+
+        async def on_enter(self) -> None:
+            await Ask()  # on_enter awaits Ask here
+
+    async def wait(desk: Desk) -> None:
+        desk.session.update_agent(New())
+
+    session = await start(Desk(wait))
+    await session.run(user_input="ask")  # the test runs here
+    await session.run(user_input="answer")
+
+
+async def run_with_a_slow_model() -> None:
+    """session.run() while the model, or a tool, takes its time: nothing is wrong with that."""
+
+    async def wait(_: Desk) -> None:
+        await asyncio.sleep(2)
+
+    session = await start(Desk(wait))
+    await session.run(user_input="ask")
+
+
+async def close_before_await() -> None:
+    """livekit/agents #4730, pull request #6071: the session closes while on_enter is about to await an AgentTask."""
+
+    class Host(Agent):
+        def __init__(self) -> None:
+            super().__init__(instructions="")
+
+        async def on_enter(self) -> None:
+            await some_time()
+            await Name()  # on_enter awaits Name here
+
+    session = await start(Host())
+    await asyncio.sleep(0.05)
+    await session.aclose()
+
+
+async def filler() -> None:
+    """A tool has session.say() speak until the tool is over, and awaits its AgentTask meanwhile: on every release."""
+
+    class Talking(Desk):
+        @function_tool
+        async def collect(self) -> str:
+            """Hands over."""
+            tool = asyncio.current_task()
+            assert tool
+
+            async def words() -> AsyncIterator[str]:
+                yield "One moment."
+                await asyncio.wait([tool])  # the words wait here
+                yield "Here we are."
+
+            self.session.say(words())
+            await some_time()
+            return await Name()  # collect awaits Name here
+
+    session = await start(Talking())
+    await session.generate_reply(user_input="collect")
+
+
+async def closed_by_own_tool() -> None:
+    """A tool awaits session.aclose(), which waits for the reply of that tool."""
+
+    async def wait(desk: Desk) -> None:
+        await desk.session.aclose()  # ask closes here
+
+    session = await start(Desk(wait))
+    await session.generate_reply(user_input="ask")

@@ -1,0 +1,117 @@
+"""Hangs that were reported in public: each is told for what it is, with the user's lines, and nothing else is."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Callable
+
+import pytest
+from detecting import at
+
+Play = Callable[..., Any]
+
+NEVER_SCHEDULED = "it was made while scheduling was paused, and nothing will schedule it"
+PARKED = "a preemptive generation is parked, and ends only with the user's next turn"
+NO_TURN = "for the user's next turn, which nobody sends meanwhile"
+
+
+def lines(seen: Any, level: str) -> list[str]:
+    """Return the lines of the only record."""
+    assert [record["level"] for record in seen["records"]] == [level]
+    return re.sub(r"speech_\w+", "SPEECH", seen["records"][0]["said"]).splitlines()
+
+
+def test_speech_made_while_scheduling_was_paused_is_a_dead_end(play: Play) -> None:
+    seen = play("reported.say_while_paused", "report")
+    assert not seen["over"]
+    first, *told = lines(seen, "ERROR")
+    assert first == "deadlock: the handoff back from Name waits for what can never complete"
+    assert at("collect waits here", "collect") in told
+    assert f"  session.say() SPEECH waits: {NEVER_SCHEDULED}" in told
+    goes_on = "the handoff back from Name goes on and no longer waits for session.say() SPEECH"
+    assert told[-1] == f"  with ONENTER_DEADLOCK_FIX_DETECT=resolve, {goes_on}"
+
+
+def test_speech_made_while_scheduling_was_paused_is_let_go(play: Play) -> None:
+    seen = play("reported.say_while_paused", "resolve")
+    assert seen["over"]
+    assert [record["level"] for record in seen["records"]] == ["ERROR", "WARNING"]
+
+
+@pytest.mark.parametrize("mode", ["report", "resolve"])
+def test_parked_preemptive_generation_is_a_wait_for_the_users_next_turn(mode: str, play: Play) -> None:
+    seen = play("reported.parked", mode, caller_goes_on=False)
+    assert not seen["over"]
+    first, *told = lines(seen, "WARNING")
+    assert first.startswith("the handoff to Name has waited for the reply SPEECH for ")
+    assert told[-1] == f"  the reply SPEECH waits: {PARKED}"
+    assert play("reported.parked", mode, caller_goes_on=True)["over"]
+
+
+@pytest.mark.parametrize("mode", ["report", "resolve"])
+def test_on_enter_that_closes_the_session_is_told_with_both_lines_and_left_alone(mode: str, play: Play) -> None:
+    seen = play("reported.on_enter_closes_session", mode)
+    assert not seen["over"]
+    told = lines(seen, "ERROR")
+    assert at("on_enter closes here", "on_enter") in told
+    assert at("collect awaits Closing here", "collect") in told
+    assert "  on_enter of Closing waits for the session close" in told
+    assert "  the session close waits for on_enter of Closing" in told
+    assert "  the session close waits for the session close" not in told
+
+
+def test_run_that_leads_to_an_agent_task_that_needs_a_turn_is_told_with_the_whole_way_down(play: Play) -> None:
+    seen = play("reported.run_and_update_agent", "report")
+    assert not seen["over"]
+    first, *told = lines(seen, "WARNING")
+    assert first.startswith("session.run() has waited for update_agent() to New for ")
+    assert told == [
+        "  session.run() waits for update_agent() to New",
+        at("the test runs here", "run_and_update_agent"),
+        "  update_agent() to New waits for on_enter of New",
+        "  on_enter of New waits for the AgentTask Ask",
+        at("on_enter awaits Ask here", "on_enter"),
+        f"  the AgentTask Ask waits: {NO_TURN}",
+    ]
+
+
+def test_run_that_waits_for_a_model_or_a_tool_is_not_told(play: Play) -> None:
+    seen = play("reported.run_with_a_slow_model", "report")
+    assert (seen["over"], seen["records"]) == (True, [])
+
+
+@pytest.mark.parametrize(("release", "is_named"), [("1.3.5", True), ("1.6.0", True), ("1.6.1", False)])
+def test_close_before_an_agent_task_is_cured_by_1_6_1_and_not_before(release: str, is_named: bool, play: Play) -> None:
+    seen = play("reported.close_before_await", "report", release=release)
+    assert not seen["over"]
+    told = lines(seen, "ERROR")
+    assert told[0] == "deadlock: the session close waits for itself"
+    assert at("on_enter awaits Name here", "on_enter") in told
+    assert ("  livekit-agents 1.6.1 and later are cured of this" in told) is is_named
+    assert seen["records"][0]["told"]["deadlock"]["cured_in"] == ("1.6.1" if is_named else None)
+
+
+def test_speech_that_goes_on_until_the_tool_is_over_is_told_by_its_name(play: Play) -> None:
+    seen = play("reported.filler", "report")
+    assert not seen["over"]
+    told = lines(seen, "ERROR")
+    assert told[0] == "deadlock: the handoff to Name waits for itself"
+    assert "  the handoff to Name waits for session.say() SPEECH" in told
+    assert at("collect awaits Name here", "collect") in told
+    assert at("the words wait here", "words") in told
+
+
+def test_speech_that_goes_on_until_the_tool_is_over_is_let_go(play: Play) -> None:
+    seen = play("reported.filler", "resolve")
+    assert seen["over"]
+    assert [record["level"] for record in seen["records"]] == ["ERROR", "WARNING"]
+
+
+@pytest.mark.parametrize("mode", ["report", "resolve"])
+def test_close_that_one_of_its_own_tools_waits_for_is_told_and_left_alone(mode: str, play: Play) -> None:
+    seen = play("reported.closed_by_own_tool", mode)
+    assert not seen["over"]
+    told = lines(seen, "ERROR")
+    assert told[0] == "deadlock: the session close waits for itself"
+    assert at("ask closes here", "wait") in told
+    assert not any("resolve" in line for line in told)
