@@ -1,0 +1,223 @@
+"""Tools that wait for locks, one of which awaits an AgentTask or keeps it waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Callable
+
+from livekit.agents import Agent, function_tool
+
+from .stage import Name, some_time, start
+
+Block = Callable[[], AbstractAsyncContextManager[Any]]
+
+
+class Locking(Agent):
+    """Its tools wait in the ways that they are given; ``collect`` awaits an AgentTask."""
+
+    def __init__(self, collect: Callable[[], Awaitable[Any]], ask: Callable[[], Awaitable[Any]]) -> None:
+        super().__init__(instructions="")
+        self._collect, self._ask = collect, ask
+
+    @function_tool
+    async def collect(self) -> None:
+        """Hands over."""
+        await self._collect()
+
+    @function_tool
+    async def ask(self) -> None:
+        """Waits."""
+        await self._ask()
+
+
+async def both(collect: Callable[[], Awaitable[Any]], ask: Callable[[], Awaitable[Any]]) -> None:
+    """Have the tool of one reply wait first, and then that of another one."""
+    session = await start(Locking(collect, ask))
+    replies = [session.generate_reply(user_input="collect")]
+    await asyncio.sleep(0.05)
+    replies.append(session.generate_reply(user_input="ask"))
+    await asyncio.gather(*(reply.wait_for_playout() for reply in replies))
+
+
+async def in_the_same(block: Block, other: Block | None = None) -> None:
+    """``collect`` awaits an AgentTask in a block that ``ask`` waits for."""
+
+    async def collect() -> None:
+        async with block():
+            await some_time()
+            await Name()  # collect is in the block here
+
+    async def ask() -> None:
+        async with (other or block)():  # ask waits for the block here
+            pass
+
+    await both(collect, ask)
+
+
+async def a_lock() -> None:
+    lock = asyncio.Lock()
+    await in_the_same(lambda: lock)
+
+
+async def a_condition() -> None:
+    condition = asyncio.Condition()
+    await in_the_same(lambda: condition)
+
+
+async def a_condition_and_its_lock() -> None:
+    lock = asyncio.Lock()
+    condition = asyncio.Condition(lock)
+    await in_the_same(lambda: condition, lambda: lock)
+
+
+async def an_exit_stack() -> None:
+    """The lock is entered by an AsyncExitStack, in whose block the AgentTask is awaited."""
+    lock = asyncio.Lock()
+
+    async def collect() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(lock)
+            await some_time()
+            await Name()
+
+    async def ask() -> None:
+        async with lock:
+            pass
+
+    await both(collect, ask)
+
+
+async def a_context_manager() -> None:
+    """The block is that of a context manager by a generator, which is in the block of the lock."""
+    lock = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def block() -> AsyncIterator[None]:
+        async with lock:
+            yield
+
+    await in_the_same(block)
+
+
+async def the_same_lock_twice() -> None:
+    """``ask`` takes its own lock again, in a function that it calls, and the handoff waits for it."""
+    lock = asyncio.Lock()
+
+    async def collect() -> None:
+        await asyncio.sleep(0.1)
+        await Name()
+
+    async def ask() -> None:
+        async with lock:
+            await again()  # ask calls in its own block here
+
+    async def again() -> None:
+        async with lock:  # ask waits for itself in its own block here
+            pass
+
+    await both(collect, ask)
+
+
+async def two_locks_in_opposite_order() -> None:
+    """``ask`` and a helper task of it have a lock each and wait for the other one's."""
+    one, two = asyncio.Lock(), asyncio.Lock()
+
+    async def in_both(first: asyncio.Lock, second: asyncio.Lock) -> None:
+        async with first:
+            await asyncio.sleep(0.01)
+            async with second:
+                pass
+
+    async def collect() -> None:
+        await asyncio.sleep(0.1)
+        await Name()
+
+    async def ask() -> None:
+        await asyncio.gather(in_both(one, two), in_both(two, one))
+
+    await both(collect, ask)
+
+
+async def waiting_to_be_notified() -> None:
+    """``ask`` waits for a condition, whose lock it does not hold meanwhile; somebody notifies it later."""
+    condition = asyncio.Condition()
+
+    async def collect() -> None:
+        await some_time()
+        await Name()
+
+    async def ask() -> None:
+        async with condition:
+            await condition.wait()
+
+    async def notify() -> None:
+        await asyncio.sleep(1.5)
+        async with condition:
+            condition.notify_all()
+
+    notifying = asyncio.ensure_future(notify())
+    await both(collect, ask)
+    await notifying
+
+
+async def notified_meanwhile() -> None:
+    """``ask`` was notified, and waits for the lock of the condition again, in whose block ``collect`` is."""
+    condition = asyncio.Condition()
+
+    async def collect() -> None:
+        await some_time()
+        async with condition:
+            condition.notify_all()
+            await Name()
+
+    async def ask() -> None:
+        async with condition:
+            await condition.wait()
+
+    await both(collect, ask)
+
+
+async def a_holder_that_sleeps() -> None:
+    """Somebody sleeps in the block of the lock that ``ask`` waits for."""
+    lock = asyncio.Lock()
+
+    async def collect() -> None:
+        await some_time()
+        await Name()
+
+    async def ask() -> None:
+        async with lock:
+            pass
+
+    async def hold() -> None:
+        async with lock:
+            await asyncio.sleep(1.5)
+
+    holding = asyncio.ensure_future(hold())
+    await both(collect, ask)
+    await holding
+
+
+async def a_semaphore() -> None:
+    """Anybody may release a semaphore, so nobody can say who holds it."""
+    semaphore = asyncio.Semaphore()
+    await in_the_same(lambda: semaphore)
+
+
+async def acquired_by_hand() -> None:
+    """The lock is taken without a block, so nobody can say who holds it."""
+    lock = asyncio.Lock()
+
+    async def collect() -> None:
+        await lock.acquire()
+        await some_time()
+        await Name()
+
+    async def ask() -> None:
+        async with lock:
+            pass
+
+    await both(collect, ask)

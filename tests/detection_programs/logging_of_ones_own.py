@@ -1,0 +1,115 @@
+"""A program whose own logging has its ways, and in which something hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+
+from livekit.agents import function_tool
+
+from .deadlocks import nested, slow
+from .stage import Desk, Keep, start
+
+logger = logging.getLogger("onenter_deadlock_fix")
+call_id: contextvars.ContextVar[str] = contextvars.ContextVar("call_id")  # set by each call, and without a default
+
+
+class AddCallId(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.call_id = call_id.get()
+        return True
+
+
+def _handler() -> logging.Handler:
+    (handler,) = (one for one in logger.handlers if type(one) is Keep)
+    return handler
+
+
+async def filtered(of: str) -> None:
+    """A filter of the handler reads a context variable of the call."""
+    _handler().addFilter(AddCallId())
+    call_id.set("call-17")
+    await {"deadlock": nested, "wait": slow}[of]()
+
+
+async def filtered_in_two_calls() -> None:
+    """Two calls in one event loop, each with a context of its own."""
+    _handler().addFilter(AddCallId())
+
+    async def call(number: int) -> None:
+        call_id.set(f"call-{number}")
+        await nested()
+
+    await asyncio.gather(asyncio.create_task(call(1)), asyncio.create_task(call(2)))
+
+
+async def disabled_at_first(how: str) -> None:
+    """Errors are not logged until a second has gone, as while livekit-agents sets logging up in a job."""
+    level = logger.level
+    if how == "logger":
+        logger.disabled = True
+    elif how == "level":
+        logger.setLevel(logging.CRITICAL)
+    else:
+        logging.disable(logging.CRITICAL)
+    hanging = asyncio.ensure_future(nested())
+    await asyncio.sleep(1)
+    logger.disabled = False
+    logger.setLevel(level)
+    logging.disable(logging.NOTSET)
+    await hanging
+
+
+async def failing_at_first(times: int) -> None:
+    """A handler raises the first few times."""
+
+    class Failing(logging.Handler):
+        left = times
+
+        def handle(self, record: logging.LogRecord) -> bool:
+            if "deadlock" in vars(record) and self.left:
+                self.left -= 1
+                raise OSError("no space left on device")
+            return True
+
+    logger.handlers.insert(0, Failing())
+    await nested()
+
+
+async def failing_always() -> None:
+    """A handler raises whatever it is given."""
+
+    class Failing(logging.Handler):
+        def handle(self, record: logging.LogRecord) -> bool:
+            raise OSError("no space left on device")
+
+    logger.addHandler(Failing())
+    await nested()
+
+
+class Sharing(Desk):
+    """Three tools share the function that waits."""
+
+    async def shared(self, what: str) -> None:
+        await self.session.generate_reply(user_input=what, tool_choice="auto")  # all of them wait here
+
+    @function_tool
+    async def look_up(self) -> None:
+        """One of them."""
+        await self.shared("collect")  # look_up calls here
+
+    @function_tool
+    async def confirm(self) -> None:
+        """Another one."""
+        await self.shared("collect")  # confirm calls here
+
+    @function_tool
+    async def note_down(self) -> None:
+        """The third one."""
+        await self.shared("collect")  # note_down calls here
+
+
+async def shared_by_three_tools(tool: str) -> None:
+    session = await start(Sharing())
+    await session.generate_reply(user_input=tool)
