@@ -1,4 +1,4 @@
-"""Detection sees the same in event loops that are not asyncio's own, or not as it makes them, and in each of several."""
+"""Detection sees the same in event loops that are not as asyncio makes them, and in each of several at once."""
 
 from __future__ import annotations
 

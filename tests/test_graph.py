@@ -6,19 +6,24 @@ import itertools
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onenter_deadlock_fix.detection.graph import Wait, core, deadlocked, reachable
 
+settings.register_profile("any machine", deadline=None)  # how long one takes says nothing
+settings.load_profile("any machine")
+
+Waits = dict[int, Wait]
+
 NODES = range(6)
-awaited = st.lists(st.sampled_from(NODES), max_size=3).map(tuple)
-graphs = st.dictionaries(
-    st.sampled_from(NODES), st.tuples(awaited, st.booleans()).map(lambda wait: Wait(*wait)), max_size=6
-)
+awaited = st.lists(st.sampled_from(NODES), max_size=3).map(tuple)  # the same one twice, too
+# a node that is not in the graph is free; one that waits for any of nothing is a dead end
+waits_for = st.tuples(awaited, st.booleans()).map(lambda wait: Wait(*wait))
+graphs = st.dictionaries(st.sampled_from(NODES), waits_for)
 
 
-def can_complete(node: int, waits: Mapping[int, Wait], incomplete: set[int]) -> bool:
+def completes(node: int, waits: Mapping[int, Wait], incomplete: set[int]) -> bool:
     """Say whether a node can complete where all do but these."""
     if node not in waits:
         return True
@@ -26,28 +31,70 @@ def can_complete(node: int, waits: Mapping[int, Wait], incomplete: set[int]) -> 
     return any(complete) if waits[node].any_is_enough else all(complete)
 
 
-def by_definition(waits: Mapping[int, Wait]) -> set[int]:
+def deadlocked_by_definition(waits: Waits) -> set[int]:
     """The union of all sets none of which can complete unless another one of the set does; it is such a set itself."""
     sets = (set(some) for size in range(len(waits) + 1) for some in itertools.combinations(waits, size))
-    return set().union(*(some for some in sets if not any(can_complete(node, waits, some) for node in some)))
+    return set().union(*(some for some in sets if not any(completes(node, waits, some) for node in some)))
+
+
+def distances(start: int, waits: Waits, among: set[int]) -> dict[int, int]:
+    """Over how many waits ``start`` waits for each of the nodes that it waits for, by going every way."""
+    found: dict[int, int] = {}
+    ways = [[start]]
+    while ways:
+        ways = [[*way, one] for way in ways for one in waits[way[-1]].awaited if one in among and one not in way[1:]]
+        for way in ways:
+            found.setdefault(way[-1], len(way) - 1)
+    return found
 
 
 @given(graphs)
-def test_deadlocked_is_the_largest_set_none_of_which_completes_but_by_another(waits: dict[int, Wait]) -> None:
-    assert deadlocked(waits) == by_definition(waits)
+def test_deadlocked_is_the_largest_set_none_of_which_completes_unless_another_does(waits: Waits) -> None:
+    assert deadlocked(waits) == deadlocked_by_definition(waits)
 
 
 @given(graphs)
-def test_core_is_the_same_wherever_a_cycle_is_entered(waits: dict[int, Wait]) -> None:
-    stuck = deadlocked(waits)
-    for node in stuck:
-        found = core(node, waits, stuck)
-        assert found.keys() <= stuck
-        on_a_cycle = node in reachable(waits[node].awaited, waits, stuck)
-        assert (node in found) == (on_a_cycle or not waits[node].awaited)
-        for other in found if on_a_cycle else ():
-            if node in reachable(waits[other].awaited, waits, stuck):  # on the same cycle
-                assert core(other, waits, stuck).keys() == found.keys()
+def test_deadlocked_nodes_stay_so_where_there_are_more_waits_for_all(waits: Waits) -> None:
+    more = {**{node: Wait((node,)) for node in NODES}, **waits}  # what was free waits for itself
+    assert deadlocked(waits) <= deadlocked(more)
+
+
+@given(graphs, st.sampled_from(NODES))
+def test_reachable_are_those_that_are_waited_for_in_the_end_the_nearest_ones_first(waits: Waits, start: int) -> None:
+    among = set(waits)
+    found = list(reachable([start], waits, among))
+    if start not in among:
+        assert found == []
+        return
+    far = {**distances(start, waits, among), start: 0}
+    assert set(found) == set(far)
+    assert [far[node] for node in found] == sorted(far.values())
+
+
+@given(graphs)
+def test_core_has_where_it_begins_if_and_only_if_that_is_on_a_cycle_or_a_dead_end(waits: Waits) -> None:
+    among = deadlocked(waits)
+    for node in among:
+        is_on_a_cycle = node in distances(node, waits, among)
+        is_dead_end = not waits[node].awaited
+        assert (node in core(node, waits, among)) == (is_on_a_cycle or is_dead_end)
+
+
+@given(graphs)
+def test_core_is_the_same_from_every_node_of_a_cycle(waits: Waits) -> None:
+    among = deadlocked(waits)
+    for node, other in itertools.combinations(among, 2):
+        if other in distances(node, waits, among) and node in distances(other, waits, among):
+            assert core(node, waits, among).keys() == core(other, waits, among).keys()
+
+
+@given(graphs)
+def test_core_is_deadlocked_by_itself(waits: Waits) -> None:
+    among = deadlocked(waits)
+    for node in among:
+        found = core(node, waits, among)
+        assert found.keys() <= among
+        assert deadlocked({one: waits[one] for one in found}) == found.keys()
 
 
 @pytest.mark.parametrize(
@@ -59,7 +106,13 @@ def test_core_is_the_same_wherever_a_cycle_is_entered(waits: dict[int, Wait]) ->
         ({1: Wait((2,)), 2: Wait((), any_is_enough=True)}, {1, 2}),  # a dead end
         ({1: Wait((1,))}, {1}),
         ({1: Wait((2,)), 2: Wait((3,))}, set()),
+        ({1: Wait(())}, set()),  # all of nothing
     ],
 )
-def test_deadlocked_in_graphs_that_can_be_read(waits: dict[int, Wait], expected: set[int]) -> None:
+def test_deadlocked_in_graphs_that_can_be_read(waits: Waits, expected: set[int]) -> None:
     assert deadlocked(waits) == expected
+
+
+def test_core_of_a_node_that_is_not_deadlocked_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 is not deadlocked"):
+        core(1, {}, set())

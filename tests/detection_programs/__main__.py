@@ -16,6 +16,7 @@ from types import CoroutineType
 from typing import Any
 
 import onenter_deadlock_fix
+
 import livekit.agents  # isort: skip
 from virtual_time import VirtualTimeLoop
 
@@ -67,7 +68,7 @@ def _play(
     logger.addHandler(Keep(logging.WARNING))
     logger.propagate = False
     if release is not None:
-        livekit.agents.version.__version__ = release  # type: ignore[attr-defined]
+        livekit.agents.version.__version__ = release
     if not fix:
         onenter_deadlock_fix.deactivate()
     if mode != "off":

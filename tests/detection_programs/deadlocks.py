@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-import onenter_deadlock_fix
 from livekit.agents import AgentSession, function_tool
 from livekit.agents.voice import SpeechHandle
+
+import onenter_deadlock_fix
 
 from .stage import Desk, Name, start
 

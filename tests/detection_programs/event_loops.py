@@ -8,8 +8,9 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Callable
 
-import onenter_deadlock_fix
 from virtual_time import VirtualTimeLoop
+
+import onenter_deadlock_fix
 
 from .deadlocks import nested, quick
 from .stage import some_time
@@ -18,7 +19,7 @@ from .stage import some_time
 class Unwatchable(VirtualTimeLoop):
     """An event loop that refuses detection's timer, and no other one."""
 
-    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    def call_later(self, delay: float, callback: Any, *args: Any, **options: Any) -> Any:  # type: ignore[override]
         if getattr(callback, "__module__", "").startswith("onenter_deadlock_fix."):
             raise NotImplementedError
         return super().call_later(delay, callback, *args, **options)

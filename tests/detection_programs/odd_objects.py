@@ -40,9 +40,9 @@ SPECIAL = (
 class OddType(type):
     """A class of classes that can't even be asked for their name."""
 
-    __name__ = property(odd_method("type.__name__"))  # type: ignore[assignment]
-    __module__ = property(odd_method("type.__module__"))  # type: ignore[assignment]
-    __mro__ = property(odd_method("type.__mro__"))  # type: ignore[assignment]
+    __name__ = property(odd_method("type.__name__"))
+    __module__ = property(odd_method("type.__module__"))
+    __mro__ = property(odd_method("type.__mro__"))
     __getattribute__ = odd_method("type.__getattribute__")
 
 
@@ -73,8 +73,11 @@ def _all_at_once() -> Any:
     return object.__new__(type("Odd", (), body))
 
 
+_new: Any = object.__new__
+
+
 def _of_odd_class() -> Any:
-    return object.__new__(type.__new__(OddType, "Odd", (), {}))
+    return _new(type.__new__(OddType, "Odd", (), {}))
 
 
 def _lazy(evaluate: Callable[[], Any]) -> Any:
@@ -87,9 +90,9 @@ def _lazy(evaluate: Callable[[], Any]) -> Any:
 
 class OddStr(str):
     __slots__ = ()
-    __eq__ = odd_method("str.__eq__")  # type: ignore[assignment]
-    __hash__ = odd_method("str.__hash__")  # type: ignore[assignment]
-    __format__ = odd_method("str.__format__")  # type: ignore[assignment]
+    __eq__ = odd_method("str.__eq__")
+    __hash__ = odd_method("str.__hash__")
+    __format__ = odd_method("str.__format__")
     startswith = odd_method("str.startswith")
 
 
@@ -175,7 +178,7 @@ async def everywhere(kind: str) -> list[str]:
 
     class OddDesk(Desk):
         def __init__(self) -> None:
-            super().__init__(self.wait_oddly)  # type: ignore[arg-type]
+            super().__init__(self.wait_oddly)
             self.odd, self._odd = odd, [odd]
 
         async def wait_oddly(self, _: Desk) -> None:
@@ -244,7 +247,7 @@ async def odd_futures() -> list[str]:
         await asyncio.gather(inner, OddFuture(), OddAwaitable(loop.create_future()), _awaits(OddFuture()))
 
     others = [asyncio.ensure_future(_awaits(one)) for one in (OddFuture(), OddAwaitable(OddFuture()), _generator())]
-    others.append(asyncio.ensure_future(asyncio.wait([OddFuture()], return_when=asyncio.FIRST_COMPLETED)))  # type: ignore[arg-type]
+    others.append(asyncio.ensure_future(asyncio.wait([OddFuture()], return_when=asyncio.FIRST_COMPLETED)))
     others.append(asyncio.ensure_future(asyncio.shield(OddFuture())))
     session = await start(Desk(wait))
     session.generate_reply(user_input="ask")
@@ -262,7 +265,7 @@ def _generator() -> Generator[Any, Any, None]:
 async def odd_tasks() -> list[str]:
     """Each task is of a class of the program's, by a task factory."""
     loop = asyncio.get_running_loop()
-    loop.set_task_factory(lambda loop, coro, **options: OddTask(coro, loop=loop, **options))  # type: ignore[arg-type]
+    loop.set_task_factory(lambda loop, coro, **options: OddTask(coro, loop=loop, **options))
 
     async def wait(desk: Desk) -> None:
         await asyncio.create_task(desk.inner(), name="a helper")
@@ -285,7 +288,7 @@ async def odd_agents() -> list[str]:
 
         @property
         def __name__(cls) -> str:
-            return odd_method("agent type.__name__")() if OddAgentType.is_odd else "Odd"  # type: ignore[no-any-return]
+            return odd_method("agent type.__name__")() if OddAgentType.is_odd else "Odd"
 
     class OddName(AgentTask[str], metaclass=OddAgentType):
         def __init__(self) -> None:
@@ -306,7 +309,7 @@ async def odd_agents() -> list[str]:
     OddAgentType.is_odd = True
     for cls in (OddName, OddDesk):
         _make_odd(cls, ("__getattribute__", "__eq__", "__hash__", "__repr__"))
-        cls.__len__ = cls.__bool__ = odd_method("agent.__bool__")  # type: ignore[attr-defined]
+        cls.__len__ = cls.__bool__ = odd_method("agent.__bool__")
     return await _looked_at()
 
 

@@ -13,7 +13,9 @@ from livekit.agents import Agent, AgentSession, AgentTask, function_tool
 from livekit.agents.voice import audio_recognition
 from livekit.agents.voice.agent_activity import AgentActivity
 
-from .stage import Desk, Name, ScriptedLLM, complete, script, some_time, start
+from onenter_deadlock_fix.verify.scripted_model import ScriptedLLM
+
+from .stage import Desk, Name, complete, script, some_time, start
 
 
 class Ask(AgentTask[str]):
@@ -108,7 +110,7 @@ async def on_enter_closes_session() -> None:
 
 
 async def run_and_update_agent() -> None:
-    """livekit/agents #6500: session.run() while the new agent's on_enter awaits an AgentTask that needs the next turn."""
+    """livekit/agents #6500: session.run() while on_enter of a new agent awaits an AgentTask that needs a turn."""
 
     class New(Agent):
         def __init__(self) -> None:
