@@ -33,6 +33,16 @@ _STDLIB = sysconfig.get_path("stdlib") + os.sep
 _INSTALLED = ("site-packages", "dist-packages")
 
 
+class Place(NamedTuple):
+    """A line of the user's: where it is, and what it says, where that is known."""
+
+    where: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.text}" if self.text else self.where
+
+
 class Waiter(NamedTuple):
     """One who waits, and for whom.
 
@@ -49,7 +59,7 @@ class Waiter(NamedTuple):
     name: str
     waits_for: str = ""
     reason: str = ""
-    places: tuple[str, ...] = ()
+    places: tuple[Place, ...] = ()
 
     def __str__(self) -> str:
         waits = f" waits for {self.waits_for}" if self.waits_for else " waits" if self.reason else ""
@@ -62,7 +72,7 @@ class Name(NamedTuple):
     role: str
     text: str
     same: Hashable
-    places: tuple[str, ...] = ()
+    places: tuple[Place, ...] = ()
     addition: str = ""  # to the text, where something else is called the same
 
 
@@ -149,7 +159,7 @@ def _names_of_task(edges: LivekitEdges, task: Task) -> Iterator[Name]:
         yield Name("task", _task(task), id(task), places)
 
 
-def _own_name(edges: LivekitEdges, task: Task, frames: dict[str, FrameType], places: tuple[str, ...]) -> Name | None:
+def _own_name(edges: LivekitEdges, task: Task, frames: dict[str, FrameType], places: tuple[Place, ...]) -> Name | None:
     """Return what a task is by what it was made for, or None where it was not made by livekit-agents for the user."""
     info = edges.infos.get(task)
     if info and info.function_call:
@@ -191,7 +201,7 @@ def _changes(edges: LivekitEdges, task: Task, functions: dict[str, FrameType]) -
             yield role, "session.start(capture_run=True)" if starts else f"the {role}" if " " in role else role
 
 
-def _places(frames: Iterable[FrameType]) -> tuple[str, ...]:
+def _places(frames: Iterable[FrameType]) -> tuple[Place, ...]:
     """Return the lines of the user's own code; those of installed packages where there are no others."""
     own: list[FrameType] = []
     installed: list[FrameType] = []
@@ -203,8 +213,8 @@ def _places(frames: Iterable[FrameType]) -> tuple[str, ...]:
     return tuple(map(_place, own or installed))
 
 
-def _place(frame: FrameType) -> str:
+def _place(frame: FrameType) -> Place:
     code, text = frame.f_code, ""
     with contextlib.suppress(Exception):  # of a loader of the user's
         text = linecache.getline(code.co_filename, frame.f_lineno, frame.f_globals).strip()
-    return f"{code.co_filename}:{frame.f_lineno} in {code.co_name}" + (f": {text}" if text else "")
+    return Place(f"{code.co_filename}:{frame.f_lineno} in {code.co_name}", text)

@@ -83,7 +83,9 @@ def _lines(waiters: Sequence[Waiter]) -> list[str]:
 
 
 def _data(waiters: Sequence[Waiter]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in one._asdict().items() if value} for one in waiters]
+    """Return the waits without the text of lines, whose brackets livekit-agents' console takes for markup up to 1.3."""
+    waits = ({**one._asdict(), "places": [place.where for place in one.places]} for one in waiters)
+    return [{name: value for name, value in wait.items() if value} for wait in waits]
 
 
 def _log(level: int, lines: Sequence[str], extra: dict[str, Any], task: Task) -> bool:
