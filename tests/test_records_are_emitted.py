@@ -64,4 +64,11 @@ def test_tool_is_told_by_the_whole_way_through_the_code_that_three_share(tool: s
     name = next(number for number, line in enumerate(lines) if line.startswith(f"  the tool {tool} waits for "))
     assert lines[name + 1 : name + 3] == way
     (waits,) = (wait for wait in record["told"]["deadlock"]["waits"] if wait["name"] == f"the tool {tool}")
-    assert [f"    at {place}" for place in waits["places"]] == way
+    assert [f"    at {place}" for place in waits["places"]] == [line.partition(": ")[0] for line in way]
+
+
+def test_line_with_what_rich_takes_for_markup_is_on_the_console_of_livekit_agents(play: Play) -> None:
+    seen = play("logging_of_ones_own.on_the_console", "report")
+    assert levels(seen) == ["ERROR"]
+    assert "deadlock: the handoff to Name waits for itself" in seen["result"]
+    assert "[/calm]" in seen["result"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import io
 import logging
 
 from livekit.agents import function_tool
+from livekit.agents.cli.cli import AgentsConsole
 
 from .deadlocks import nested, slow
 from .stage import Desk, Keep, start
@@ -113,3 +115,19 @@ class Sharing(Desk):
 async def shared_by_three_tools(tool: str) -> None:
     session = await start(Sharing())
     await session.generate_reply(user_input=tool)
+
+
+async def on_the_console() -> str:
+    """A line of the user's, which waits, has what rich takes for markup; return what is on livekit-agents' console."""
+
+    async def wait(desk: Desk) -> None:
+        await desk.inner()  # and then: [/calm]
+
+    printed = io.StringIO()
+    console = AgentsConsole()
+    console.console.file, console.console.width = printed, 300
+    logger.addHandler(console._log_handler)
+    session = await start(Desk(wait))
+    session.generate_reply(user_input="ask")
+    await asyncio.sleep(1)
+    return printed.getvalue()
