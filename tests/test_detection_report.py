@@ -171,11 +171,49 @@ def test_deadlock_that_goes_on_is_logged_once(play: Play) -> None:
     assert len(seen["records"]) == 1
 
 
-def test_deadlock_with_two_drains_on_it_is_logged_once(play: Play) -> None:
-    seen = play("deadlocks.two_drains", "report")
-    assert (seen["over"], len(seen["cycle"])) == (False, 8)
-    roles = [wait["role"] for wait in only_record(seen, "ERROR")["told"]["deadlock"]["waits"]]
-    assert {"handoff", "session.drain()"} < set(roles)
+@pytest.mark.parametrize("begun_first", ["the handoff", "session.drain()"])
+def test_deadlock_with_two_drains_on_it_is_logged_once_with_what_resolve_would_do(begun_first: str, play: Play) -> None:
+    seen = play("deadlocks.two_drains", "report", begun_first=begun_first)
+    assert not seen["over"]
+    record = only_record(seen, "ERROR")
+    assert record["said"].startswith(f"deadlock: {begun_first}")
+    assert {"handoff", "session.drain()"} < {wait["role"] for wait in record["told"]["deadlock"]["waits"]}
+    assert without_chance(record["said"]).splitlines()[-1] == RESOLVE + "the reply SPEECH"
+
+
+@pytest.mark.parametrize("begun_first", ["the handoff", "session.drain()"])
+def test_deadlock_with_two_drains_on_it_is_resolved_whichever_is_looked_at_first(begun_first: str, play: Play) -> None:
+    seen = play("deadlocks.two_drains", "resolve", begun_first=begun_first)
+    assert (seen["over"], [record["level"] for record in seen["records"]]) == (True, ["ERROR", "WARNING"])
+
+
+def test_what_a_handoff_would_still_wait_for_is_said(play: Play) -> None:
+    record = only_record(play("deadlocks.mixed", "report"), "ERROR")
+    assert without_chance(record["said"]).splitlines()[-1] == (
+        "  with ONENTER_DEADLOCK_FIX_DETECT=resolve, the handoff to Name no longer waits for the reply SPEECH,"
+        " but still for the reply SPEECH"
+    )
+    assert record["told"]["deadlock"]["can_let_go"] is True
+
+
+@pytest.mark.parametrize("program", ["closing", "changing", "two_at_once", "behind"])
+def test_nothing_is_said_of_resolve_where_it_would_do_nothing(program: str, play: Play) -> None:
+    record = only_record(play(f"deadlocks.{program}", "report"), "ERROR")
+    assert "=resolve" not in record["said"]
+    assert record["told"]["deadlock"]["can_let_go"] is False
+
+
+@pytest.mark.parametrize("program", ["nested", "closing", "behind"])
+def test_no_release_is_named_where_none_is_cured(program: str, play: Play) -> None:
+    record = only_record(play(f"deadlocks.{program}", "report"), "ERROR")
+    assert "cured" not in record["said"]
+    assert record["told"]["deadlock"]["cured_in"] is None
+
+
+@pytest.mark.parametrize("release", ["1.3.6", "1.8.9"])
+def test_release_that_is_cured_is_not_named_on_itself_and_later(release: str, play: Play) -> None:
+    record = only_record(play("deadlocks.pattern", "report", fix=False, release=release), "ERROR")
+    assert "cured" not in record["said"]
 
 
 def test_nothing_is_logged_while_detection_is_off(play: Play) -> None:

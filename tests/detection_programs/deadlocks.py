@@ -162,19 +162,24 @@ async def behind() -> None:
     await session.drain()  # drains here
 
 
-async def two_drains() -> None:
+async def two_drains(begun_first: str) -> None:
     """A handoff in one session and session.drain() of another one wait for each other."""
     sessions: list[AgentSession[None]] = []
     handles: list[SpeechHandle] = []
 
     async def hand_over_and_drain(desk: Desk) -> None:
-        handles.append(desk.session.generate_reply(user_input="collect", tool_choice="auto"))
-        await asyncio.sleep(0.1)
-        await sessions[1].drain()
+        if begun_first == "the handoff":
+            handles.append(desk.session.generate_reply(user_input="collect", tool_choice="auto"))
+            await asyncio.sleep(0.1)
+        draining = asyncio.create_task(sessions[1].drain())
+        if begun_first == "session.drain()":
+            await asyncio.sleep(0.1)
+            handles.append(desk.session.generate_reply(user_input="collect", tool_choice="auto"))
+        await draining
 
     async def wait_for_the_hand_over(desk: Desk) -> None:
         while not handles:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.01)
         await handles[0]
 
     sessions.append(await start(Desk(hand_over_and_drain)))
