@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Callable
 
@@ -13,6 +13,9 @@ import pytest
 from detecting import Player
 from forking import Forks, clean_environment
 from programs import AlteredLibrary, Completed, run
+
+MODES = str(Path(__file__).with_name("modes_program.py"))
+Call = tuple[str, list[Any], dict[str, Any]]
 
 
 @pytest.fixture
@@ -68,6 +71,21 @@ def player() -> Iterator[Player]:
 def play(player: Player) -> Callable[..., Any]:
     """Play one of ``detection_programs/`` in a mode, and return what came of it."""
     return player.play
+
+
+@pytest.fixture
+def observe(forks: Forks, tmp_path: Path) -> Callable[..., Any]:
+    """Run ``modes_program.py`` with calls of the shim before the import of the library and after it."""
+
+    def observe(
+        *, before: Iterable[Call] = (), afterwards: Iterable[Call] = (), env: dict[str, str] | None = None
+    ) -> Any:
+        calls = [json.dumps(list(calls)) for calls in (before, afterwards)]
+        ended = forks.run([MODES, *calls], cwd=tmp_path, env={**clean_environment(), **(env or {})})
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout)
+
+    return observe
 
 
 @pytest.fixture

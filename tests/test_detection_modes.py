@@ -9,48 +9,22 @@ from typing import Any, Callable
 import pytest
 from programs import AlteredLibrary
 
-Tell = Callable[..., Any]
+Observe = Callable[..., Any]
 Command = Callable[..., Any]
 
 DETECT, AFTER, SWITCH = "ONENTER_DEADLOCK_FIX_DETECT", "ONENTER_DEADLOCK_FIX_DETECT_AFTER", "ONENTER_DEADLOCK_FIX"
 
-# What a program sees that imports the shim, calls BEFORE, imports the library and calls AFTERWARDS: the last status,
-# which functions are not the library's own, after how many seconds drains are looked at, and the warnings.
-OBSERVE = """
-import builtins, json, logging
-made = {}
-build_class = builtins.__build_class__
-def noting(body, name, /, *args, **kwargs):
-    cls = build_class(body, name, *args, **kwargs)
-    if body.__module__.startswith("livekit.agents.voice."):
-        made.update({(cls, name): value for name, value in list(vars(cls).items()) if callable(value)})
-    return cls
-
-warnings = []
-class Keep(logging.Handler):
-    def emit(self, record):
-        warnings.append(record.getMessage())
-logging.getLogger("onenter_deadlock_fix").addHandler(Keep(logging.WARNING))
-
-import onenter_deadlock_fix as shim
-BEFORE
-builtins.__build_class__ = noting
-import livekit.agents
-builtins.__build_class__ = build_class
-status = shim.status()
-AFTERWARDS
-others = sorted(f"{cls.__name__}.{name}" for (cls, name), own in made.items() if vars(cls)[name] is not own)
-import sys
-detector = sys.modules.get("onenter_deadlock_fix.detection.watch")
-print(json.dumps({"state": status.state, "detection": status.detection, "reason": status.reason, "others": others,
-                  "after": detector and detector._request and detector._request.after, "warnings": warnings}))
-"""
 FIX = ["AgentSession._update_activity", "AgentTask._AgentTask__await_impl"]
 DETECTION = ["AgentActivity.drain", "AgentActivity.pause", "AgentSession._aclose_impl", "RunResult.__await__"]
 
 
-def observe(before: str = "", afterwards: str = "") -> str:
-    return OBSERVE.replace("BEFORE", before).replace("AFTERWARDS", afterwards)
+def call(name: str, *arguments: Any, **options: Any) -> Any:
+    return name, arguments, options
+
+
+def warnings(seen: Any) -> list[str]:
+    assert {level for level, _ in seen["records"]} <= {"WARNING"}
+    return [said for _, said in seen["records"]]
 
 
 @pytest.fixture
@@ -60,102 +34,100 @@ def fixed(altered: AlteredLibrary) -> dict[str, str]:
     return altered.env
 
 
-def test_default_is_off_on_a_patched_release(tell: Tell) -> None:
-    seen = tell(observe())
-    assert (seen["state"], seen["detection"], seen["others"], seen["warnings"]) == ("patched", "off", FIX, [])
-    assert seen["after"] is None  # not even imported
+def test_default_is_off_on_a_patched_release(observe: Observe) -> None:
+    seen = observe()
+    assert (seen["state"], seen["detection"], seen["others"], warnings(seen)) == ("patched", "off", FIX, [])
+    assert not seen["is_imported"]
 
 
-def test_default_is_off_on_a_fixed_release_and_every_function_is_its_own(fixed: dict[str, str], tell: Tell) -> None:
-    seen = tell(observe(), env=fixed)
+def test_default_is_off_on_a_fixed_release_and_all_is_its_own(fixed: dict[str, str], observe: Observe) -> None:
+    seen = observe(env=fixed)
     assert (seen["state"], seen["detection"], seen["others"]) == ("fixed-upstream", "off", [])
-    assert seen["after"] is None  # not even imported
+    assert not seen["is_imported"]
 
 
-@pytest.mark.parametrize(("value", "mode"), [("report", "report"), ("resolve", "resolve"), (" Resolve ", "resolve")])
-def test_environment_asks_for_a_mode_on_any_release(value: str, mode: str, fixed: dict[str, str], tell: Tell) -> None:
-    seen = tell(observe(), env={**fixed, DETECT: value, AFTER: "2.5"})
+@pytest.mark.parametrize(("value", "mode"), [("on", "report"), ("resolve", "resolve")])
+def test_environment_asks_for_a_mode_on_any_release(
+    value: str, mode: str, fixed: dict[str, str], observe: Observe
+) -> None:
+    seen = observe(env={**fixed, DETECT: value, AFTER: "2.5"})
     assert (seen["state"], seen["detection"], seen["after"]) == ("fixed-upstream", mode, 2.5)
-    assert (seen["others"], seen["warnings"]) == (DETECTION, [])
+    assert (seen["others"], warnings(seen)) == (DETECTION, [])
 
 
-def test_environment_is_read_when_the_library_arrives(tell: Tell) -> None:
-    seen = tell(observe(before=f"import os; os.environ['{DETECT}'] = 'resolve'"))
+def test_environment_is_read_when_the_library_arrives(observe: Observe) -> None:
+    seen = observe(before=[call("environment", **{DETECT: "resolve"})])
     assert seen["detection"] == "resolve"
 
 
-@pytest.mark.parametrize("value", ["off", "OFF", "0"])
-def test_detection_can_be_switched_off_alone(value: str, tell: Tell) -> None:
-    seen = tell(observe(), env={DETECT: value})
+def test_detection_can_be_switched_off_alone(observe: Observe) -> None:
+    seen = observe(env={DETECT: "off"})
     assert (seen["state"], seen["detection"], seen["others"]) == ("patched", "off", FIX)
 
 
-def test_switch_of_the_shim_is_for_both_unless_a_mode_is_asked_for(tell: Tell) -> None:
-    seen = tell(observe(), env={SWITCH: "off"})
+def test_switch_of_the_shim_is_for_both_unless_a_mode_is_asked_for(observe: Observe) -> None:
+    seen = observe(env={SWITCH: "off"})
     assert (seen["state"], seen["detection"], seen["others"]) == ("off", "off", [])
-    seen = tell(observe(), env={SWITCH: "off", DETECT: "report"})
+    seen = observe(env={SWITCH: "off", DETECT: "report"})
     assert (seen["state"], seen["detection"], seen["others"]) == ("off", "report", DETECTION)
 
 
-def test_unknown_mode_is_a_warning_and_means_report(fixed: dict[str, str], tell: Tell) -> None:
-    seen = tell(observe(), env={DETECT: "loud"})
+def test_unknown_mode_is_a_warning_and_means_report(fixed: dict[str, str], observe: Observe) -> None:
+    seen = observe(env={DETECT: "loud"})
     assert (seen["state"], seen["detection"]) == ("patched", "report")
-    (warning,) = seen["warnings"]
+    (warning,) = warnings(seen)
     assert seen["reason"] in warning
     assert f"{DETECT}=loud is no known mode and means report" in seen["reason"]
-    seen = tell(observe(), env={**fixed, DETECT: "loud"})
-    assert (seen["detection"], seen["others"], len(seen["warnings"])) == ("report", DETECTION, 1)
+    seen = observe(env={**fixed, DETECT: "loud"})
+    assert (seen["detection"], seen["others"], len(warnings(seen))) == ("report", DETECTION, 1)
 
 
-@pytest.mark.parametrize("seconds", ["soon", "0", "-1", "0.04", "nan", "inf"])
-def test_unknown_seconds_are_a_warning_and_the_default(seconds: str, tell: Tell) -> None:
-    seen = tell(observe(), env={DETECT: "report", AFTER: seconds})
+def test_unknown_seconds_are_a_warning_and_the_default(observe: Observe) -> None:
+    seen = observe(env={DETECT: "report", AFTER: "0.04"})
     assert (seen["detection"], seen["after"]) == ("report", 5)
-    (warning,) = seen["warnings"]
-    assert f"{AFTER}={seconds} is no number of seconds (0.05 or more) and means 5" in warning
+    (warning,) = warnings(seen)
+    assert f"{AFTER}=0.04 is no number of seconds (0.05 or more) and means 5" in warning
 
 
 @pytest.mark.parametrize("when", ["before", "afterwards"])
-def test_detect_wins_over_the_environment(when: str, fixed: dict[str, str], tell: Tell) -> None:
-    call = "shim.detect('resolve', after=1.5); status = shim.status()"
-    seen = tell(observe(**{when: call}), env={**fixed, DETECT: "report", AFTER: "3"})
+def test_detect_wins_over_the_environment(when: str, fixed: dict[str, str], observe: Observe) -> None:
+    seen = observe(**{when: [call("detect", "resolve", after=1.5)]}, env={**fixed, DETECT: "report", AFTER: "3"})
     assert (seen["detection"], seen["after"], seen["others"]) == ("resolve", 1.5, DETECTION)
 
 
-def test_detect_without_arguments_reports_after_five_seconds(fixed: dict[str, str], tell: Tell) -> None:
-    seen = tell(observe(afterwards="status = shim.detect()"), env=fixed)
+def test_detect_without_arguments_reports_after_five_seconds(fixed: dict[str, str], observe: Observe) -> None:
+    seen = observe(afterwards=[call("detect")], env=fixed)
     assert (seen["detection"], seen["after"], seen["others"]) == ("report", 5, DETECTION)
 
 
-def test_detect_off_takes_the_wrappers_off(tell: Tell) -> None:
-    seen = tell(observe(afterwards="status = shim.detect('off')"), env={DETECT: "resolve"})
+def test_detect_off_takes_the_wrappers_off(observe: Observe) -> None:
+    seen = observe(afterwards=[call("detect", "off")], env={DETECT: "resolve"})
     assert (seen["state"], seen["detection"], seen["others"]) == ("patched", "off", FIX)
 
 
 @pytest.mark.parametrize(
-    ("call", "warning"),
+    ("mode", "after", "warning"),
     [
-        ("shim.detect('loud')", "detect() with mode loud is no known mode and means report (off, report, resolve)"),
-        ("shim.detect(None)", "detect() with mode None is no known mode and means report (off, report, resolve)"),
-        ("shim.detect(after=-1)", "detect() with after=-1 is no number of seconds (0.05 or more) and means 5"),
-        ("shim.detect(after='soon')", "detect() with after=soon is no number of seconds (0.05 or more) and means 5"),
+        ("loud", 1, "detect() with mode loud is no known mode and means report (off, report, resolve)"),
+        (None, 1, "detect() with mode None is no known mode and means report (off, report, resolve)"),
+        ("report", "soon", "detect() with after=soon is no number of seconds (0.05 or more) and means 5"),
     ],
 )
-def test_detect_raises_nothing(call: str, warning: str, fixed: dict[str, str], tell: Tell) -> None:
-    seen = tell(observe(afterwards=f"status = {call}"), env=fixed)
-    assert (seen["detection"], seen["after"]) == ("report", 5)
-    assert [warning in logged for logged in seen["warnings"]] == [True]
+def test_detect_raises_nothing(mode: Any, after: Any, warning: str, fixed: dict[str, str], observe: Observe) -> None:
+    seen = observe(afterwards=[call("detect", mode, after=after)], env=fixed)
+    assert (seen["detection"], seen["after"]) == ("report", 1 if after == 1 else 5)
+    assert [warning in logged for logged in warnings(seen)] == [True]
 
 
-def test_deactivate_takes_all_wrappers_off_and_activate_puts_them_on_again(tell: Tell) -> None:
-    seen = tell(observe(afterwards="status = shim.deactivate()"), env={DETECT: "resolve"})
+def test_deactivate_takes_all_wrappers_off_and_activate_puts_them_on_again(observe: Observe) -> None:
+    seen = observe(afterwards=[call("deactivate")], env={DETECT: "resolve"})
     assert (seen["state"], seen["detection"], seen["others"]) == ("off", "off", [])
-    seen = tell(observe(afterwards="shim.deactivate(); status = shim.activate()"), env={DETECT: "resolve"})
+    seen = observe(afterwards=[call("deactivate"), call("activate")], env={DETECT: "resolve"})
     assert (seen["state"], seen["detection"], seen["others"]) == ("patched", "resolve", sorted([*FIX, *DETECTION]))
 
 
-def test_detect_after_deactivate_is_detection_alone(tell: Tell) -> None:
-    seen = tell(observe(afterwards="shim.deactivate(); status = shim.detect('report')"))
+def test_detect_after_deactivate_is_detection_alone(observe: Observe) -> None:
+    seen = observe(afterwards=[call("deactivate"), call("detect", "report")])
     assert (seen["state"], seen["detection"], seen["others"]) == ("off", "report", DETECTION)
 
 
