@@ -80,26 +80,28 @@ def waits(edges: LivekitEdges, start: Future, among: AbstractSet[Future] | None 
     """Say whom ``start`` waits for, whom these wait for, and so on, ``among`` these nodes or as far as is known."""
     pairs: dict[tuple[Name, Name | None, str], None] = {}
     seen: set[tuple[Hashable, int]] = set()
-    # who waits, the node that it has its name from, and the node that is come to
-    to_do: deque[tuple[Name | None, Future | None, Future]] = deque([(None, None, start)])
+    # who waits, the nodes on the way since it has got its name, and the node that is come to
+    to_do: deque[tuple[Name | None, tuple[Future, ...], Future]] = deque([(None, (), start)])
     while to_do:
-        waiter, origin, node = to_do.popleft()
+        waiter, way, node = to_do.popleft()
         for name in _names(edges, node):
             if waiter and name.same != waiter.same:
                 pairs[waiter, name, ""] = None
             if not waiter or name.same != waiter.same:
-                origin = node
+                way = ()
             waiter = name
+        way = (*way, node)
         wait = edges.wait(node)
         awaited = [one for one in (wait.awaited if wait else ()) if among is None or one in among]
-        if waiter and any(one is origin and next(_names(edges, one)).same == waiter.same for one in awaited):
+        back = [one for one in awaited if any(one is before for before in way)]
+        if waiter and any(next(_names(edges, one), waiter).same == waiter.same for one in back):
             pairs[waiter, waiter, ""] = None
         elif waiter and not awaited:
             pairs[waiter, None, wait.reason if wait else _reason(edges, node)] = None
         for one in awaited:
             if (waiter and waiter.same, id(one)) not in seen:
                 seen.add((waiter and waiter.same, id(one)))
-                to_do.append((waiter, origin, one))
+                to_do.append((waiter, way, one))
     called: dict[str, set[Hashable]] = {}
     for name in (name for pair in pairs for name in pair[:2] if name):
         called.setdefault(name.text, set()).add(name.same)
