@@ -12,7 +12,7 @@ Play = Callable[..., Any]
 KINDS = [
     "asyncio",
     "debug",
-    "nested",
+    pytest.param("nested", marks=pytest.mark.skipif(sys.version_info >= (3, 14), reason="nest_asyncio is older")),
     pytest.param("uvloop", marks=pytest.mark.skipif(sys.platform == "win32", reason="there is no uvloop")),
     pytest.param("eager", marks=pytest.mark.skipif(sys.version_info < (3, 12), reason="there are no eager tasks")),
 ]

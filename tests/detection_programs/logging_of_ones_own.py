@@ -8,7 +8,6 @@ import io
 import logging
 
 from livekit.agents import function_tool
-from livekit.agents.cli.cli import AgentsConsole
 
 from .deadlocks import nested, slow
 from .stage import Desk, Keep, start
@@ -119,6 +118,7 @@ async def shared_by_three_tools(tool: str) -> None:
 
 async def on_the_console() -> str:
     """A line of the user's, which waits, has what rich takes for markup; return what is on livekit-agents' console."""
+    from livekit.agents.cli.cli import AgentsConsole
 
     async def wait(desk: Desk) -> None:
         await desk.inner()  # and then: [/calm]

@@ -58,6 +58,7 @@ class Desk(Agent):
     @function_tool
     async def collect(self) -> str:
         """Hands over."""
+        await asyncio.sleep(0)  # livekit-agents marks its task as a tool's only when it waits, if tasks are eager
         return await Name()  # collect waits here
 
     @function_tool
