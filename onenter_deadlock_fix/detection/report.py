@@ -10,7 +10,6 @@ import contextlib
 import contextvars
 import logging
 from collections.abc import Sequence
-from types import BuiltinMethodType, MethodType
 from typing import Any
 
 from livekit.agents.version import __version__ as release
@@ -20,6 +19,7 @@ from .asyncio_edges import Task
 from .check import Deadlock, Release
 from .config import DETECT, LOGGER
 from .describe import Waiter
+from .stack import is_builtin
 
 _logger = logging.getLogger(LOGGER)
 
@@ -30,6 +30,7 @@ _CURES = {
     frozenset({("handoff", "session close"), ("session close", "on_enter")}): "1.6.1",  # pull request #6071
     frozenset({("handoff", "update_agent()"), ("update_agent()", "on_exit")}): "1.8.2",
 }
+_WAKES_A_TASK_UP = ("method", "builtin_function_or_method", "TaskWakeupMethWrapper")  # the last one on Python 3.9
 _CHANGES = ("handoff", "update_agent()", "session close", "session.drain()", "activity close")
 
 
@@ -100,9 +101,5 @@ def _context_of(task: Task) -> contextvars.Context:
     with contextlib.suppress(Exception):  # it is there from Python 3.12 on; the task's own may be the user's
         return asyncio.Task.get_context(task).copy()  # type: ignore[attr-defined,no-any-return]
     callbacks = task._fut_waiter._callbacks or ()  # type: ignore[attr-defined]
-    own = (context for callback, context in callbacks if _is_bound_to(task, callback))
-    return next(own, contextvars.Context()).copy()
-
-
-def _is_bound_to(task: Task, callback: Any) -> bool:
-    return any(type(callback) is kind for kind in (BuiltinMethodType, MethodType)) and callback.__self__ is task
+    wake_ups = (each for each in callbacks if is_builtin(each[0], _WAKES_A_TASK_UP) and each[0].__self__ is task)
+    return next((context for _, context in wake_ups), contextvars.Context()).copy()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Sequence
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
@@ -36,7 +37,7 @@ def stack(task: asyncio.Task[Any]) -> list[Suspended]:
             frame, following = awaitable.gi_frame, awaitable.gi_yieldfrom
         elif kind is AsyncGeneratorType:
             frame, following = awaitable.ag_frame, awaitable.ag_await
-        elif _is_iterator(awaitable):
+        elif is_builtin(awaitable, _ITERATORS):
             following = next(filter(_is_followed, gc.get_referents(awaitable)), None)
         else:
             break
@@ -48,13 +49,14 @@ def stack(task: asyncio.Task[Any]) -> list[Suspended]:
     return found
 
 
-def _is_iterator(awaitable: Any) -> bool:
-    kind = type(awaitable)  # its name may be asked for where it is the interpreter's own
-    return not _flags_of(kind) & _MADE_BY_A_CLASS_STATEMENT and kind.__name__ in _ITERATORS
+def is_builtin(thing: Any, names: Sequence[str]) -> bool:
+    """Say whether something is of one of the interpreter's own kinds, by name."""
+    kind = type(thing)  # its name may be asked for where it is the interpreter's own
+    return not _flags_of(kind) & _MADE_BY_A_CLASS_STATEMENT and kind.__name__ in names
 
 
 def _is_followed(held: Any) -> bool:
-    return any(type(held) is kind for kind in _SUSPENDABLE) or _is_iterator(held)
+    return any(type(held) is kind for kind in _SUSPENDABLE) or is_builtin(held, _ITERATORS)
 
 
 def function_of(frame: FrameType) -> str:
