@@ -46,8 +46,8 @@ class Deadlock(NamedTuple):
 
     @property
     def rank(self) -> int:
-        """Where several changes lead to it, the one of the least rank is told: a handoff that is on it tells most."""
-        return int(not self.is_on_it) + int(self.change.role != "handoff")
+        """Where several changes lead to it, the one of the least rank is told: a handoff, and one that is on it."""
+        return 2 * int(self.change.role != "handoff") + int(not self.is_on_it)
 
 
 class Look:

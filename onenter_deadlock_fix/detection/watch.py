@@ -107,7 +107,7 @@ class _Watch:
 
         look = Look(self._loop, [task for task, _, _ in due])
         found = [(look.deadlock(task), task, change, is_told_if_slow) for task, change, is_told_if_slow in due]
-        found.sort(key=lambda each: each[0].rank if each[0] else 3)
+        found.sort(key=lambda each: each[0].rank if each[0] else 4)
         seen: set[Hashable] = set()
         for deadlock, task, change, is_told_if_slow in found:
             if deadlock and deadlock.key != change.deadlock:
