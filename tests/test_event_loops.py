@@ -9,10 +9,11 @@ import pytest
 
 Play = Callable[..., Any]
 
+IS_OLDER = pytest.mark.skipif(sys.version_info >= (3, 14), reason="nest_asyncio is older than this Python")
 KINDS = [
     "asyncio",
     "debug",
-    pytest.param("nested", marks=pytest.mark.skipif(sys.version_info >= (3, 14), reason="nest_asyncio is older")),
+    pytest.param("nested", marks=IS_OLDER),
     pytest.param("uvloop", marks=pytest.mark.skipif(sys.platform == "win32", reason="there is no uvloop")),
     pytest.param("eager", marks=pytest.mark.skipif(sys.version_info < (3, 12), reason="there are no eager tasks")),
 ]
@@ -40,6 +41,7 @@ def test_wait_is_no_deadlock_in_any_event_loop(kind: str, play: Play) -> None:
     assert (seen["over"], levels(seen)) == (True, ["WARNING"])
 
 
+@IS_OLDER
 @pytest.mark.parametrize("program", ["nest_asyncio_is_applied_meanwhile", "runs_in_a_run"])
 def test_deadlock_is_reported_where_loops_are_nested(program: str, play: Play) -> None:
     loop = "nested" if program == "runs_in_a_run" else "virtual"
