@@ -157,7 +157,8 @@ class LivekitEdges(Edges):
             agent = before[id(agent)]
         if agent is not agent_task:
             return _dead_end(DISPLACED)
-        tasks = [task for task in agent_task._activity._speech_tasks if not task.done()]
+        activity = object.__getattribute__(agent_task, "_activity")  # its class is the user's
+        tasks = [task for task in activity._speech_tasks if not task.done()]
         return (self.any_of(tasks) if tasks else _dead_end(NO_TURN)) if self._no_turn else None
 
     @functools.cached_property
