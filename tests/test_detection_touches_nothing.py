@@ -36,6 +36,13 @@ def test_object_that_fights_back_is_left_alone_wherever_it_is(kind: str, play: P
     assert_reported_and_untouched(play("odd_objects.everywhere", "report", kind=kind))
 
 
+def test_agent_task_that_fights_back_is_left_alone_where_a_run_leads_to_it(play: Play) -> None:
+    seen = play("odd_objects.odd_agents_in_a_run", "report")
+    assert [record["level"] for record in seen["records"]] == ["WARNING"]
+    assert seen["records"][0]["said"].endswith(": for the user's next turn, which nobody sends meanwhile")
+    assert seen["result"] == []
+
+
 @pytest.mark.parametrize("what", ["as_usual", "odd_futures", "odd_tasks", "odd_agents"])
 def test_future_task_or_agent_that_fights_back_is_left_alone(what: str, play: Play) -> None:
     assert_reported_and_untouched(play(f"odd_objects.{what}", "report"))

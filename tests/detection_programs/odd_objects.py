@@ -16,6 +16,7 @@ import wrapt
 from livekit.agents import Agent, AgentTask, function_tool
 
 from .deadlocks import nested
+from .reported import Ask
 from .stage import Desk, some_time, start
 
 calls: list[str] = []  # of methods of odd objects, while it matters
@@ -311,6 +312,32 @@ async def odd_agents() -> list[str]:
         _make_odd(cls, ("__getattribute__", "__eq__", "__hash__", "__repr__"))
         cls.__len__ = cls.__bool__ = odd_method("agent.__bool__")
     return await _looked_at()
+
+
+async def odd_agents_in_a_run() -> list[str]:
+    """session.run() leads to an AgentTask that waits for the next turn, and that and the agents are odd."""
+
+    class OddAsk(Ask):
+        pass
+
+    class OddHost(Agent):
+        def __init__(self) -> None:
+            super().__init__(instructions="")
+
+        async def on_enter(self) -> None:
+            await OddAsk()
+
+    async def wait(desk: Desk) -> None:
+        desk.session.update_agent(OddHost())
+
+    session = await start(Desk(wait))
+    running = asyncio.ensure_future(_awaits(session.run(user_input="ask")))
+    await some_time()
+    for cls in (OddAsk, OddHost):
+        _make_odd(cls, ("__getattribute__", "__eq__", "__hash__", "__repr__"))
+    told = await _looked_at()
+    assert not running.done()
+    return told
 
 
 async def as_usual() -> list[str]:
