@@ -20,6 +20,8 @@ from virtual_time import VirtualTimeLoop
 
 from onenter_deadlock_fix.verify.scripted_model import Answer, Script, ScriptedLLM, ToolCall, cue
 
+sessions: list[AgentSession[Any]] = []  # in the order of their start
+
 T = TypeVar("T")
 Outcome = dict[str, Any]
 
@@ -95,6 +97,15 @@ async def note(who: str, awaitable: Awaitable[T]) -> T:
     return result
 
 
+def waits() -> list[str]:
+    """Return who awaits what, of what was noted."""
+    return [f"{who} awaits {what}" for who, what, _ in _waiting]
+
+
+def steps_taken() -> int:
+    return len(_steps)
+
+
 async def happens(what: str) -> None:
     """Wait for a step."""
     await _step(what).wait()
@@ -113,7 +124,7 @@ async def start(agent: Agent, answers: Mapping[str, Answer] | None = None, **opt
     start = options.pop("start", {})
     options = {"vad": None, "turn_detection": None, **options}  # from 1.6.1 on there are models for both without that
     session: AgentSession[Any] = AgentSession(llm=ScriptedLLM(_script({**ANSWERS, **(answers or {})})), **options)
-    _sessions.append(session)
+    sessions.append(session)
     session.on("speech_created", lambda event: _speeches.append(event.speech_handle.id))
     session.on("conversation_item_added", _on_item_added)
     await session.start(agent, **start)
@@ -130,7 +141,12 @@ def complete(task: AgentTask[Any], result: Any) -> None:
     (getattr(task, "complete", None) or getattr(task, "_complete"))(result)  # noqa: B009  # the latter in 2.0.0b1
 
 
-def play(scenario: Callable[[], Coroutine[Any, Any, None]]) -> Outcome:
+def play(
+    scenario: Callable[[], Coroutine[Any, Any, None]],
+    *,
+    patience: float = 1.0,
+    at_the_end: Callable[[], None] = lambda: None,
+) -> Outcome:
     """Play a scenario, close its sessions, and return what happened, with nothing random in it.
 
     ended: ``completed``, ``hangs`` or ``error: ...``.
@@ -143,17 +159,23 @@ def play(scenario: Callable[[], Coroutine[Any, Any, None]]) -> Outcome:
     log: what it has logged.
     cycle: the cycle that it knows of where the play hangs.
     waiting: the functions of the scenario that are still waiting there.
+
+    It hangs when no step was taken for ``patience`` seconds and nothing was left meanwhile that could lead to one.
+    Detection has to look several times in these. ``at_the_end`` is called in the event loop, before anything is undone.
     """
     # not asyncio.run(), which would wait for tasks that hang
-    return VirtualTimeLoop().run_until_complete(_play(scenario))
+    return VirtualTimeLoop().run_until_complete(_play(scenario, patience, at_the_end))
 
 
-async def _play(scenario: Callable[[], Coroutine[Any, Any, None]]) -> Outcome:
+async def _play(
+    scenario: Callable[[], Coroutine[Any, Any, None]], patience: float, at_the_end: Callable[[], None]
+) -> Outcome:
     log = _Log()
     performance = asyncio.ensure_future(_perform(scenario))
-    ending = asyncio.ensure_future(_nothing_can_happen())
+    ending = asyncio.ensure_future(_nothing_can_happen(patience))
     await asyncio.wait([performance, ending], return_when=asyncio.FIRST_COMPLETED)
-    outcome: Outcome = {"ended": "completed", "waits": [f"{who} awaits {what}" for who, what, _ in _waiting]}
+    at_the_end()
+    outcome: Outcome = {"ended": "completed", "waits": waits()}
     if not performance.done():
         outcome["ended"] = "hangs"
         outcome["cycle"] = _cycle()
@@ -166,7 +188,7 @@ async def _play(scenario: Callable[[], Coroutine[Any, Any, None]]) -> Outcome:
 async def _perform(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
     await scenario()
     await quiet()
-    for session in _sessions:
+    for session in sessions:
         _left["agent"] = type(session.current_agent).__name__
         _left["chat"] = [_line(item) for item in _chat(session).items if _is_said_or_done(item)]
         await note("closing the session", session.aclose())
@@ -179,12 +201,10 @@ class _Waiting(NamedTuple):
 
 
 _QUIET = 0.12  # seconds of the loop's time, as all are here
-_PATIENCE = 1.0  # seconds without a step; detection looks many times meanwhile
 _LIMIT = 60.0  # seconds without a step, whatever timers are left
 _steps: list[str] = []
 _waiting: list[_Waiting] = []
 _awaited: dict[str, asyncio.Event] = {}
-_sessions: list[AgentSession[Any]] = []
 _speeches: list[str] = []
 _left: Outcome = {}
 
@@ -193,7 +213,7 @@ def _step(what: str) -> asyncio.Event:
     return _awaited.setdefault(what, asyncio.Event())
 
 
-async def _nothing_can_happen() -> None:
+async def _nothing_can_happen(patience: float) -> None:
     """Wait until no step has been taken for a while, and nothing was left meanwhile that could lead to one.
 
     That is a timer, a thread or a socket. Detection has a timer as long as anything waits, and a while is enough for
@@ -209,7 +229,7 @@ async def _nothing_can_happen() -> None:
         if seen != len(_steps):
             seen, since = len(_steps), loop.time()
         nothing_was_left = nothing_is_left()
-        await asyncio.sleep(_PATIENCE)
+        await asyncio.sleep(patience)
         over = (nothing_was_left and nothing_is_left()) or loop.time() - since >= _LIMIT
         if over and seen == len(_steps):
             return
@@ -242,6 +262,7 @@ class _Log(logging.Handler):
         self.records.append(
             {
                 "level": record.levelname,
+                "after": steps_taken(),
                 "says": _without_chance(record.getMessage().splitlines()[0]),
                 "waits": [_without_chance(f"{wait['name']} waits for {wait.get('waits_for')}") for wait in waits],
                 # whether those that have a line of a scenario's are told with one
