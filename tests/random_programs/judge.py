@@ -6,15 +6,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .generate import Program
-
 _ROLE = re.compile(r"the tool (?P<tool>\w+)|(?P<method>on_enter|on_exit) of (?P<agent>\w+)")
 _ABORT = re.compile(r" gets \w*(Error|Exception)\b|: (interrupts|closes)$|: drain awaits|^closing the session awaits$")
 
 Outcomes = dict[str, dict[str, Any]]  # by mode: bare (no fix), off, report, resolve
 
 
-def broken(program: Program, played: Outcomes) -> Iterator[str]:
+def broken(played: Outcomes) -> Iterator[str]:
     """Yield what is not as it must be."""
     off, report, resolve = (played[mode] for mode in ("off", "report", "resolve"))
     for mode, outcome in played.items():
@@ -24,16 +22,21 @@ def broken(program: Program, played: Outcomes) -> Iterator[str]:
         for line in outcome.get("cycle", ()):
             if line.startswith("error"):
                 yield f"crash: of cycle() in the mode {mode}: {line}"
-    if report["steps"] != off["steps"] or report["ended"] != off["ended"]:
+    if not _is_the_same(report, off):
         yield "touched: the mode report changes what happens"
     yield from _false_alarms(report)
     yield from _untold(report)
     if _is_clean(off) and not _is_clean(resolve):
         yield "harm: it completes without resolve, and not with it"
-    if not _deadlocks(resolve) and not _let_go(resolve) and resolve["steps"] != off["steps"]:
+    if not _deadlocks(resolve) and not _let_go(resolve) and not _is_the_same(resolve, off):
         yield "harm: resolve says nothing, and changes what happens"
     if "bare" in played and _is_clean(played["bare"]) and not _is_clean(off):
         yield "harm: it completes without the fix, and not with it"
+
+
+def _is_the_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Say whether the same has happened. What happens at the same moment has no order, as tasks in a set have none."""
+    return one["ended"] == other["ended"] and sorted(one["steps"]) == sorted(other["steps"])
 
 
 def _is_clean(outcome: dict[str, Any]) -> bool:
@@ -72,3 +75,17 @@ def _untold(report: dict[str, Any]) -> Iterator[str]:
         if changes and not report["log"]:
             yield f"untold: {', '.join(changes)} {'hang' if len(changes) > 1 else 'hangs'}, and nothing is logged"
             return
+
+
+def kinds(played: Outcomes) -> Iterator[str]:
+    """Yield what is to be counted of a program, whether it is as it must be or not."""
+    report, resolve = played["report"], played["resolve"]
+    told = {record["level"] for record in report["log"]}
+    if not report["waits"]:
+        yield "nobody left waiting" + (", deadlock told" if "ERROR" in told else "")
+        return
+    yield "left waiting"
+    if told:
+        yield "left waiting, deadlock told" if "ERROR" in told else "left waiting, only a warning"
+    if not resolve["waits"]:
+        yield "resolved"

@@ -163,14 +163,25 @@ def play(
     It hangs when no step was taken for ``patience`` seconds and nothing was left meanwhile that could lead to one.
     Detection has to look several times in these. ``at_the_end`` is called in the event loop, before anything is undone.
     """
+    loop = VirtualTimeLoop()
     # not asyncio.run(), which would wait for tasks that hang
-    return VirtualTimeLoop().run_until_complete(_play(scenario, patience, at_the_end))
+    outcome: Outcome = loop.run_until_complete(_play(scenario, patience, at_the_end))
+    _left_behind.append(asyncio.all_tasks(loop))
+    return outcome
+
+
+def clear() -> None:
+    """Make the stage ready for another play in this process."""
+    for what in (sessions, _steps, _waiting, _awaited, _speeches, _left):
+        what.clear()  # type: ignore[attr-defined]
 
 
 async def _play(
     scenario: Callable[[], Coroutine[Any, Any, None]], patience: float, at_the_end: Callable[[], None]
 ) -> Outcome:
     log = _Log()
+    logger = logging.getLogger("onenter_deadlock_fix")
+    logger.addHandler(log)
     performance = asyncio.ensure_future(_perform(scenario))
     ending = asyncio.ensure_future(_nothing_can_happen(patience))
     await asyncio.wait([performance, ending], return_when=asyncio.FIRST_COMPLETED)
@@ -182,7 +193,8 @@ async def _play(
         outcome["waiting"] = [function for *_, function in _waiting]
     elif performance.exception():
         outcome["ended"] = f"error: {performance.exception()!r}"
-    return {**outcome, "steps": _steps, **_left, "log": log.records}
+    logger.removeHandler(log)
+    return {**outcome, "steps": list(_steps), **_left, "log": log.records}
 
 
 async def _perform(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -207,6 +219,7 @@ _waiting: list[_Waiting] = []
 _awaited: dict[str, asyncio.Event] = {}
 _speeches: list[str] = []
 _left: Outcome = {}
+_left_behind: list[set[asyncio.Task[Any]]] = []  # of plays that are over: what waits for ever isn't ended by being lost
 
 
 def _step(what: str) -> asyncio.Event:
@@ -254,7 +267,6 @@ class _Log(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.records: list[dict[str, Any]] = []
-        logging.getLogger("onenter_deadlock_fix").addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         data = next((vars(record)[kind] for kind in ("deadlock", "let_go", "wait") if kind in vars(record)), {})
