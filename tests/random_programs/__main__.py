@@ -6,10 +6,7 @@ import argparse
 import json
 import logging
 import multiprocessing
-import random
 import sys
-from collections.abc import Iterator
-from typing import Any
 
 from . import judge
 from .generate import generate

@@ -54,7 +54,7 @@ def generate(seed: int) -> Program:
     return _Generator(seed).program()
 
 
-_SHORT, _LONG = (0, 0.1, 3), (0.5, 3)  # seconds: of a sleep, of a time-out
+_SHORT, _LONG = (0, 0.1, 3), (0.53, 4.07)  # seconds: of a sleep, of a time-out; never the same moment
 _MOST_AGENTS, _MOST_TOOLS, _MOST_ACTIONS, _DEEPEST = 6, 9, 40, 3
 
 
@@ -69,10 +69,8 @@ class _Generator:
 
     def program(self) -> Program:
         first = self._agent(is_task=False)
-        user = [
-            *(self._user_turn(first) for _ in range(self._random.randint(1, 3))),
-        ]
-        return Program(self._seed, self._aborts, self._agents, tuple(user))
+        user = tuple(self._user_turn(first) for _ in range(self._random.randint(1, 3)))
+        return Program(self._seed, self._aborts, self._agents, user)
 
     def _one_of(self, weights: dict[str, float]) -> str:
         return self._random.choices(list(weights), list(weights.values()))[0]
@@ -123,7 +121,7 @@ class _Generator:
 
     def _action(self, agent: AgentSpec, method: str, depth: int) -> Action:
         self._actions += 1
-        weights: dict[str, float] = {"sleep": 1, "say": 1, "set_event": 0.4, "wait_for_event": 0.25}
+        weights: dict[str, float] = {"sleep": 1, "say": 1, "set_event": 0.4, "wait_for_event": 0.15, "say_until": 0.2}
         if self._actions < _MOST_ACTIONS and depth < _DEEPEST:
             weights.update(reply=5, await_handle=0.5, run=0.2, update_agent=0.4)
             weights.update(agent_task=6 if method == "tool" else 1 if method != "on_exit" else 0.5)
@@ -148,7 +146,7 @@ class _Generator:
             return Action(verb, (self._random.randrange(2),))
         if verb == "sleep":
             return Action(verb, (self._random.choice(_SHORT),))
-        if verb in ("complete", "fail", "drain"):
+        if verb in ("complete", "fail", "drain", "say_until"):
             return Action(verb)
         arguments: tuple[Any, ...] = ()
         if verb in ("give_up", "time_out", "cancel_later", "wait_a_while"):
@@ -159,12 +157,10 @@ class _Generator:
         return Action(verb, arguments, tuple(self._action(agent, method, depth + 1) for _ in range(many)))
 
     def _reply(self, verb: str, agent: AgentSpec, method: str, depth: int) -> Action:
-        # another tool than the one whose body this is, mostly: one that calls itself would go on for ever
-        before = set(agent.tools)
-        tools = "" if self._random.random() < 0.1 else ""
+        tools = ""
         if self._tools < _MOST_TOOLS and self._random.random() < 0.7:
             tools = self._tool(agent)
-        elif method != "tool" and before:
+        elif method != "tool":  # a tool that calls itself would go on for ever
             tools = self._some_tools(agent)
         return Action("reply", (tools, self._random.choice(("awaited", "awaited", "awaited", "unawaited", "later"))))
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import sys
+from collections.abc import AsyncIterator
 from typing import Any
 
 from livekit.agents import Agent, AgentTask, function_tool
@@ -38,6 +39,7 @@ class Performance:
         self._program = program
         self._handles: list[Any] = []
         self._jobs: list[Any] = []  # kept alive
+        self._over: dict[str, asyncio.Event] = {}  # by the method that something is said until the end of
         self.still: list[str] | None = None
         self.changes: list[list[str]] = []
 
@@ -47,7 +49,11 @@ class Performance:
         first, *_ = self._program.agents.values()
         await stage.start(self._agent(first), _answers(self._program))
         await asyncio.sleep(0.05)
-        await self._do(self._program.user, "the user", None)
+        for action in self._program.user:
+            try:
+                await self._do((action,), "the user", None)
+            except RuntimeError:  # as the agent is changing, or the session closing
+                step("the user is not heard")
         await self._nothing_moves()
         self.look()
 
@@ -89,7 +95,11 @@ class Performance:
         return function_tool(tool, name=name, description="Does something.")
 
     async def _do_noted(self, actions: tuple[Action, ...], who: str, agent: Any) -> None:
-        await note(who, self._do(actions, who, agent))
+        try:
+            await note(who, self._do(actions, who, agent))
+        finally:
+            if who in self._over:
+                self._over.pop(who).set()
 
     async def _do(self, actions: tuple[Action, ...], who: str, agent: Any) -> None:
         later: list[Any] = []
@@ -129,6 +139,17 @@ class Performance:
         handle = self._session.say("Well.")
         if how == "awaited":
             await note(f"{who}: say", handle.wait_for_playout())
+
+    async def say_until(self, who: str, agent: Any) -> None:
+        """Have something said that lasts until this method is over."""
+        over = self._over.setdefault(who, asyncio.Event())
+
+        async def text() -> AsyncIterator[str]:
+            yield "Well, "
+            await over.wait()
+            yield "there it is."
+
+        self._session.say(text())
 
     async def run(self, who: str, agent: Any, tools: str) -> None:
         async def run() -> None:
