@@ -1,8 +1,8 @@
 """The stage that the scenarios are played on: one session with a scripted model, and what happens on it, in order.
 
-It belongs to the whole process, in which one scenario is played after the other. An agent of a scenario uses ``step`` and
-``note`` to tell what happens to it. The stage judges by that alone, and by what is left in the event loop that could
-still call anything: it asks nothing of detection but what is kept apart from the outcome.
+It belongs to the whole process, in which one scenario is played after the other. An agent of a scenario uses ``step``
+and ``note`` to tell what happens to it. The stage judges by that alone, and by what is left in the event loop that
+could still call anything: it asks nothing of detection but what is kept apart from the outcome.
 """
 
 from __future__ import annotations
