@@ -7,6 +7,7 @@ import json
 import logging
 import multiprocessing
 import sys
+from pathlib import Path
 
 from . import judge
 from .generate import generate
@@ -20,6 +21,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=300, metavar="N", help="how many (default: 300)")
     parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first of them (default: 0)")
     parser.add_argument("--show", type=int, metavar="SEED", help="print this program, and what came out of it")
+    parser.add_argument("--digests", type=Path, metavar="FILE", help="write there what they do, in short, as JSON")
     parser.add_argument("--at-once", type=int, default=2, metavar="N", help="how many to play at once (default: 2)")
     options = parser.parse_args()
     logging.getLogger().addHandler(logging.NullHandler())  # and not to standard error
@@ -31,16 +33,20 @@ def main() -> int:
     seeds = range(options.first, options.first + options.seeds) if options.show is None else [options.show]
     problems: dict[int, list[str]] = {}
     kinds: dict[str, list[int]] = {}
+    digests: dict[int, str] = {}
     with multiprocessing.get_context("fork").Pool(options.at_once, maxtasksperchild=_AT_A_TIME) as pool:
         for seed, played in zip(seeds, pool.imap(_play, seeds)):
             found = list(judge.broken(played))
-            if found:  # once more, in a process of its own
+            if found:
                 problems[seed] = found
+            digests[seed] = judge.digest(played["off"])
             for kind in judge.kinds(played):
                 kinds.setdefault(kind, []).append(seed)
             if options.show is not None:
                 print(generate(seed))
                 print(json.dumps(played, indent=1))
+    if options.digests:
+        options.digests.write_text(json.dumps(digests, indent=0) + "\n", encoding="utf-8")
     counts = {kind: len(of_it) for kind, of_it in kinds.items()}
     json.dump(
         {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -30,7 +32,8 @@ def broken(played: Outcomes) -> Iterator[str]:
         yield "harm: it completes without resolve, and not with it"
     if not _deadlocks(resolve) and not _let_go(resolve) and not _is_the_same(resolve, off):
         yield "harm: resolve says nothing, and changes what happens"
-    if "bare" in played and _is_clean(played["bare"]) and not _is_clean(off):
+    bare = played.get("bare", off)
+    if _is_clean(bare) and not any(map(_ABORT.search, bare["steps"])) and not _is_clean(off):
         yield "harm: it completes without the fix, and not with it"
 
 
@@ -75,6 +78,12 @@ def _untold(report: dict[str, Any]) -> Iterator[str]:
         if changes and not report["log"]:
             yield f"untold: {', '.join(changes)} {'hang' if len(changes) > 1 else 'hangs'}, and nothing is logged"
             return
+
+
+def digest(outcome: dict[str, Any]) -> str:
+    """Return something short that is the same where the same has happened."""
+    happened = [outcome["ended"], sorted(outcome["steps"]), sorted(outcome["waits"])]
+    return hashlib.sha256(json.dumps(happened).encode()).hexdigest()[:12]
 
 
 def kinds(played: Outcomes) -> Iterator[str]:
