@@ -1,6 +1,7 @@
 """``nox -s matrix`` proves the shim on the boundary releases, ``compatibility`` on all, and writes that down.
 
-``nox -s soak`` is the long run of what `tests/soak/` does briefly.
+``record`` plays named scenarios and writes what they need, ``page`` makes docs/compatibility.md of what is written,
+``shell`` is an environment for any release. ``random`` and ``soak`` are the long runs of what the tests do briefly.
 """
 
 from __future__ import annotations
@@ -15,16 +16,48 @@ nox.options.sessions = ["matrix"]
 
 @nox.session
 def matrix(session: nox.Session) -> None:
-    """Boundary releases; with ``-- --all`` all that the package index lists, with ``-- 1.2.9 1.8.9`` those."""
-    _play(session, *session.posargs)
+    """All scenarios on the boundary releases; with ``-- 1.2.9 1.8.9`` on those."""
+    _compatibility(session, "compatibility", *session.posargs)
 
 
 @nox.session
 def compatibility(session: nox.Session) -> None:
-    """All releases; writes COMPATIBILITY.md, and what the tests hold 1.3.5 with the shim against."""
-    _play(
-        session, "--all", "--write", "COMPATIBILITY.md", "--record", "tests/scenarios/upstream.json", *session.posargs
-    )
+    """All scenarios on all releases; writes compatibility/results.json, upstream.json and docs/compatibility.md."""
+    _compatibility(session, "compatibility", "--every", *session.posargs)
+
+
+@nox.session
+def record(session: nox.Session) -> None:
+    """``-- NAME ...`` plays these scenarios on the boundary releases, and writes what came out, and nothing else."""
+    if not session.posargs:
+        session.error("which scenarios? nox -s record -- NAME ...")
+    _compatibility(session, "compatibility", "--record", *session.posargs)
+
+
+@nox.session
+def page(session: nox.Session) -> None:
+    """Makes docs/compatibility.md anew of compatibility/results.json."""
+    _compatibility(session, "compatibility.page")
+
+
+@nox.session
+def shell(session: nox.Session) -> None:
+    """``-- RELEASE`` opens a Python with that release and this project; ``-- RELEASE -m scenarios NAME`` runs that."""
+    if not session.posargs:
+        session.error("which release? nox -s shell -- RELEASE ...")
+    release, *arguments = session.posargs
+    folder = session.cache_dir.absolute() / release
+    _compatibility(session, "compatibility.environments", release, str(folder))
+    session.chdir("tests")
+    session.run(str(folder / "bin" / "python"), *arguments, external=True)
+
+
+@nox.session
+def random(session: nox.Session) -> None:
+    """Random programs: ``-- --seeds 5000 --first 10000``, on 1.3.5."""
+    session.install(".[affected]")
+    session.chdir("tests")
+    session.run("python", "-W", "ignore", "-m", "random_programs", *session.posargs)
 
 
 @nox.session
@@ -59,6 +92,6 @@ def soak(session: nox.Session, release: str) -> None:
                 session.run("python", "-m", *command, "--no-worse-than", str(outcome), env=detect)
 
 
-def _play(session: nox.Session, *arguments: str) -> None:
+def _compatibility(session: nox.Session, module: str, *arguments: str) -> None:
     session.install("packaging", "pip>=25.1", "uv")  # pip, for the list of releases
-    session.run("python", "-m", "compatibility", *arguments)
+    session.run("python", "-m", module, *arguments)

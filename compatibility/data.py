@@ -6,8 +6,16 @@ A new release of livekit-agents needs no entry here; what it has to be installed
 
 from __future__ import annotations
 
-# every release is played on the first of them, and the last affected one on each
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.version import Version
+
+# every release is played on the first of them, and the last affected one on each that it supports
 PYTHONS = ("3.11", "3.9", "3.10", "3.12", "3.13")
+# the newest release and the newest pre-release are played on these, too
+NEWEST_PYTHONS = ("3.10", "3.13", "3.14")
 
 OLDEST_WRAPT = "1.14.0"  # as pyproject.toml has it
 
@@ -34,3 +42,49 @@ COMPLETES_ALL_THE_SAME = {
     "a_tool_closes_the_session": "from 1.4 on livekit-agents gives up a speech some seconds after its interruption",
     "the_agent_changes_and_the_agent_task_completes": "no turn of the user reaches the AgentTask, but the program does",
 }
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "compatibility" / "results.json"
+PAGE = ROOT / "docs" / "compatibility.md"
+UPSTREAM = ROOT / "tests" / "scenarios" / "upstream.json"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the scenarios are played on."""
+
+    release: str
+    python: str = PYTHONS[0]
+    wrapt: str = ""  # the newest
+    extension: bool = True
+
+    def __str__(self) -> str:
+        python = f" on Python {self.python}" if self.python != PYTHONS[0] else ""
+        wrapt = f" with wrapt {self.wrapt}" if self.wrapt else ""
+        return f"{self.release}{python}{wrapt}{'' if self.extension else ' without the C extension of wrapt'}"
+
+
+def boundaries(listed: Iterable[str]) -> list[Row]:
+    """Return the boundary releases, the newest that is listed and the newest of its pre-releases."""
+    return [Row(name) for name in sorted({*BOUNDARIES, *newest(listed)}, key=Version)]
+
+
+def every(listed: Iterable[str]) -> list[Row]:
+    """Return every release that is listed, and some of them on every Python and with other releases of wrapt."""
+    listed = list(listed)
+    return [
+        *map(Row, listed),
+        *(Row(LAST_AFFECTED, python) for python in PYTHONS[1:]),
+        Row("1.2.0", "3.9"),
+        *(Row(name, python) for name in newest(listed) for python in NEWEST_PYTHONS),
+        Row(LAST_AFFECTED, extension=False),
+        Row(LAST_AFFECTED, wrapt=OLDEST_WRAPT),
+        Row(LAST_AFFECTED, wrapt=OLDEST_WRAPT, extension=False),
+    ]
+
+
+def newest(listed: Iterable[str]) -> list[str]:
+    """Return the newest release, and a pre-release that is newer if there is one."""
+    versions = sorted(map(Version, listed))
+    release = max(version for version in versions if not version.is_prerelease)
+    return [str(version) for version in dict.fromkeys((release, versions[-1]))]

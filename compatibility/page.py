@@ -1,43 +1,38 @@
-"""COMPATIBILITY.md, and the lines and the table that the command prints."""
+"""docs/compatibility.md, made of results.json: ``python -m compatibility.page``."""
 
 from __future__ import annotations
 
-import datetime
-import platform
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 from packaging.version import Version
 
 from onenter_deadlock_fix.cli.pins import pins
 
-from .data import FIRST_FIXED, LAST_AFFECTED, PATTERN
-from .play import Played, Row
-from .promise import ended, is_affected, is_reported, own_hangs
+from .data import FIRST_FIXED, PAGE, PATTERN
+from .results import Results, read
 
 _HEAD = """\
 # Compatibility
 
-Written by `nox -s compatibility` on {date}, from the runs of that command and from nothing else.
+Made by `nox -s page` of `compatibility/results.json`, which `nox -s compatibility` has written on {date}.
 
-- onenter-deadlock-fix {version}; {count} scenarios (`tests/scenarios/`), each without the shim, and with it and with
+- onenter-deadlock-fix {shim}; {count} scenarios (`tests/scenarios/`), each without the shim, and with it and with
   detection in the mode `report`; those that hang somewhere in the mode `resolve` as well
 - livekit-agents: all {releases} releases from 1.2.0 on that the package index listed, pre-releases included
-- Python {pythons}
-- wrapt {wrapts}
-- {machine}
+- Python {pythons}; wrapt {wrapts}; {machine}
 
 """
 
 _RELEASES = """\
 ## Releases
 
-Each in an environment of its own. *Pattern* is `on_enter` -> `generate_reply` -> tool -> `AgentTask`. *Functions* says
-whether the library's functions are its own where nobody has asked for detection. *Scenarios* says how many of all end,
-with the shim and detection in the mode `report`, exactly as they end without either (releases that have the fix), or as
-they end on 1.3.6 without either (releases that the shim patches). *Detection* says how many hang then, how many of
-these are reported as a deadlock, and how many complete in the mode `resolve`; what completes is nowhere reported as
-one. *Beside it* is what the release needs to be installed today.
+*Pattern* is `on_enter` -> `generate_reply` -> tool -> `AgentTask`. *Functions* says whether the library's functions are
+its own where nobody has asked for detection. *As it should* says how many scenarios end, step by step, with the shim
+and detection as they end without (releases that have the fix), or as they end on {fixed} without (releases that the
+shim patches). *Hang* says how many hang all the same, as upstream has no cure for them; how many of these are reported
+as a deadlock, and how many complete in the mode `resolve`.
 
 """
 
@@ -56,192 +51,185 @@ _BOUNDARIES = """
 
 """
 
-_OTHERS = """
-## Pythons and wrapt
-
-The same, with {release} and 1.2.0.
+_OTHERS = """\
+## Other Pythons, other releases of wrapt
 
 """
 
-_PARITY = """
-## Parity with 1.3.6
+_HANGS = """
+## What hangs all the same
 
-Scenario by scenario: {last} without the shim, {last} with it, and {fixed} without it. *Same* means that everything
-that was noted is the same: the steps and their order, results, exceptions, the chat context, the last agent, and who
-still waits for whom.
+Upstream's open deadlocks, and what detection makes of them, by release.
 
 """
 
-_UPSTREAM = """
-## What hangs on 1.3.6 itself
+_ABORTED = """
+## What is deadlocked until something aborts it
 
-Upstream's open deadlocks: the shim does not fix them. *Left waiting* means that the session can be closed, but a tool
-or an `on_enter` is never resumed.
-
-"""
-
-_DETECTION = """
-## What detection makes of it
-
-Of the scenarios that hang on 1.3.6 or on the newest release. Those that are *resolved* are so on every release that
-they hang on.
+A time-out, a cancellation or a failure ends these, on every release. *Reported* is before that, and so is *Resolved*.
 
 """
 
-_AFFECTED = """
-## Where another affected release ends otherwise than 1.3.6
+_LEFT = """
+## Who is left waiting
 
-With the shim, by how the scenario ends, and the first step that is another one than on 1.3.6. Those that hang do so
-for a reason of the release's own.
+The session can be closed, but a tool or an `on_enter` is never resumed. Upstream's, too.
+
+"""
+
+_OTHERWISE = """
+## Where an affected release ends otherwise than 1.3.6
+
+With the shim, by the first step that is another one. What hangs here does so for a reason of the release's own.
 
 """
 
 
-def line(played: Played) -> str:
-    """Say in a line what came out of a row."""
-    without, shim = (ended(one["outcomes"][PATTERN]) for one in (played.without, played.default))
-    return f"the pattern {without} without the shim, {shim} with it; {played.default['state']}; {_detection(played)}"
+def write(results: Results) -> None:
+    PAGE.write_text(page(results), encoding="utf-8")
 
 
-def table(played: Iterable[Played], reference: dict[str, Any]) -> str:
-    """Return a row for each that was played."""
-    rows = []
-    for one in played:
-        affected = is_affected(one.row.release)
-        compared, to = (reference, FIRST_FIXED) if affected else (one.without, "without")
-        outcomes = one.report["outcomes"]
-        same = sum(outcome == compared["outcomes"][name] for name, outcome in outcomes.items())
-        rows.append(
-            (
-                one.row.release,
-                one.default["python"],
-                one.default["wrapt"] + ("" if one.default["wrapt_extension"] else ", no C extension"),
-                one.without["outcomes"][PATTERN]["ended"],
-                one.default["outcomes"][PATTERN]["ended"],
-                one.default["state"],
-                "/".join(sorted(set(one.default["functions"].values()))),
-                f"{same} of {len(outcomes)} as {to}",
-                _detection(one),
-                ", ".join(f"`{need}`" for need in pins(Version(one.row.release))),
-            )
-        )
-    head = ("Release", "Python", "wrapt", "Pattern without", "Pattern with", "State", "Functions", "Scenarios")
-    return _table((*head, "Detection", "Beside it"), rows)
-
-
-def _detection(played: Played) -> str:
-    hanging = [name for name, outcome in played.report["outcomes"].items() if ended(outcome) == "hangs"]
-    reported = sum(is_reported(played, name) for name in hanging)
-    resolved = sum(_is_resolved(played, name) for name in hanging)
-    return f"{len(hanging)} hang: {reported} reported, {resolved} resolved"
-
-
-def _is_resolved(played: Played, name: str) -> bool:
-    return name in played.resolve["outcomes"] and ended(played.resolve["outcomes"][name]) == "completes"
-
-
-def page(played: Sequence[Played], reference: dict[str, Any], problems: Sequence[str]) -> str:
-    """Return the whole of COMPATIBILITY.md."""
-    releases = [one for one in played if one.row == Row(one.row.release)]
-    others = [one for one in played if one not in releases]
-    newest = max((one for one in releases if not Version(one.row.release).is_prerelease), key=_version)
-    last, fixed = (next(one for one in releases if one.row.release == name) for name in (LAST_AFFECTED, FIRST_FIXED))
+def page(results: Results) -> str:
+    """Return the whole of the page."""
+    rows = results["rows"]
+    releases = [name for name in rows if _is_a_release(name)]
+    others = [name for name in rows if not _is_a_release(name)]
     parts = [
         _HEAD.format(
-            date=datetime.datetime.now(datetime.timezone.utc).date(),
-            version=reference["shim"],
-            count=len(reference["outcomes"]),
+            **{name: results[name] for name in ("date", "shim", "machine")},
+            count=len(results["scenarios"]),
             releases=len(releases),
-            pythons=", ".join(sorted({one.default["python"] for one in played}, key=Version)),
-            wrapts=", ".join(sorted({one.default["wrapt"] for one in played}, key=Version))
-            + "; with its C extension and without",
-            machine=platform.platform(),
+            pythons=", ".join(sorted({row["python"] for row in rows.values()}, key=Version)),
+            wrapts=" and ".join(sorted({row["wrapt"] for row in rows.values()})),
         )
     ]
-    if problems:
-        parts += ["## Not as promised\n\n", *(f"- {problem}\n" for problem in problems), "\n"]
-    parts += [_RELEASES, table(releases, reference), _BOUNDARIES]
-    parts += [_OTHERS.format(release=LAST_AFFECTED).lstrip("\n"), table(others, reference)]
-    parts += [_PARITY.format(last=LAST_AFFECTED, fixed=FIRST_FIXED), _parity(last, reference)]
-    parts += [_UPSTREAM, _upstream(reference, newest.without), _DETECTION, _made_of_hangs(fixed, newest)]
-    parts += [_AFFECTED, _affected(releases, reference)]
+    if results["problems"]:
+        parts += ["## Not as promised\n\n", *(f"- {problem}\n" for problem in results["problems"]), "\n"]
+    parts += [_RELEASES.format(fixed=FIRST_FIXED), summary(results, releases), _BOUNDARIES]
+    parts += [_OTHERS, summary(results, others)]
+    if results["not_played"]:
+        parts += ["\nNot played:\n\n", *(f"- {row}: {why}\n" for row, why in results["not_played"].items())]
+    parts += [_HANGS, _made_of(results, releases, hangs=True), _ABORTED, _made_of(results, releases, hangs=False)]
+    parts += [_LEFT, _left_waiting(results, releases), _OTHERWISE, _otherwise(results, releases)]
     return "".join(parts)
 
 
-def _parity(last: Played, reference: dict[str, Any]) -> str:
+def summary(results: Results, names: Sequence[str] = ()) -> str:
+    """Return a table of rows, where those next to each other that have the same results are one."""
+    summaries = [(name, _summary(results, name)) for name in names or results["rows"]]
+    head = (
+        "Release",
+        "Python",
+        "wrapt",
+        "Pattern without",
+        "Pattern with",
+        "State",
+        "Functions",
+        "As it should",
+        "Hang",
+    )
     rows = []
-    for name, fixed in reference["outcomes"].items():
-        shim = last.report["outcomes"][name]
-        rows.append(
-            (
-                f"`{name}`",
-                reference["scenarios"][name],
-                ended(last.without["outcomes"][name]),
-                ended(shim),
-                ended(fixed),
-                "same" if shim == fixed else "**differs**",
-            )
-        )
-    return _table(("Scenario", "What", LAST_AFFECTED, "With the shim", FIRST_FIXED, "Compared"), rows)
+    for same, group in groupby(summaries, key=lambda one: one[1]):
+        of_it = [name for name, _ in group]
+        rows.append((_between(of_it) if all(map(_is_a_release, of_it)) else ", ".join(of_it), *same))
+    return _table((*head, "As it should", "Hang", "Beside it"), rows)
 
 
-def _upstream(reference: dict[str, Any], newest: dict[str, Any]) -> str:
-    rows = [
-        (f"`{name}`", reference["scenarios"][name], ended(fixed), ended(newest["outcomes"][name]))
-        for name, fixed in reference["outcomes"].items()
-        if ended(fixed) != "completes" or ended(newest["outcomes"][name]) == "hangs"
-    ]
-    return _table(("Scenario", "What", FIRST_FIXED, newest["livekit_agents"]), rows)
+def _summary(results: Results, name: str) -> tuple[str, ...]:
+    row = results["rows"][name]
+    ways = [way for one in results["scenarios"].values() for way in one["ended"] if name in way["on"]]
+    hang = [way for way in ways if way["with"] == "hangs"]
+    (pattern,) = (way for way in results["scenarios"][PATTERN]["ended"] if name in way["on"])
+    reported = sum("reported" in way for way in hang)
+    resolved = sum(way.get("resolve") == "completes" for way in hang)
+    return (
+        row["python"],
+        row["wrapt"],
+        pattern["without"],
+        pattern["with"],
+        row["state"],
+        row["functions"],
+        f"{sum(way['same'] for way in ways)} of {len(ways)}",
+        f"{len(hang)}: {reported} reported, {resolved} resolved",
+        ", ".join(f"`{need}`" for need in pins(Version(name.split()[0]))),
+    )
 
 
-def _made_of_hangs(fixed: Played, newest: Played) -> str:
+def _made_of(results: Results, releases: Sequence[str], *, hangs: bool) -> str:
+    """Return what detection makes of what hangs, or of what is declared to end by an abort."""
     rows = []
-    for name, what in fixed.report["scenarios"].items():
-        on = [played for played in (fixed, newest) if ended(played.report["outcomes"][name]) == "hangs"]
+    for name, one in results["scenarios"].items():
+        declared = one["declared"]
+        ways = [way for way in one["ended"] if (way["with"] == "hangs" if hangs else "aborted" in declared)]
+        on = _on(ways, releases)
         if on:
-            declared = fixed.report["declared"][name]
-            reported = [played.row.release for played in on if is_reported(played, name)]
+            reported = _on([way for way in ways if "reported" in way], releases)
+            resolved = _on([way for way in ways if way.get("resolve") == "completes"], releases)
+            why = declared.get("reported") or declared.get("unreported", "")
+            where = [_ranges(on, releases)] if hangs else []
             rows.append(
-                (
-                    f"`{name}`",
-                    what,
-                    " and ".join(played.row.release for played in on),
-                    "yes" if len(reported) == len(on) else " and ".join(reported) or "no",
-                    "yes" if all(_is_resolved(played, name) for played in on) else "no",
-                    declared.get("reported") or declared.get("unreported", ""),
-                )
+                (f"`{name}`", one["what"], *where, *(_part(part, on, releases) for part in (reported, resolved)), why)
             )
-    return _table(("Scenario", "What", "Hangs on", "Reported", "Resolved", "Why not more"), rows)
+    head = ("Scenario", "What", *(["Hangs on"] if hangs else []), "Reported", "Resolved", "Why not more")
+    return _table(head, rows)
 
 
-def _affected(releases: Iterable[Played], reference: dict[str, Any]) -> str:
-    where: dict[tuple[str, str, str, str], list[str]] = {}
-    for one in releases:
-        if not is_affected(one.row.release):
-            continue
-        for name, fixed in reference["outcomes"].items():
-            found = one.report["outcomes"][name]
-            if ended(found) != ended(fixed):
-                reason = found["ended"] if ended(found) == "error" else _first_difference(found, fixed)
-                reason = own_hangs(one.row.release).get(name, reason)
-                where.setdefault((name, ended(found), ended(fixed), reason), []).append(one.row.release)
+def _left_waiting(results: Results, releases: Sequence[str]) -> str:
     rows = [
-        (f"`{name}`", ", ".join(on), found, fixed, reason) for (name, found, fixed, reason), on in sorted(where.items())
+        (f"`{name}`", one["what"], _ranges(on, releases))
+        for name, one in results["scenarios"].items()
+        if (on := _on([way for way in one["ended"] if way["with"] == "left waiting"], releases))
     ]
-    return _table(("Scenario", "On", "Ends", FIRST_FIXED, "Why"), rows)
+    return _table(("Scenario", "What", "On"), rows)
 
 
-def _first_difference(found: dict[str, Any], fixed: dict[str, Any]) -> str:
-    """Say which step is the first that is not as on 1.3.6."""
-    steps = zip([*found["steps"], "nothing more"], [*fixed["steps"], "nothing more"])
-    ours, theirs = next(((ours, theirs) for ours, theirs in steps if ours != theirs), ("", ""))
-    return f"*{ours}*, and on {FIRST_FIXED} *{theirs}*" if ours else "the same steps"
+def _otherwise(results: Results, releases: Sequence[str]) -> str:
+    rows = [
+        (f"`{name}`", _ranges(on, releases), way["with"], way["why"])
+        for name, one in sorted(results["scenarios"].items())
+        for way in one["ended"]
+        if "why" in way and (on := _on([way], releases))
+    ]
+    return _table(("Scenario", "On", "Ends", "Why"), rows)
 
 
-def _version(played: Played) -> Version:
-    return Version(played.row.release)
+def _is_a_release(row: str) -> bool:
+    return " " not in row
+
+
+def _on(ways: Iterable[dict[str, Any]], releases: Sequence[str]) -> list[str]:
+    on = {row for way in ways for row in way["on"]}
+    return [release for release in releases if release in on]
+
+
+def _part(some: Sequence[str], of_these: Sequence[str], releases: Sequence[str]) -> str:
+    if len(some) == len(of_these):
+        return "yes"
+    return _ranges(some, releases) or "no"
+
+
+def _ranges(some: Sequence[str], releases: Sequence[str]) -> str:
+    """Return releases in words, where those between two that are next to each other are not named."""
+    runs: list[list[str]] = []
+    last = -2
+    for number, release in enumerate(releases):
+        if release in some:
+            if number == last + 1:
+                runs[-1].append(release)
+            else:
+                runs.append([release])
+            last = number
+    return ", ".join(map(_between, runs))
+
+
+def _between(run: Sequence[str]) -> str:
+    return run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+if __name__ == "__main__":
+    write(read())

@@ -10,7 +10,7 @@ from packaging.version import Version
 from .data import COMPLETES_ALL_THE_SAME, FIRST_FIXED, LAST_AFFECTED, OWN_HANGS, PATTERN
 from .play import Played
 
-_OF_THE_FIX = ("AgentTask._AgentTask__await_impl", "AgentSession._update_activity")
+OF_THE_FIX = ("AgentTask._AgentTask__await_impl", "AgentSession._update_activity")
 
 
 def is_affected(release: str) -> bool:
@@ -49,7 +49,7 @@ def _broken_by_the_fix(played: Played, reference: dict[str, Any]) -> Iterator[st
     for name in without["functions"]:
         yield from _difference("its own", without["functions"][name], f"{name} without the shim")
         yield from _difference(
-            "wrapped" if affected and name in _OF_THE_FIX else "its own", default["functions"][name], name
+            "wrapped" if affected and name in OF_THE_FIX else "its own", default["functions"][name], name
         )
     pattern = without["outcomes"][PATTERN]["ended"]
     yield from _difference("hangs" if affected else "completed", pattern, "the pattern without the shim")
@@ -72,7 +72,7 @@ def _broken_by_detection(played: Played) -> Iterator[str]:
     for mode, run in (("report", report), ("resolve", resolve)):
         yield from _difference(mode, run["detection"], "mode")
         for name, function in run["functions"].items():
-            if name not in _OF_THE_FIX:
+            if name not in OF_THE_FIX:
                 yield from _difference("wrapped", function, f"{name} in the mode {mode}")
     for name, outcome in report["outcomes"].items():
         declared = report["declared"][name]

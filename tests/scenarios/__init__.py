@@ -1,9 +1,8 @@
 """How on_enter, replies, tools, AgentTasks and the session's end combine: small agent programs, each with an outcome.
 
-``python -m scenarios [NAME ...]``, in ``tests/``, plays them on the installed livekit-agents, each in a process of its
-own and in virtual time, and prints what came out as JSON. A new scenario is one function below a ``@scenario`` in one
-of these files; its docstring is its line in the tables, and where it hangs, the decorator says what detection makes of
-it.
+``python -m scenarios [NAME ...]``, in ``tests/``, plays them on the installed livekit-agents in virtual time and prints
+as JSON what came out. A new scenario is one function below a ``@scenario`` in one of these files; its docstring is its
+line in the tables, and where it hangs, the decorator says what detection makes of it.
 """
 
 from __future__ import annotations

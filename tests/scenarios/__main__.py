@@ -21,6 +21,7 @@ FUNCTIONS = (
     ("agent_activity", "AgentActivity", "pause"),
     ("agent_activity", "AgentActivity", "drain"),
 )
+_AT_A_TIME = 8  # scenarios that are played in one process, one after the other: the first one in it is dear
 _LIMIT = 120  # seconds that a scenario can take at the very most; those that hang say so themselves, and sooner
 
 
@@ -41,7 +42,7 @@ def main() -> None:
     if unknown:
         parser.error(f"there is no scenario {unknown[0]}")
     names = options.names or list(known)
-    with multiprocessing.get_context("fork").Pool(options.at_once, maxtasksperchild=1) as pool:
+    with multiprocessing.get_context("fork").Pool(options.at_once, maxtasksperchild=_AT_A_TIME) as pool:
         played = {name: pool.apply_async(_play, (name,)) for name in names}
         outcomes = {name: _outcome(result) for name, result in played.items()}
     said = {name: inspect.getdoc(known[name]) for name in names}
@@ -97,8 +98,9 @@ def _import_both() -> dict[str, Any]:
 
 def _play(name: str) -> dict[str, Any]:
     from . import scenarios
-    from .stage import play
+    from .stage import clear, play
 
+    clear()
     return play(scenarios()[name])
 
 

@@ -1,8 +1,8 @@
 """The stage that the scenarios are played on: one session with a scripted model, and what happens on it, in order.
 
-It belongs to the whole process, since a scenario has a process of its own. An agent of a scenario uses ``step`` and
-``note`` to tell what happens to it. The stage judges by that alone, and by what is left in the event loop that could
-still call anything: it asks nothing of detection but what is kept apart from the outcome.
+It belongs to the whole process, in which one scenario is played after the other. An agent of a scenario uses ``step``
+and ``note`` to tell what happens to it. The stage judges by that alone, and by what is left in the event loop that
+could still call anything: it asks nothing of detection but what is kept apart from the outcome.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from livekit.agents import Agent, AgentSession, AgentTask, function_tool, llm
 from virtual_time import VirtualTimeLoop
 
 from onenter_deadlock_fix.verify.scripted_model import Answer, Script, ScriptedLLM, ToolCall, cue
+
+sessions: list[AgentSession[Any]] = []  # in the order of their start
 
 T = TypeVar("T")
 Outcome = dict[str, Any]
@@ -95,6 +97,15 @@ async def note(who: str, awaitable: Awaitable[T]) -> T:
     return result
 
 
+def waits() -> list[str]:
+    """Return who awaits what, of what was noted."""
+    return [f"{who} awaits {what}" for who, what, _ in _waiting]
+
+
+def steps_taken() -> int:
+    return len(_steps)
+
+
 async def happens(what: str) -> None:
     """Wait for a step."""
     await _step(what).wait()
@@ -113,7 +124,7 @@ async def start(agent: Agent, answers: Mapping[str, Answer] | None = None, **opt
     start = options.pop("start", {})
     options = {"vad": None, "turn_detection": None, **options}  # from 1.6.1 on there are models for both without that
     session: AgentSession[Any] = AgentSession(llm=ScriptedLLM(_script({**ANSWERS, **(answers or {})})), **options)
-    _sessions.append(session)
+    sessions.append(session)
     session.on("speech_created", lambda event: _speeches.append(event.speech_handle.id))
     session.on("conversation_item_added", _on_item_added)
     await session.start(agent, **start)
@@ -130,7 +141,12 @@ def complete(task: AgentTask[Any], result: Any) -> None:
     (getattr(task, "complete", None) or getattr(task, "_complete"))(result)  # noqa: B009  # the latter in 2.0.0b1
 
 
-def play(scenario: Callable[[], Coroutine[Any, Any, None]]) -> Outcome:
+def play(
+    scenario: Callable[[], Coroutine[Any, Any, None]],
+    *,
+    patience: float = 1.0,
+    at_the_end: Callable[[], None] = lambda: None,
+) -> Outcome:
     """Play a scenario, close its sessions, and return what happened, with nothing random in it.
 
     ended: ``completed``, ``hangs`` or ``error: ...``.
@@ -143,30 +159,48 @@ def play(scenario: Callable[[], Coroutine[Any, Any, None]]) -> Outcome:
     log: what it has logged.
     cycle: the cycle that it knows of where the play hangs.
     waiting: the functions of the scenario that are still waiting there.
+
+    It hangs when no step was taken for ``patience`` seconds and nothing was left meanwhile that could lead to one.
+    Detection has to look several times in these. ``at_the_end`` is called in the event loop, before anything is undone.
     """
+    loop = VirtualTimeLoop()
     # not asyncio.run(), which would wait for tasks that hang
-    return VirtualTimeLoop().run_until_complete(_play(scenario))
+    outcome: Outcome = loop.run_until_complete(_play(scenario, patience, at_the_end))
+    _left_behind.append(asyncio.all_tasks(loop))
+    return outcome
 
 
-async def _play(scenario: Callable[[], Coroutine[Any, Any, None]]) -> Outcome:
+def clear() -> None:
+    """Make the stage ready for another play in this process."""
+    for what in (sessions, _steps, _waiting, _awaited, _speeches, _left):
+        what.clear()  # type: ignore[attr-defined]
+
+
+async def _play(
+    scenario: Callable[[], Coroutine[Any, Any, None]], patience: float, at_the_end: Callable[[], None]
+) -> Outcome:
     log = _Log()
+    logger = logging.getLogger("onenter_deadlock_fix")
+    logger.addHandler(log)
     performance = asyncio.ensure_future(_perform(scenario))
-    ending = asyncio.ensure_future(_nothing_can_happen())
+    ending = asyncio.ensure_future(_nothing_can_happen(patience))
     await asyncio.wait([performance, ending], return_when=asyncio.FIRST_COMPLETED)
-    outcome: Outcome = {"ended": "completed", "waits": [f"{who} awaits {what}" for who, what, _ in _waiting]}
+    at_the_end()
+    outcome: Outcome = {"ended": "completed", "waits": waits()}
     if not performance.done():
         outcome["ended"] = "hangs"
         outcome["cycle"] = _cycle()
         outcome["waiting"] = [function for *_, function in _waiting]
     elif performance.exception():
         outcome["ended"] = f"error: {performance.exception()!r}"
-    return {**outcome, "steps": _steps, **_left, "log": log.records}
+    logger.removeHandler(log)
+    return {**outcome, "steps": list(_steps), **_left, "log": log.records}
 
 
 async def _perform(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
     await scenario()
     await quiet()
-    for session in _sessions:
+    for session in sessions:
         _left["agent"] = type(session.current_agent).__name__
         _left["chat"] = [_line(item) for item in _chat(session).items if _is_said_or_done(item)]
         await note("closing the session", session.aclose())
@@ -179,21 +213,20 @@ class _Waiting(NamedTuple):
 
 
 _QUIET = 0.12  # seconds of the loop's time, as all are here
-_PATIENCE = 1.0  # seconds without a step; detection looks many times meanwhile
 _LIMIT = 60.0  # seconds without a step, whatever timers are left
 _steps: list[str] = []
 _waiting: list[_Waiting] = []
 _awaited: dict[str, asyncio.Event] = {}
-_sessions: list[AgentSession[Any]] = []
 _speeches: list[str] = []
 _left: Outcome = {}
+_left_behind: list[set[asyncio.Task[Any]]] = []  # of plays that are over: what waits for ever isn't ended by being lost
 
 
 def _step(what: str) -> asyncio.Event:
     return _awaited.setdefault(what, asyncio.Event())
 
 
-async def _nothing_can_happen() -> None:
+async def _nothing_can_happen(patience: float) -> None:
     """Wait until no step has been taken for a while, and nothing was left meanwhile that could lead to one.
 
     That is a timer, a thread or a socket. Detection has a timer as long as anything waits, and a while is enough for
@@ -209,7 +242,7 @@ async def _nothing_can_happen() -> None:
         if seen != len(_steps):
             seen, since = len(_steps), loop.time()
         nothing_was_left = nothing_is_left()
-        await asyncio.sleep(_PATIENCE)
+        await asyncio.sleep(patience)
         over = (nothing_was_left and nothing_is_left()) or loop.time() - since >= _LIMIT
         if over and seen == len(_steps):
             return
@@ -234,7 +267,6 @@ class _Log(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.records: list[dict[str, Any]] = []
-        logging.getLogger("onenter_deadlock_fix").addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         data = next((vars(record)[kind] for kind in ("deadlock", "let_go", "wait") if kind in vars(record)), {})
@@ -242,6 +274,7 @@ class _Log(logging.Handler):
         self.records.append(
             {
                 "level": record.levelname,
+                "after": steps_taken(),
                 "says": _without_chance(record.getMessage().splitlines()[0]),
                 "waits": [_without_chance(f"{wait['name']} waits for {wait.get('waits_for')}") for wait in waits],
                 # whether those that have a line of a scenario's are told with one

@@ -1,0 +1,100 @@
+"""What must be, whatever the program: the same program, played in several modes, held against each other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+_ROLE = re.compile(r"the tool (?P<tool>\w+)|(?P<method>on_enter|on_exit) of (?P<agent>\w+)")
+_ABORT = re.compile(r" gets \w*(Error|Exception)\b|: (interrupts|closes)$|: drain awaits|^closing the session awaits$")
+
+Outcomes = dict[str, dict[str, Any]]  # by mode: bare (no fix), off, report, resolve
+
+
+def broken(played: Outcomes) -> Iterator[str]:
+    """Yield what is not as it must be."""
+    off, report, resolve = (played[mode] for mode in ("off", "report", "resolve"))
+    for mode, outcome in played.items():
+        for record in outcome["log"]:
+            if not record["waits"]:
+                yield f"crash: in the mode {mode}: {record['says']}"
+        for line in outcome.get("cycle", ()):
+            if line.startswith("error"):
+                yield f"crash: of cycle() in the mode {mode}: {line}"
+    if not _is_the_same(report, off):
+        yield "touched: the mode report changes what happens"
+    yield from _false_alarms(report)
+    yield from _untold(report)
+    if _is_clean(off) and not _is_clean(resolve):
+        yield "harm: it completes without resolve, and not with it"
+    if not _deadlocks(resolve) and not _let_go(resolve) and not _is_the_same(resolve, off):
+        yield "harm: resolve says nothing, and changes what happens"
+    bare = played.get("bare", off)
+    if _is_clean(bare) and not any(map(_ABORT.search, bare["steps"])) and not _is_clean(off):
+        yield "harm: it completes without the fix, and not with it"
+
+
+def _is_the_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Say whether the same has happened. What happens at the same moment has no order, as tasks in a set have none."""
+    return one["ended"] == other["ended"] and sorted(one["steps"]) == sorted(other["steps"])
+
+
+def _is_clean(outcome: dict[str, Any]) -> bool:
+    return outcome["ended"] == "completed" and not outcome["waits"] and not outcome["still"]
+
+
+def _deadlocks(outcome: dict[str, Any]) -> list[dict[str, Any]]:
+    return [record for record in outcome["log"] if record["level"] == "ERROR"]
+
+
+def _let_go(outcome: dict[str, Any]) -> bool:
+    return any("no longer waits" in record["says"] for record in outcome["log"])
+
+
+def _false_alarms(report: dict[str, Any]) -> Iterator[str]:
+    """Who is called deadlocked waits until the end, unless something was aborted after that."""
+    steps = report["steps"]
+    closing = steps.index("closing the session awaits") if "closing the session awaits" in steps else len(steps)
+    for record in _deadlocks(report):
+        before_closing = record["after"] <= closing
+        later = steps[record["after"] : closing] if before_closing else steps[record["after"] :]
+        if any(map(_ABORT.search, later)):
+            continue
+        left = report["still"] if before_closing else report["waits"]
+        waiting = {re.split(r": | awaits ", wait)[0] for wait in left}
+        for wait in record["waits"]:
+            waiter = _ROLE.match(wait)
+            who = waiter and (waiter["tool"] or f"{waiter['agent']}.{waiter['method']}")
+            if who and who not in waiting:
+                yield f"false alarm: {who} goes on, though it is told that {wait}"
+
+
+def _untold(report: dict[str, Any]) -> Iterator[str]:
+    """A change of the agent that hangs is told, before the session is closed and after that."""
+    for changes in report["changes"]:
+        if changes and not report["log"]:
+            yield f"untold: {', '.join(changes)} {'hang' if len(changes) > 1 else 'hangs'}, and nothing is logged"
+            return
+
+
+def digest(outcome: dict[str, Any]) -> str:
+    """Return something short that is the same where the same has happened."""
+    happened = [outcome["ended"], sorted(outcome["steps"]), sorted(outcome["waits"])]
+    return hashlib.sha256(json.dumps(happened).encode()).hexdigest()[:12]
+
+
+def kinds(played: Outcomes) -> Iterator[str]:
+    """Yield what is to be counted of a program, whether it is as it must be or not."""
+    report, resolve = played["report"], played["resolve"]
+    told = {record["level"] for record in report["log"]}
+    if not report["waits"]:
+        yield "nobody left waiting" + (", deadlock told" if "ERROR" in told else "")
+        return
+    yield "left waiting"
+    if told:
+        yield "left waiting, deadlock told" if "ERROR" in told else "left waiting, only a warning"
+    if not resolve["waits"]:
+        yield "resolved"

@@ -1,0 +1,292 @@
+"""Plays a program on the stage of the scenarios, and says what it knows of how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+from livekit.agents import Agent, AgentTask, function_tool
+from scenarios import stage
+from scenarios.stage import complete, note, step
+
+from onenter_deadlock_fix.verify.scripted_model import Answer, ToolCall
+
+from .generate import Action, AgentSpec, Program
+
+PATIENCE = 10.0  # seconds; longer than whatever a program or the library waits for before it goes on
+
+
+def play(program: Program) -> dict[str, Any]:
+    """Return what the stage does, and more.
+
+    still: who was waiting, in the words of ``waits``, when nothing moved any more and before the session was closed.
+    changes: the functions of livekit-agents that were changing the agent or closing the session then, and at the end.
+    """
+    stage.clear()
+    performance = Performance(program)
+    outcome = stage.play(performance.play, patience=PATIENCE, at_the_end=performance.look)
+    return {**outcome, "still": performance.still, "changes": performance.changes}
+
+
+class Performance:
+    """One session, and what the methods of its agents do, verb by verb."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._handles: list[Any] = []
+        self._jobs: list[Any] = []  # kept alive
+        self._over: dict[str, asyncio.Event] = {}  # by the method that something is said until the end of
+        self.still: list[str] | None = None
+        self.changes: list[list[str]] = []
+
+    async def play(self) -> None:
+        self._locks = [asyncio.Lock(), asyncio.Lock()]
+        self._events = [asyncio.Event(), asyncio.Event()]
+        first, *_ = self._program.agents.values()
+        await stage.start(self._agent(first), _answers(self._program))
+        await asyncio.sleep(0.05)
+        for action in self._program.user:
+            try:
+                await self._do((action,), "the user", None)
+            except RuntimeError:  # as the agent is changing, or the session closing
+                step("the user is not heard")
+        await self._nothing_moves()
+        self.look()
+
+    def look(self) -> None:
+        """Note who waits, and which changes are under way."""
+        if self.still is None:
+            self.still = stage.waits()
+        self.changes.append(changes_under_way())
+
+    @property
+    def _session(self) -> Any:
+        return stage.sessions[0]  # which is there before start() returns
+
+    async def _nothing_moves(self) -> None:
+        seen = -1
+        while seen != stage.steps_taken():
+            seen = stage.steps_taken()
+            await asyncio.sleep(PATIENCE)
+
+    def _agent(self, spec: AgentSpec) -> Agent:
+        async def on_enter(agent: Any) -> None:
+            await self._do_noted(spec.on_enter, f"{spec.name}.on_enter", agent)
+
+        async def on_exit(agent: Any) -> None:
+            await self._do_noted(spec.on_exit, f"{spec.name}.on_exit", agent)
+
+        base: Any = AgentTask if spec.is_task else Agent
+        cls = type(spec.name, (base,), {"on_enter": on_enter, "on_exit": on_exit})
+        agent: Agent
+        tools = [self._tool(name, does, lambda: agent) for name, does in spec.tools.items()]
+        agent = cls(instructions=f"instructions of {spec.name}", tools=tools)
+        return agent
+
+    def _tool(self, name: str, does: tuple[Action, ...], agent: Any) -> Any:
+        async def tool() -> str:
+            await self._do_noted(does, name, agent())
+            return "done"
+
+        return function_tool(tool, name=name, description="Does something.")
+
+    async def _do_noted(self, actions: tuple[Action, ...], who: str, agent: Any) -> None:
+        try:
+            await note(who, self._do(actions, who, agent))
+        finally:
+            if who in self._over:
+                self._over.pop(who).set()
+
+    async def _do(self, actions: tuple[Action, ...], who: str, agent: Any) -> None:
+        later: list[Any] = []
+        for action in actions:
+            if action.verb == "reply" and action.arguments[1] == "later":
+                later.append(self._handle(action.arguments[0]))
+            else:
+                await self._act(action, who, agent)
+        for handle in later:
+            await note(f"{who}: the reply", handle.wait_for_playout())
+
+    async def _act(self, action: Action, who: str, agent: Any) -> None:
+        verb = getattr(self, action.verb, None)
+        if verb is not None:
+            await verb(who, agent, *action.arguments)
+            return
+        together = getattr(self, f"_{action.verb}_of")
+        does = [self._do((inner,), who, agent) for inner in action.inner]
+        await note(f"{who}: {action.verb}", together(does, *action.arguments))
+
+    def _handle(self, tools: str) -> Any:
+        self._handles.append(self._session.generate_reply(user_input=_asking_for(tools), tool_choice="auto"))
+        return self._handles[-1]
+
+    # what is done with nothing
+
+    async def reply(self, who: str, agent: Any, tools: str, how: str) -> None:
+        handle = self._handle(tools)
+        if how == "awaited":
+            await note(f"{who}: the reply {tools}", handle.wait_for_playout())
+
+    async def await_handle(self, who: str, agent: Any, how: str) -> None:
+        if self._handles:
+            await note(f"{who}: the first reply", self._handles[0].wait_for_playout())
+
+    async def say(self, who: str, agent: Any, how: str) -> None:
+        handle = self._session.say("Well.")
+        if how == "awaited":
+            await note(f"{who}: say", handle.wait_for_playout())
+
+    async def say_until(self, who: str, agent: Any) -> None:
+        """Have something said that lasts until this method is over."""
+        over = self._over.setdefault(who, asyncio.Event())
+
+        async def text() -> AsyncIterator[str]:
+            yield "Well, "
+            await over.wait()
+            yield "there it is."
+
+        self._session.say(text())
+
+    async def run(self, who: str, agent: Any, tools: str) -> None:
+        async def run() -> None:
+            await self._session.run(user_input=_asking_for(tools))
+
+        await note(f"{who}: run", run())
+
+    async def sleep(self, who: str, agent: Any, seconds: float) -> None:
+        await note(f"{who}: sleep", asyncio.sleep(seconds))
+
+    async def set_event(self, who: str, agent: Any, number: int) -> None:
+        self._events[number].set()
+
+    async def wait_for_event(self, who: str, agent: Any, number: int) -> None:
+        await note(f"{who}: event {number}", self._events[number].wait())
+
+    async def agent_task(self, who: str, agent: Any, name: str) -> None:
+        await note(f"{who}: {name}", self._agent(self._program.agents[name]))  # type: ignore[arg-type]
+
+    async def update_agent(self, who: str, agent: Any, name: str) -> None:
+        step(f"{who}: update_agent({name})")
+        self._session.update_agent(self._agent(self._program.agents[name]))
+
+    async def complete(self, who: str, agent: Any) -> None:
+        if isinstance(agent, AgentTask) and not agent.done():
+            complete(agent, "result")
+
+    async def fail(self, who: str, agent: Any) -> None:
+        raise ValueError(who)
+
+    async def interrupt(self, who: str, agent: Any, how: str) -> None:
+        interrupting = self._session.interrupt()
+        step(f"{who}: interrupts")
+        if how == "awaited":
+            await note(f"{who}: interrupt", interrupting)
+
+    async def close(self, who: str, agent: Any, how: str) -> None:
+        step(f"{who}: closes")
+        closing = asyncio.ensure_future(self._session.aclose())
+        self._jobs.append(closing)
+        if how == "awaited":
+            await note(f"{who}: close", closing)
+
+    async def drain(self, who: str, agent: Any) -> None:
+        await note(f"{who}: drain", self._session.drain())
+
+    # what is done with what is done
+
+    async def _gather_of(self, does: list[Any]) -> None:
+        await asyncio.gather(*does)
+
+    async def _helper_of(self, does: list[Any]) -> None:
+        await asyncio.ensure_future(*does)
+
+    async def _shield_of(self, does: list[Any]) -> None:
+        await asyncio.shield(*does)
+
+    async def _wait_of(self, does: list[Any]) -> None:
+        await asyncio.wait(self._tasks(does))
+
+    async def _first_of(self, does: list[Any]) -> None:
+        await asyncio.wait(self._tasks(does), return_when=asyncio.FIRST_COMPLETED)
+
+    async def _wait_a_while_of(self, does: list[Any], seconds: float) -> None:
+        await asyncio.wait(self._tasks(does), timeout=seconds)
+
+    async def _wait_for_of(self, does: list[Any]) -> None:
+        await asyncio.wait_for(*does, None)
+
+    async def _as_completed_of(self, does: list[Any]) -> None:
+        for next_one in asyncio.as_completed(self._tasks(does)):
+            await next_one
+
+    async def _task_group_of(self, does: list[Any]) -> None:
+        if sys.version_info < (3, 11):
+            await asyncio.gather(*does)
+            return
+        async with asyncio.TaskGroup() as group:
+            for one in does:
+                group.create_task(one)
+
+    async def _in_lock_of(self, does: list[Any], number: int) -> None:
+        async with self._locks[number]:
+            for one in does:
+                await one
+
+    async def _twice_in_lock_of(self, does: list[Any], number: int) -> None:
+        async with self._locks[number]:
+            await self._in_lock_of(does, number)
+
+    async def _give_up_of(self, does: list[Any], seconds: float) -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(*does, seconds)
+
+    async def _time_out_of(self, does: list[Any], seconds: float) -> None:
+        if sys.version_info < (3, 11):
+            await self._give_up_of(does, seconds)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for one in does:
+                    await one
+
+    async def _cancel_later_of(self, does: list[Any], seconds: float) -> None:
+        (job,) = self._tasks(does)
+        asyncio.get_running_loop().call_later(seconds, job.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await job
+
+    def _tasks(self, does: list[Any]) -> list[Any]:
+        tasks = [asyncio.ensure_future(one) for one in does]
+        self._jobs += tasks
+        return tasks
+
+
+def _answers(program: Program) -> dict[str, Answer]:
+    """Return what the model answers: it calls the tools that it is asked for, and then says something."""
+    names = [name for agent in program.agents.values() for name in agent.tools]
+    calls = [*itertools.permutations(names, 1), *itertools.permutations(names, 2)]
+    asked: dict[str, Answer] = {_asking_for(" ".join(call)): [ToolCall(name) for name in call] for call in calls}
+    return {**asked, _asking_for(""): "Hello.", **dict.fromkeys(names, "Done.")}
+
+
+def _asking_for(tools: str) -> str:
+    return f"call {tools}"
+
+
+def changes_under_way() -> list[str]:
+    """Return the functions of livekit-agents that change the agent or close the session, and that a task is in."""
+    found = []
+    for task in asyncio.all_tasks():
+        coroutine: Any = task.get_coro()
+        while coroutine is not None and hasattr(coroutine, "cr_code"):
+            code = coroutine.cr_code
+            if (code.co_name in ("pause", "drain", "aclose") and code.co_filename.endswith("agent_activity.py")) or (
+                code.co_name == "_aclose_impl" and code.co_filename.endswith("agent_session.py")
+            ):
+                found.append(code.co_name)
+            coroutine = coroutine.cr_await
+    return sorted(found)
