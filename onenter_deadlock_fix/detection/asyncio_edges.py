@@ -10,22 +10,22 @@ import asyncio
 import contextlib
 import functools
 import gc
-from collections import deque
 from collections.abc import Iterable, Iterator
-from types import FrameType, FunctionType, MethodType
+from types import FunctionType, MethodType
 from typing import Any, Optional
 
 from .graph import Wait
-from .stack import Suspended, function_of, stack
+from .stack import Suspended, stack
 
 Future = asyncio.Future[Any]
 Task = asyncio.Task[Any]
 Completion = tuple[Future, Optional[Wait]]  # what is completed, and what that needs, if not just the one that is done
 
 _GATHERING = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
-_MANAGERS = (asyncio.Lock, asyncio.Condition, contextlib.AsyncExitStack, contextlib._AsyncGeneratorContextManager)
 # By identity, since even == of a class or a function may be the user's. nest_asyncio has the futures written in Python.
 _FUTURE_IDS = frozenset(map(id, (asyncio.Future, asyncio.futures._PyFuture, _GATHERING)))  # type: ignore[attr-defined]
+_MANAGERS = (asyncio.Lock, asyncio.Condition, contextlib.AsyncExitStack, contextlib._AsyncGeneratorContextManager)
+_EXIT_IDS = frozenset(id(manager.__aexit__) for manager in _MANAGERS)
 _COMPLETES_OUTER = (
     "asyncio.tasks.shield.<locals>._inner_done_callback",
     "asyncio.tasks.gather.<locals>._done_callback",
@@ -35,7 +35,6 @@ _TASK_DONE = (
     "asyncio.taskgroups.TaskGroup._on_task_done",
     "anyio._backends._asyncio.TaskGroup._spawn.<locals>.task_done",
 )
-_EXIT_IDS = frozenset(id(manager.__aexit__) for manager in _MANAGERS)
 
 
 class Edges:
@@ -64,9 +63,11 @@ class Edges:
                 return self._wait_of_task(future) if id(future) in self._task_ids else self._wait_of_future(future)
         return None
 
-    def frames(self, task: Task) -> list[FrameType]:
-        """Return the frames that a task is suspended in, outermost first."""
-        return [frame for _, frame in self._stack(task)]
+    def stack(self, task: Task) -> list[Suspended]:
+        """Return what a task is suspended in, outermost first."""
+        if task not in self._stacks:
+            self._stacks[task] = stack(task)
+        return self._stacks[task]
 
     def all_of(self, futures: Iterable[Any], *, lock: Any = None) -> Wait | None:
         """Return the wait for all of these. Those of kinds that are not known here are free."""
@@ -81,19 +82,15 @@ class Edges:
 
     def read_callbacks(self, futures: Iterable[Future]) -> None:
         """Find out what the callbacks of these complete, and the callbacks of what they complete, and so on."""
-        to_do, seen = deque(futures), set(futures)
-        while to_do:
-            future = to_do.popleft()
+        to_do = list(futures)
+        for future in to_do:
             for callback in self.callbacks(future):
                 with contextlib.suppress(Exception):  # what can't be read completes nothing, as far as is known
                     for completed, wait in self.completions(*_function_and_held(callback)):
-                        others = self._completed_by.get(completed)
-                        self._completed_by[completed] = wait or Wait(
-                            (*(others.awaited if others else ()), future), True
-                        )
-                        if completed not in seen:
-                            seen.add(completed)
+                        if completed not in self._completed_by:
                             to_do.append(completed)
+                        others = self._completed_by.get(completed, Wait(())).awaited
+                        self._completed_by[completed] = wait or Wait((*others, future), any_is_enough=True)
 
     def callbacks(self, future: Future) -> list[Any]:
         """Return what is called when a future is done."""
@@ -112,33 +109,28 @@ class Edges:
         elif function in _TASK_DONE and held["self"]._on_completed_fut is not None:
             yield held["self"]._on_completed_fut, self.all_of(held["self"]._tasks)
 
-    def wait_in(self, frames: list[FrameType], function: str, awaited: Future) -> Wait | None:
-        """Return what a task needs that is suspended in these frames, the last one of ``function``, on ``awaited``."""
-        if function == "asyncio.tasks._wait":  # of asyncio.wait()
-            asked = frames[-1].f_locals
+    def wait_in(self, suspended: list[Suspended], awaited: Future) -> Wait | None:
+        """Return what a task needs that is suspended in these, the innermost of which awaits ``awaited``."""
+        innermost = suspended[-1]
+        if innermost.function == "asyncio.tasks._wait":  # of asyncio.wait()
+            asked = innermost.variables
             waits_for = self.any_of if asked["return_when"] == asyncio.FIRST_COMPLETED else self.all_of
             return waits_for(asked["fs"]) if asked["timeout"] is None else None
-        if function == "asyncio.locks.acquire":
-            lock = frames[-1].f_locals["self"]
+        if innermost.function == "asyncio.locks.acquire":
+            lock = innermost.variables["self"]
             return self.all_of(self._holders.get(id(lock), ()), lock=lock) if lock._locked else None
         return self.all_of([awaited])
 
     def _wait_of_task(self, task: Any) -> Wait | None:
         if not self._is_known(task._fut_waiter) or task._fut_waiter.done():
             return None  # it is about to go on, or awaits an object of the user's
-        frames = self.frames(task)
-        return self.wait_in(frames, function_of(frames[-1]), task._fut_waiter)
+        return self.wait_in(self.stack(task), task._fut_waiter)
 
     def _wait_of_future(self, future: Any) -> Wait | None:
         if type(future) is _GATHERING:
             return self.all_of(future._children)
         wait = self._completed_by.get(future)
         return self.any_of(wait.awaited) if wait and wait.any_is_enough else wait
-
-    def _stack(self, task: Task) -> list[Suspended]:
-        if task not in self._stacks:
-            self._stacks[task] = stack(task)
-        return self._stacks[task]
 
     def _is_known(self, future: Any) -> bool:
         return id(type(future)) in _FUTURE_IDS or id(future) in self._task_ids
@@ -148,11 +140,10 @@ class Edges:
         """The tasks that are in the block of an ``async with``, by the lock; twice, if one has entered that twice."""
         holders: dict[int, list[Task]] = {}
         for task in self.tasks:
-            suspended = self._stack(task)
+            suspended = self.stack(task)
             entered = [id(lock) for one in suspended for lock in _entered(one)]
-            for awaited in _awaited_locks(suspended[-1].frame) if entered else ():
-                if id(awaited) in entered:
-                    entered.remove(id(awaited))
+            if entered and (lock := _lock_waited_for(suspended[-1])) in entered:
+                entered.remove(lock)
             for lock in entered:
                 holders.setdefault(lock, []).append(task)
         return holders
@@ -182,7 +173,7 @@ def _entered(suspended: Suspended) -> Iterator[asyncio.Lock]:
     That is a bound ``__aexit__``; from Python 3.14 on it is the function, and then what it would be bound to. Before
     Python 3.11 the frame has the stack, and not the coroutine.
     """
-    entries = gc.get_referents(suspended.awaitable, suspended.frame)
+    entries = gc.get_referents(*suspended)
     for entry, following in zip(entries, [*entries[1:], None]):
         if type(entry) is MethodType and id(entry.__func__) in _EXIT_IDS:
             yield from _locks_of(entry.__self__)
@@ -204,11 +195,10 @@ def _locks_of(manager: Any) -> Iterator[asyncio.Lock]:
         yield from _entered(Suspended(manager.gen, manager.gen.ag_frame))
 
 
-def _awaited_locks(frame: FrameType) -> Iterator[asyncio.Lock]:
-    """Yield the lock that a task has the way out of on its stack, but waits for: to enter the block, or to be told."""
-    own: Any = frame.f_locals.get("self")
+def _lock_waited_for(innermost: Suspended) -> int | None:
+    """Return the identity of the lock that a task waits for, to enter its block or to be told of in it."""
+    if innermost.function == "asyncio.locks.acquire":
+        return id(innermost.variables["self"])
+    own: Any = innermost.variables["self"] if innermost.function == "asyncio.locks.wait" else None
     kind: Any = type(own)
-    if function_of(frame) == "asyncio.locks.acquire":
-        yield own
-    elif function_of(frame) == "asyncio.locks.wait" and kind is asyncio.Condition:
-        yield own._lock
+    return id(own._lock) if kind is asyncio.Condition else None

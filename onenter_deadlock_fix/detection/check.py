@@ -10,7 +10,6 @@ from . import describe, graph
 from .asyncio_edges import Task
 from .describe import Name, Waiter
 from .livekit_edges import VOICE, LivekitEdges, drained, generations
-from .stack import function_of
 
 
 class Release(NamedTuple):
@@ -44,11 +43,6 @@ class Deadlock(NamedTuple):
     waiters: list[Waiter]
     releases: list[Release]
 
-    @property
-    def rank(self) -> int:
-        """Where several changes lead to it, the one of the least rank is told: a handoff, and one that is on it."""
-        return 2 * int(self.change.role != "handoff") + int(not self.is_on_it)
-
 
 class Look:
     """One look at the tasks of an event loop; to be made and used in a callback of that loop."""
@@ -73,7 +67,7 @@ class Look:
     def slow(self, task: Task) -> list[Waiter]:
         """Return whom a task waits for; nobody where that is ``session.run()``, and the model may be at work."""
         edges = self.edges
-        if function_of(edges.frames(task)[-1]) == f"{VOICE}run_result._await_impl":
+        if edges.stack(task)[-1].function == f"{VOICE}run_result._await_impl":
             edges = LivekitEdges(self._loop, no_turn=True)
             if task not in graph.deadlocked(edges.closure([task])):
                 return []
@@ -86,28 +80,25 @@ class Look:
         return min(told, key=lambda lines: (len(lines), lines), default=[])
 
     def _releases(self, nodes: Iterable[Any]) -> Iterator[Release]:
-        """Yield what the drains among these nodes can let go."""
-        for task in (node for node in nodes if node in self.edges.tasks):
-            for frame in self.edges.frames(task):
-                if function_of(frame) == f"{VOICE}agent_activity._pause_scheduling_task":
-                    release = self._release(task, frame.f_locals["self"])
-                    if release.given_up:
-                        yield release
-
-    def _release(self, task: Task, activity: Any) -> Release:
-        """Return what a task's drain of an activity can let go.
+        """Yield what the drains among these nodes can let go.
 
         In a handoff to an AgentTask or back those are the speech tasks that wait for it, and in any drain those of a
         speech that nothing can complete, since nobody can miss it. Nothing is let go that waits for the session's lock:
         before 1.7.1 the AgentTask of the handoff that comes second would make the first one's get lost.
         """
-        awaited, lock, speaking = drained(activity), activity.session._activity_lock, activity._current_speech
-        let_go = [one for one in awaited if self._can_let_go(task, one, lock)]
-        given_up = [describe.name(self.edges, one).text for one in let_go]
-        if speaking is not None and speaking.done():
-            given_up.append(describe.speech(self.edges, speaking).text)
-        remaining = [describe.name(self.edges, one).text for one in awaited if one not in let_go]
-        return Release(describe.name(self.edges, task), activity, let_go, given_up, remaining)
+        edges = self.edges
+        for task in (node for node in nodes if node in edges.tasks):
+            for one in edges.stack(task):
+                if one.function == f"{VOICE}agent_activity._pause_scheduling_task":
+                    activity = one.variables["self"]
+                    awaited, speaking = drained(activity), activity._current_speech
+                    let_go = [each for each in awaited if self._can_let_go(task, each, activity.session._activity_lock)]
+                    given_up = [describe.name(edges, each).text for each in let_go]
+                    if speaking is not None and speaking.done():
+                        given_up.append(describe.speech(edges, speaking).text)
+                    remaining = [describe.name(edges, each).text for each in awaited if each not in let_go]
+                    if given_up:
+                        yield Release(describe.name(edges, task), activity, let_go, given_up, remaining)
 
     def _can_let_go(self, task: Task, speech_task: Task, lock: asyncio.Lock) -> bool:
         """Say whether the drain that a task waits in can let go a speech task."""

@@ -7,15 +7,13 @@ import contextlib
 import linecache
 import os
 import sysconfig
-from collections import deque
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterator
 from collections.abc import Set as AbstractSet
-from types import FrameType
 from typing import Any, NamedTuple
 
 from .asyncio_edges import Future, Task
 from .livekit_edges import VOICE, LivekitEdges
-from .stack import function_of
+from .stack import Suspended
 
 # who is called by which function of the activity
 _METHODS = {
@@ -31,16 +29,9 @@ _SESSION = {
 _NOT_THE_USERS = ("livekit.", "opentelemetry.", "wrapt.", "onenter_deadlock_fix._", "onenter_deadlock_fix.detection.")
 _STDLIB = sysconfig.get_path("stdlib") + os.sep
 _INSTALLED = ("site-packages", "dist-packages")
+_name_of = type.__dict__["__name__"].__get__  # of a class whose own class may be the user's
 
-
-class Place(NamedTuple):
-    """A line of the user's: where it is, and what it says, where that is known."""
-
-    where: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.text}" if self.text else self.where
+Place = tuple[str, str]  # a line of the user's: where it is, and what it says, where that is known
 
 
 class Waiter(NamedTuple):
@@ -81,23 +72,22 @@ def waits(edges: LivekitEdges, start: Future, among: AbstractSet[Future] | None 
     pairs: dict[tuple[Name, Name | None, str], None] = {}
     seen: set[tuple[Hashable, int]] = set()
     # who waits, the nodes on the way since it has got its name, and the node that is come to
-    to_do: deque[tuple[Name | None, tuple[Future, ...], Future]] = deque([(None, (), start)])
-    while to_do:
-        waiter, way, node = to_do.popleft()
-        for name in _names(edges, node):
-            if waiter and name.same != waiter.same:
-                pairs[waiter, name, ""] = None
-            if not waiter or name.same != waiter.same:
+    to_do: list[tuple[Name | None, tuple[Future, ...], Future]] = [(None, (), start)]
+    for waiter, way, node in to_do:
+        for name in names(edges, node):
+            if waiter is None or name.same != waiter.same:
                 way = ()
+                if waiter:
+                    pairs[waiter, name, ""] = None
             waiter = name
         way = (*way, node)
         wait = edges.wait(node)
         awaited = [one for one in (wait.awaited if wait else ()) if among is None or one in among]
         back = [one for one in awaited if any(one is before for before in way)]
-        if waiter and any(next(_names(edges, one), waiter).same == waiter.same for one in back):
+        if waiter and any(next(names(edges, one), waiter).same == waiter.same for one in back):
             pairs[waiter, waiter, ""] = None
         elif waiter and not awaited:
-            pairs[waiter, None, wait.reason if wait else _reason(edges, node)] = None
+            pairs[waiter, None, wait.reason if wait else edges.reason(node)] = None
         for one in awaited:
             if (waiter and waiter.same, id(one)) not in seen:
                 seen.add((waiter and waiter.same, id(one)))
@@ -115,108 +105,90 @@ def waits(edges: LivekitEdges, start: Future, among: AbstractSet[Future] | None 
 
 def name(edges: LivekitEdges, task: Task) -> Name:
     """Return the name of the change that a task is in the middle of, as a handoff, or else the task's own."""
-    return [Name("task", _task(task), id(task)), *_names(edges, task)][-1]
+    return [_task_name(task), *names(edges, task)][-1]
 
 
-def _task(task: Task) -> str:
-    """Return what a task is called that has no other name; its class may be the user's."""
-    with contextlib.suppress(Exception):  # of a task from before nest_asyncio was applied
-        return f"the task {asyncio.Task.get_name(task)}"
-    return "a task"
-
-
-def _class_name(agent: Any) -> str:
-    """Return the name of an agent's class, whose own class may be the user's."""
-    return str(type.__dict__["__name__"].__get__(type(agent)))
-
-
-def _reason(edges: LivekitEdges, node: Any) -> str:
-    """Return why a node that is free has not completed yet, where livekit-agents knows, or else an empty text."""
-    frames = edges.frames(node) if node in edges.tasks else []
-    is_played = any(function_of(frame) == f"{VOICE}io.wait_for_playout" for frame in frames)
-    return "it is being played" if is_played else edges.reason(node)
-
-
-def _names(edges: LivekitEdges, node: Any) -> Iterator[Name]:
+def names(edges: LivekitEdges, node: Any) -> Iterator[Name]:
     """Yield what a node is called: nothing, its name, or its name and then the change that it is in the middle of."""
     if node in edges.handles:
         yield speech(edges, edges.handles[node])
+    if node not in edges.tasks:
+        return
     with contextlib.suppress(Exception):  # what can't be read has no name
-        if node in edges.tasks:
-            yield from _names_of_task(edges, node)
-
-
-def _names_of_task(edges: LivekitEdges, task: Task) -> Iterator[Name]:
-    frames = {function_of(frame): frame for frame in edges.frames(task)}
-    places = _places(edges.frames(task))
-    own = _own_name(edges, task, frames, places)
-    if own:
-        yield own
-    changes = list(_changes(edges, task, frames))
-    if changes:
-        # an activity is closed on the way of others, too, and an AgentTask is what a handoff is for
-        role, text = next((one for one in changes[::-1] if one[0] not in ("activity close", "AgentTask")), changes[-1])
-        yield Name(role, text, (id(task), role), () if own else places, own.addition if own else "")
-    elif places and not own:
-        yield Name("task", _task(task), id(task), places)
-
-
-def _own_name(edges: LivekitEdges, task: Task, frames: dict[str, FrameType], places: tuple[Place, ...]) -> Name | None:
-    """Return what a task is by what it was made for, or None where it was not made by livekit-agents for the user."""
-    info = edges.infos.get(task)
-    if info and info.function_call:
-        call = info.function_call
-        return Name("tool", f"the tool {call.name}", call.call_id, places, f" ({call.call_id})")
-    for function in _METHODS.keys() & frames.keys():
-        role, agent = _METHODS[function], _class_name(frames[function].f_locals["self"].agent)
-        if role == "on_user_turn_completed" and all(frame.f_code.co_name != role for frame in frames.values()):
-            return Name("user turn", f"the turn of the user with {agent}", id(task))
-        return Name(role, f"{role} of {agent}", id(task), places)
-    return speech(edges, info.speech_handle)._replace(places=places) if info and info.speech_handle else None
+        places = _places(edges.stack(node))
+        own = _own_name(edges, node)
+        changes = list(_changes(edges, node))
+        if own:
+            yield own._replace(places=places)
+        elif places and not changes:
+            yield _task_name(node)._replace(places=places)
+        if changes:
+            # an activity is closed on the way of others, too, and an AgentTask is what a handoff is for
+            told = [one for one in changes if one[0] not in ("activity close", "AgentTask")] or changes
+            role, text = told[-1]
+            yield Name(role, text, (id(node), role), () if own else places, own.addition if own else "")
 
 
 def speech(edges: LivekitEdges, handle: Any) -> Name:
     """Return what a speech is called."""
     tasks = (task for task in handle._tasks if task in edges.tasks)
-    if any(frame.f_code.co_name == "_tts_task" for task in tasks for frame in edges.frames(task)):
+    if any(one.frame.f_code.co_name == "_tts_task" for task in tasks for one in edges.stack(task)):
         return Name("say", f"session.say() {handle.id}", handle.id)
     return Name("reply", f"the reply {handle.id}", handle.id)
 
 
-def _changes(edges: LivekitEdges, task: Task, functions: dict[str, FrameType]) -> Iterator[tuple[str, str]]:
+def _task_name(task: Task) -> Name:
+    """Return what a task is called that has no other name; its class may be the user's."""
+    with contextlib.suppress(Exception):  # of a task from before nest_asyncio was applied
+        return Name("task", f"the task {asyncio.Task.get_name(task)}", id(task))
+    return Name("task", "a task", id(task))
+
+
+def _own_name(edges: LivekitEdges, task: Task) -> Name | None:
+    """Return what a task is by what it was made for, or None where it was not made by livekit-agents for the user."""
+    info = edges.infos.get(task)
+    if info and info.function_call:
+        call = info.function_call
+        return Name("tool", f"the tool {call.name}", call.call_id, addition=f" ({call.call_id})")
+    suspended = edges.stack(task)
+    for one in suspended:
+        if role := _METHODS.get(one.function):
+            agent = _name_of(type(one.variables["self"].agent))
+            if role == "on_user_turn_completed" and all(each.frame.f_code.co_name != role for each in suspended):
+                return Name("user turn", f"the turn of the user with {agent}", id(task))
+            return Name(role, f"{role} of {agent}", id(task))
+    return speech(edges, info.speech_handle) if info and info.speech_handle else None
+
+
+def _changes(edges: LivekitEdges, task: Task) -> Iterator[tuple[str, str]]:
     """Yield the changes of the agent, and the waits for the session, that a task is in, outermost first."""
     agent_task = edges.agent_task(task)
-    kind = _class_name(agent_task)
-    for function, frame in functions.items():
+    kind = _name_of(type(agent_task))
+    functions = {one.function: one for one in edges.stack(task)}
+    for function, one in functions.items():
         if function == f"{VOICE}agent.__await_impl":
             yield "AgentTask", f"the AgentTask {kind}"
         elif function == f"{VOICE}agent_session._update_activity" and agent_task is not None:
-            yield "handoff", f"the handoff {'to' if frame.f_locals['agent'] is agent_task else 'back from'} {kind}"
+            yield "handoff", f"the handoff {'to' if one.variables['agent'] is agent_task else 'back from'} {kind}"
         elif function == f"{VOICE}agent_session._update_activity_task":
-            agent = frame.f_locals[frame.f_code.co_varnames[frame.f_code.co_argcount - 1]]  # by its place
-            yield "update_agent()", f"update_agent() to {_class_name(agent)}"
+            agent = one.variables[one.frame.f_code.co_varnames[one.frame.f_code.co_argcount - 1]]  # by its place
+            yield "update_agent()", f"update_agent() to {_name_of(type(agent))}"
         elif function == f"{VOICE}agent_activity.aclose":
-            yield "activity close", f"the close of the activity of {_class_name(frame.f_locals['self'].agent)}"
-        elif function in _SESSION:
-            role = _SESSION[function]
+            yield "activity close", f"the close of the activity of {_name_of(type(one.variables['self'].agent))}"
+        elif role := _SESSION.get(function):
             starts = role == "session.run()" and f"{VOICE}agent_session.start" in functions
             yield role, "session.start(capture_run=True)" if starts else f"the {role}" if " " in role else role
 
 
-def _places(frames: Iterable[FrameType]) -> tuple[Place, ...]:
+def _places(suspended: list[Suspended]) -> tuple[Place, ...]:
     """Return the lines of the user's own code; those of installed packages where there are no others."""
-    own: list[FrameType] = []
-    installed: list[FrameType] = []
-    for frame in frames:
-        file = frame.f_code.co_filename
-        is_installed = any(folder in file for folder in _INSTALLED)
-        if not function_of(frame).startswith(_NOT_THE_USERS) and (is_installed or not file.startswith(_STDLIB)):
-            (installed if is_installed else own).append(frame)
-    return tuple(map(_place, own or installed))
-
-
-def _place(frame: FrameType) -> Place:
-    code, text = frame.f_code, ""
-    with contextlib.suppress(Exception):  # of a loader of the user's
-        text = linecache.getline(code.co_filename, frame.f_lineno, frame.f_globals).strip()
-    return Place(f"{code.co_filename}:{frame.f_lineno} in {code.co_name}", text)
+    own: list[Place] = []
+    installed: list[Place] = []
+    for one in suspended:
+        code, line = one.frame.f_code, one.frame.f_lineno
+        is_installed = any(folder in code.co_filename for folder in _INSTALLED)
+        if not one.function.startswith(_NOT_THE_USERS) and (is_installed or not code.co_filename.startswith(_STDLIB)):
+            # without the module's globals, in which a loader of the user's may be
+            text = linecache.getline(code.co_filename, line).strip()
+            (installed if is_installed else own).append((f"{code.co_filename}:{line} in {code.co_name}", text))
+    return tuple(own or installed)

@@ -5,49 +5,47 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Iterator
-from types import FrameType
 from typing import Any
 
 from .asyncio_edges import Completion, Edges, Future, Task
 from .graph import Wait
-from .stack import function_of
+from .stack import Suspended
 
 VOICE = "livekit.agents.voice."
 _INFO = "__livekit_agents_activity_task"  # as _get_activity_task_info() has it
 
-# function -> its signature (None where it does not matter) and names that its code uses; what is relied on here
-_ACTIVITY, _SESSION = "agent_activity:AgentActivity.", "agent_session:AgentSession."
-FINGERPRINT: dict[str, tuple[str | None, set[str]]] = {
-    "agent:AgentTask._AgentTask__await_impl": ("async (self)", {"_update_activity"}),
-    "agent:_get_activity_task_info": ("(task)", {_INFO}),
-    f"{_ACTIVITY}_create_speech_task": (None, {"_speech_tasks", "_tasks", "_mark_done"}),
-    f"{_ACTIVITY}_pause_scheduling_task": (
-        "async (self, *, blocked_tasks=None)",
-        {"_scheduling_paused", "_scheduling_atask", "_wake_up_scheduling_task"},
-    ),
-    f"{_ACTIVITY}_schedule_speech": (None, {"_speech_q", "_mark_scheduled", "_scheduling_paused"}),
-    f"{_ACTIVITY}_scheduling_task": (
-        "async (self)",
-        {"_q_updated", "_drain_blocked_tasks", "_speech_tasks", "_current_speech", "_wait_for_generation"},
-    ),
-    f"{_ACTIVITY}_wake_up_scheduling_task": ("(self)", {"_q_updated"}),
-    f"{_ACTIVITY}aclose": ("async (self)", set()),
-    f"{_ACTIVITY}drain": (None, {"_pause_scheduling_task"}),
-    f"{_ACTIVITY}pause": (None, {"_pause_scheduling_task", "blocked_tasks"}),
-    f"{_SESSION}_aclose_impl": (None, set()),
-    f"{_SESSION}_update_activity": (None, {"_activity_lock"}),
-    "run_result:RunResult.__await__": ("(self)", {"_done_fut"}),
-    "run_result:RunResult._mark_done_if_needed": (None, {"_handles"}),
-    "speech_handle:SpeechHandle.add_done_callback": (None, {"_done_callbacks"}),
-    "speech_handle:SpeechHandle._mark_generation_done": ("(self)", set()),
-    "speech_handle:SpeechHandle._wait_for_scheduled": ("async (self)", {"_scheduled_fut"}),
-    "speech_handle:SpeechHandle.wait_for_playout": ("async (self)", {"_done_fut"}),
+_WAIT_IF_NOT_INTERRUPTED = f"{VOICE}speech_handle.wait_if_not_interrupted"
+_ACTIVITY, _SPEECH = "agent_activity:AgentActivity.", "speech_handle:SpeechHandle."
+# function -> its signature, which does not matter here, and names that its code uses; what is relied on
+FINGERPRINT: dict[str, tuple[None, set[str]]] = {
+    function: (None, set(names.split()))
+    for function, names in {
+        "agent:AgentTask._AgentTask__await_impl": "_update_activity",
+        "agent:_get_activity_task_info": _INFO,
+        f"{_ACTIVITY}_create_speech_task": "_speech_tasks _tasks _mark_done",
+        f"{_ACTIVITY}_pause_scheduling_task": "_scheduling_paused _scheduling_atask _wake_up_scheduling_task",
+        f"{_ACTIVITY}_schedule_speech": "_speech_q _mark_scheduled _scheduling_paused",
+        f"{_ACTIVITY}_scheduling_task": "_q_updated _drain_blocked_tasks _speech_tasks _current_speech",
+        f"{_ACTIVITY}_wake_up_scheduling_task": "_q_updated",
+        f"{_ACTIVITY}aclose": "",
+        f"{_ACTIVITY}drain": "_pause_scheduling_task",
+        f"{_ACTIVITY}pause": "_pause_scheduling_task blocked_tasks",
+        "agent_session:AgentSession._aclose_impl": "",
+        "agent_session:AgentSession._update_activity": "_activity_lock",
+        "run_result:RunResult.__await__": "_done_fut",
+        "run_result:RunResult._mark_done_if_needed": "_handles",
+        f"{_SPEECH}add_done_callback": "_done_callbacks",
+        f"{_SPEECH}_mark_generation_done": "",
+        f"{_SPEECH}_wait_for_scheduled": "_scheduled_fut",
+        f"{_SPEECH}wait_for_playout": "_done_fut",
+    }.items()
 }
 
 NEVER_SCHEDULED = "it was made while scheduling was paused, and nothing will schedule it"
 NEVER_DONE = "its generation was never marked as done, and nothing will mark it"
 ABANDONED = "for an AgentTask that no task awaits any more, and that can't become inactive"
 DISPLACED = "another agent has taken its place, and no turn of the user reaches it"
+PLAYED = "it is being played"
 PARKED = "a preemptive generation is parked, and ends only with the user's next turn"
 NO_TURN = "for the user's next turn, which nobody sends meanwhile"
 
@@ -68,10 +66,12 @@ class LivekitEdges(Edges):
             self.handles.update((future, handle) for future in futures if not future.done())
         self.read_callbacks([*self.tasks, *self.handles])
 
-    def reason(self, future: Future) -> str:
-        """Return why a future that is free is not done yet, where livekit-agents knows, or else an empty text."""
-        handle = self.handles.get(future)
-        is_parked = handle and future is handle._scheduled_fut and _is_parked(handle, self._activity_of(handle))
+    def reason(self, node: Any) -> str:
+        """Return why a node that is free has not completed yet, where livekit-agents knows, or else an empty text."""
+        if node in self.tasks:
+            return PLAYED if any(one.function == f"{VOICE}io.wait_for_playout" for one in self.stack(node)) else ""
+        handle = self.handles.get(node)
+        is_parked = handle and node is handle._scheduled_fut and _is_parked(handle, self._activity_of(handle))
         return PARKED if is_parked else ""
 
     def agent_task(self, task: Task) -> Any:
@@ -93,25 +93,24 @@ class LivekitEdges(Edges):
         else:
             yield from super().completions(function, held)
 
-    def wait_in(self, frames: list[FrameType], function: str, awaited: Future) -> Wait | None:
-        caller, own = (function_of(frames[-2]), frames[-2].f_locals) if len(frames) > 1 else ("", {})
+    def wait_in(self, suspended: list[Suspended], awaited: Future) -> Wait | None:
+        function, caller = suspended[-1].function, suspended[-2].function if len(suspended) > 1 else ""
         if function == "asyncio.locks.wait":  # of an Event; anybody may set one of the user's
-            return self._wait_for_event(caller, own["self"]) if caller.startswith(VOICE) else None
+            return self._wait_for_event(caller, suspended[-2].variables["self"]) if caller.startswith(VOICE) else None
         if function == f"{VOICE}speech_handle._wait_for_generation":
-            handle = frames[-1].f_locals["self"]
+            handle = suspended[-1].variables["self"]
             if handle.done():
                 self.handles[awaited] = handle
-            scheduled = drained(own["self"]) if caller == f"{VOICE}agent_activity._scheduling_task" else ()
-            return self.all_of([awaited, *scheduled])
+            is_scheduling = caller == f"{VOICE}agent_activity._scheduling_task"
+            return self.all_of([awaited, *(drained(suspended[-2].variables["self"]) if is_scheduling else ())])
         if function == f"{VOICE}tool_executor.execute":  # for what the tool's own task sets
-            return self.all_of([frames[-1].f_locals["exe_task"]])
+            return self.all_of([suspended[-1].variables["exe_task"]])
         if function == f"{VOICE}agent.__await_impl" and super()._wait_of_future(awaited) is None:
-            return self._wait_for_agent_task(frames[-1].f_locals)
-        waiting = frames[-3] if function == "asyncio.tasks._wait" and len(frames) > 2 else None
-        if waiting is not None and function_of(waiting) == f"{VOICE}speech_handle.wait_if_not_interrupted":
-            interruption = waiting.f_locals["self"]._interrupt_fut  # which aborts the wait
-            return self.any_of(future for future in frames[-1].f_locals["fs"] if future is not interruption)
-        return super().wait_in(frames, function, awaited)
+            return self._wait_for_agent_task(suspended[-1].variables)
+        if [one.function for one in suspended[-3::2]] == [_WAIT_IF_NOT_INTERRUPTED, "asyncio.tasks._wait"]:
+            interruption = suspended[-3].variables["self"]._interrupt_fut  # which aborts the wait
+            return self.any_of(one for one in suspended[-1].variables["fs"] if one is not interruption)
+        return super().wait_in(suspended, awaited)
 
     def _wait_of_future(self, future: Any) -> Wait | None:
         handle = self.handles.get(future)
@@ -164,15 +163,18 @@ class LivekitEdges(Edges):
     @functools.cached_property
     def _awaited(self) -> dict[Task, tuple[Any, Any]]:
         """The AgentTasks that tasks await, each with the agent whose place it has taken."""
-        inline_tasks = ((task, self.frames(task)) for task, info in self.infos.items() if info.inline_task)
-        frames = {task: frame for task, frames in inline_tasks for frame in frames if _awaits_agent_task(frame)}
-        return {task: (frame.f_locals["self"], frame.f_locals.get("old_agent")) for task, frame in frames.items()}
+        return {
+            task: (one.variables["self"], one.variables.get("old_agent"))
+            for task, info in self.infos.items()
+            for one in (self.stack(task) if info.inline_task else ())
+            if one.function == f"{VOICE}agent.__await_impl"
+        }
 
     def _activity_of(self, handle: Any) -> Any:
         """Return the activity that has made a speech handle."""
-        frames = (frame for task in handle._tasks if task in self.tasks for frame in self.frames(task))
-        in_activity = (frame for frame in frames if function_of(frame).startswith(f"{VOICE}agent_activity."))
-        return next(frame.f_locals["self"] for frame in in_activity if "self" in frame.f_code.co_varnames)
+        in_tasks = (one for task in handle._tasks if task in self.tasks for one in self.stack(task))
+        in_activity = (one.variables for one in in_tasks if one.function.startswith(f"{VOICE}agent_activity."))
+        return next(variables["self"] for variables in in_activity if "self" in variables)
 
 
 def drained(activity: Any) -> list[Task]:
@@ -196,10 +198,6 @@ def generations(handle: Any) -> list[Future]:
 def _is_parked(handle: Any, activity: Any) -> bool:
     parked = activity._preemptive_generation
     return parked is not None and parked.speech_handle is handle
-
-
-def _awaits_agent_task(frame: FrameType) -> bool:
-    return function_of(frame) == f"{VOICE}agent.__await_impl"
 
 
 def _dead_end(reason: str) -> Wait:

@@ -30,15 +30,14 @@ _CURES = {
     frozenset({("handoff", "session close"), ("session close", "on_enter")}): "1.6.1",  # pull request #6071
     frozenset({("handoff", "update_agent()"), ("update_agent()", "on_exit")}): "1.8.2",
 }
-_WAKES_A_TASK_UP = ("method", "builtin_function_or_method", "TaskWakeupMethWrapper")  # the last one on Python 3.9
 _CHANGES = ("handoff", "update_agent()", "session close", "session.drain()", "activity close")
+_WAKES_A_TASK_UP = ("method", "builtin_function_or_method", "TaskWakeupMethWrapper")  # the last one on Python 3.9
 
 
 def deadlock(found: Deadlock, task: Task, *, resolves: bool) -> bool:
     """Log that a change can never complete; say whether that was emitted."""
-    what = "itself" if found.is_on_it else "what can never complete"
-    lines = [f"deadlock: {found.change.text} waits for {what}", *_lines(found.waiters)]
-    lines.append("none of these can complete; a time-out or a cancellation may abort it")
+    lines = [f"deadlock: {found.change.text} waits for {'itself' if found.is_on_it else 'what can never complete'}"]
+    lines += [*_lines(found.waiters), "none of these can complete; a time-out or a cancellation may abort it"]
     cured_in = _cured_in(found.waiters)
     if cured_in:
         lines.append(f"livekit-agents {cured_in} and later are cured of this")
@@ -56,19 +55,16 @@ def let_go(given: Release, task: Task) -> bool:
 
 def slow(waiters: Sequence[Waiter], name: str, waited: float, task: Task) -> bool:
     """Log that a change has waited for so many seconds, and for whom; say whether that was emitted."""
-    awaited = _and([waiter.waits_for for waiter in waiters if waiter.name == name and waiter.waits_for])
+    awaited = " and ".join(dict.fromkeys(one.waits_for for one in waiters if one.name == name and one.waits_for))
     lines = [f"{name} has waited for {awaited or 'something else'} for {waited:.1f} s", *_lines(waiters)]
     return _log(logging.WARNING, lines, {"wait": {"waits": _data(waiters), "seconds": round(waited, 1)}}, task)
 
 
 def _told(given: Release) -> str:
-    if given.remaining:
-        return f"{given.change.text} no longer waits for {_and(given.given_up)}, but still for {_and(given.remaining)}"
-    return f"{given.change.text} goes on and no longer waits for {_and(given.given_up)}"
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join(dict.fromkeys(names))
+    given_up, remaining = (" and ".join(dict.fromkeys(names)) for names in (given.given_up, given.remaining))
+    if remaining:
+        return f"{given.change.text} no longer waits for {given_up}, but still for {remaining}"
+    return f"{given.change.text} goes on and no longer waits for {given_up}"
 
 
 def _cured_in(waiters: Sequence[Waiter]) -> str | None:
@@ -80,12 +76,16 @@ def _cured_in(waiters: Sequence[Waiter]) -> str | None:
 
 
 def _lines(waiters: Sequence[Waiter]) -> list[str]:
-    return [line for one in waiters for line in (str(one), *(f"  at {place}" for place in one.places))]
+    return [
+        line
+        for one in waiters
+        for line in (str(one), *(f"  at {': '.join(filter(None, place))}" for place in one.places))
+    ]
 
 
 def _data(waiters: Sequence[Waiter]) -> list[dict[str, Any]]:
     """Return the waits without the text of lines, whose brackets livekit-agents' console takes for markup up to 1.3."""
-    waits = ({**one._asdict(), "places": [place.where for place in one.places]} for one in waiters)
+    waits = ({**one._asdict(), "places": [where for where, _ in one.places]} for one in waiters)
     return [{name: value for name, value in wait.items() if value} for wait in waits]
 
 

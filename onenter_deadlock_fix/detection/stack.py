@@ -11,7 +11,12 @@ from collections.abc import Sequence
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
-_SUSPENDABLE = (CoroutineType, GeneratorType, AsyncGeneratorType)
+# By identity, since even the hash of a class may be the user's. Where each has its frame, and what it awaits.
+_KINDS = {
+    id(CoroutineType): ("cr_frame", "cr_await"),
+    id(GeneratorType): ("gi_frame", "gi_yieldfrom"),
+    id(AsyncGeneratorType): ("ag_frame", "ag_await"),
+}
 # They stand for one of these, and do not say for which.
 _ITERATORS = ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable")
 _MADE_BY_A_CLASS_STATEMENT = 1 << 9  # Py_TPFLAGS_HEAPTYPE
@@ -24,27 +29,35 @@ class Suspended(NamedTuple):
     awaitable: Any
     frame: FrameType
 
+    @property
+    def function(self) -> str:
+        """Return the module and the name of its function."""
+        module = dict.get(self.frame.f_globals, "__name__")
+        return f"{module if type(module) is str else ''}.{self.frame.f_code.co_name}"
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """Return its variables, which may be read where the function is a library's."""
+        return self.frame.f_locals
+
 
 def stack(task: asyncio.Task[Any]) -> list[Suspended]:
     """Return what a task is suspended in, outermost first."""
     found = []
     awaitable: Any = asyncio.Task.get_coro(task)  # the task's class may be the user's
     while awaitable is not None:
-        kind, frame = type(awaitable), None
-        if kind is CoroutineType:
-            frame, following = awaitable.cr_frame, awaitable.cr_await
-        elif kind is GeneratorType:
-            frame, following = awaitable.gi_frame, awaitable.gi_yieldfrom
-        elif kind is AsyncGeneratorType:
-            frame, following = awaitable.ag_frame, awaitable.ag_await
+        names = _KINDS.get(id(type(awaitable)))
+        if names:
+            frame, following = (getattr(awaitable, name) for name in names)
+            if frame is not None:
+                found.append(Suspended(awaitable, frame))
+            awaitable = following
         elif is_builtin(awaitable, _ITERATORS):
-            following = next(filter(_is_followed, gc.get_referents(awaitable)), None)
+            held = gc.get_referents(awaitable)
+            awaitable = next((one for one in held if id(type(one)) in _KINDS or is_builtin(one, _ITERATORS)), None)
         else:
             break
-        if frame is not None:
-            found.append(Suspended(awaitable, frame))
-        awaitable = following
-    if found and function_of(found[-1].frame) == "asyncio.futures.__await__":  # of a future that is written in Python
+    if found and found[-1].function == "asyncio.futures.__await__":  # of a future that is written in Python
         found.pop()
     return found
 
@@ -53,13 +66,3 @@ def is_builtin(thing: Any, names: Sequence[str]) -> bool:
     """Say whether something is of one of the interpreter's own kinds, by name."""
     kind = type(thing)  # its name may be asked for where it is the interpreter's own
     return not _flags_of(kind) & _MADE_BY_A_CLASS_STATEMENT and kind.__name__ in names
-
-
-def _is_followed(held: Any) -> bool:
-    return any(type(held) is kind for kind in _SUSPENDABLE) or is_builtin(held, _ITERATORS)
-
-
-def function_of(frame: FrameType) -> str:
-    """Return the function that a frame is of: its module and its name."""
-    module = dict.get(frame.f_globals, "__name__")
-    return f"{module if type(module) is str else ''}.{frame.f_code.co_name}"

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from .._wrapper import CoroutineFunction, Wrappers
 from .config import LOGGER, Request
 from .livekit_edges import VOICE
-from .stack import function_of, stack
+from .stack import stack
 
 if TYPE_CHECKING:
     from .check import Deadlock
@@ -87,9 +87,9 @@ class _Watch:
         for task in asyncio.all_tasks(self._loop):
             with contextlib.suppress(Exception):  # of a task that can't be read
                 inside = [one for one in stack(task) if one.frame.f_code.co_name in _NAMES]
-                inside = [one for one in inside if function_of(one.frame) in _FUNCTIONS]
+                inside = [one for one in inside if one.function in _FUNCTIONS]
                 if inside:
-                    changes = [one for one in inside if function_of(one.frame) in _CHANGES]
+                    changes = [one for one in inside if one.function in _CHANGES]
                     change = self._changes.setdefault((changes or inside)[0].awaitable, _Change())
                     position = tuple(one.frame.f_lasti for one in inside)
                     if change.position != position:
@@ -107,7 +107,10 @@ class _Watch:
 
         look = Look(self._loop, [task for task, _, _ in due])
         found = [(look.deadlock(task), task, change, is_told_if_slow) for task, change, is_told_if_slow in due]
-        found.sort(key=lambda each: each[0].rank if each[0] else 4)
+        # Where several changes lead to one deadlock, a handoff is told before others, and one that is on it.
+        found.sort(
+            key=lambda each: (each[0].change.role != "handoff", not each[0].is_on_it) if each[0] else (True, True)
+        )
         seen: set[Hashable] = set()
         for deadlock, task, change, is_told_if_slow in found:
             if deadlock and deadlock.key != change.deadlock:
