@@ -33,39 +33,6 @@ can let go, ``describe`` who is who, and ``report`` logs it.
 
 from __future__ import annotations
 
-import sys
-
-from .config import Request as Request
-from .config import requested as requested
-
-
-def install(request: Request) -> str:
-    """Watch the changes of agents. Return an empty string, or why that can't be; raise what wrapping raises."""
-    from .._guard import difference
-    from .livekit_edges import FINGERPRINT
-
-    different = difference(FINGERPRINT)
-    if different or request.mode == "off":
-        uninstall()
-        return f"in this build {different}" if different else ""
-    from . import watch
-
-    watch.install(request)
-    return ""
-
-
-def uninstall() -> None:
-    """Put the library's functions back, and look at nothing any more."""
-    watch = sys.modules.get(f"{__name__}.watch")
-    if watch is not None:
-        watch.uninstall()
-
-
-def remarks() -> str:
-    """Return what is to be said of detection right now, or an empty string."""
-    watch = sys.modules.get(f"{__name__}.watch")
-    return watch.remarks() if watch is not None else ""
-
 
 def cycle() -> list[str]:
     """Return who waits for whom in a deadlock of the running event loop, one wait a line; [] where there is none."""

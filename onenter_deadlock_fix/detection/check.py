@@ -59,7 +59,7 @@ class Look:
             return None
         core = graph.core(task, self._waits, self._deadlocked)
         key = frozenset(id(one) for one in core if one in self.edges.tasks or one in self.edges.handles)
-        among = graph.reachable([task], self._waits, self._deadlocked).keys()
+        among = graph.reachable([task], self._waits, self._deadlocked)
         waiters = describe.waits(self.edges, task, among)
         is_on_it = task in core and bool(self._waits[task].awaited)
         return Deadlock(key, describe.name(self.edges, task), is_on_it, waiters, list(self._releases(among)))

@@ -27,7 +27,6 @@ FINGERPRINT: dict[str, tuple[None, set[str]]] = {
         f"{_ACTIVITY}_schedule_speech": "_speech_q _mark_scheduled _scheduling_paused",
         f"{_ACTIVITY}_scheduling_task": "_q_updated _drain_blocked_tasks _speech_tasks _current_speech",
         f"{_ACTIVITY}_wake_up_scheduling_task": "_q_updated",
-        f"{_ACTIVITY}aclose": "",
         f"{_ACTIVITY}drain": "_pause_scheduling_task",
         f"{_ACTIVITY}pause": "_pause_scheduling_task blocked_tasks",
         "agent_session:AgentSession._aclose_impl": "",
@@ -35,7 +34,6 @@ FINGERPRINT: dict[str, tuple[None, set[str]]] = {
         "run_result:RunResult.__await__": "_done_fut",
         "run_result:RunResult._mark_done_if_needed": "_handles",
         f"{_SPEECH}add_done_callback": "_done_callbacks",
-        f"{_SPEECH}_mark_generation_done": "",
         f"{_SPEECH}_wait_for_scheduled": "_scheduled_fut",
         f"{_SPEECH}wait_for_playout": "_done_fut",
     }.items()

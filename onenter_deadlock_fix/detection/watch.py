@@ -15,9 +15,10 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
+from .._guard import difference
 from .._wrapper import CoroutineFunction, Wrappers
 from .config import LOGGER, Request
-from .livekit_edges import VOICE
+from .livekit_edges import FINGERPRINT, VOICE
 from .stack import stack
 
 if TYPE_CHECKING:
@@ -74,9 +75,11 @@ class _Watch:
             return
         try:
             under_way = list(self._under_way(_request.after))
+            due = [each for each in under_way if each[1].next_look <= self._loop.time()]
             if under_way:
                 self.tick_later(_request)
-                self._look([each for each in under_way if each[1].next_look <= self._loop.time()], _request)
+            if due:
+                self._look(due, _request)
         except Exception as error:  # of ours, or of a log handler of the program's
             if repr(error) not in self._logged:
                 self._logged.add(repr(error))
@@ -99,8 +102,6 @@ class _Watch:
 
     def _look(self, due: list[tuple[asyncio.Task[Any], _Change, bool]], request: Request) -> None:
         """Look at changes that have waited long enough, and once more one tick later where they are deadlocked."""
-        if not due:
-            return
         # only now: most programs never need them, and each import of livekit.agents would pay for them
         from . import describe, report
         from .check import Look
@@ -122,20 +123,20 @@ class _Watch:
                 change.is_told |= self._report(deadlock, task, resolves=request.mode == "resolve")
             if is_told_if_slow and not change.is_told and not (deadlock and deadlock.is_on_it):
                 waiters, waited = look.slow(task), self._loop.time() - change.since
-                change.is_told = bool(waiters) and report.slow(
-                    waiters, describe.name(look.edges, task).text, waited, task
-                )
+                name = describe.name(look.edges, task).text
+                change.is_told = bool(waiters) and report.slow(waiters, name, waited, task)
 
     def _report(self, deadlock: Deadlock, task: asyncio.Task[Any], *, resolves: bool) -> bool:
         """Log a deadlock, unless it was, and let go what can be. Say whether it was logged, with this task's change."""
         from . import report
 
-        for release in deadlock.releases if resolves else ():
+        releases = deadlock.releases if resolves else []
+        for release in releases:
             release()  # before anything is logged: a handler of the program's may raise
         is_new = deadlock.key not in self._logged and report.deadlock(deadlock, task, resolves=resolves)
         if is_new:
             self._logged.add(deadlock.key)
-        for release in deadlock.releases if resolves else ():
+        for release in releases:
             report.let_go(release, task)
         return is_new
 
@@ -167,9 +168,16 @@ def _log_error(what: str) -> None:
         logging.getLogger(LOGGER).exception(what)
 
 
-def install(request: Request) -> None:
-    """Watch the changes of agents, also those under way in the running event loop. Raise what wrapping raises."""
+def install(request: Request) -> str:
+    """Watch the changes of agents, also those under way in the running event loop.
+
+    Return an empty string, or why that can't be. Raise what wrapping raises.
+    """
     global _request
+    different = difference(FINGERPRINT)
+    if different:
+        uninstall()
+        return f"in this build {different}"
     _request = request
     _wrappers.install(
         (getattr(importlib.import_module(VOICE + module), owner), name, _watching) for module, owner, name in _WRAPPED
@@ -177,6 +185,7 @@ def install(request: Request) -> None:
     loop = _get_running_loop()
     if loop is not None and getattr(loop, _WATCH, None) is None:
         _begin(loop)
+    return ""
 
 
 def uninstall() -> None:
