@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from . import describe, graph
 from .asyncio_edges import Task
 from .describe import Name, Waiter
-from .livekit_edges import VOICE, LivekitEdges, drained, generations
+from .livekit_edges import CHANGES, DISPLACED, NO_TURN, VOICE, LivekitEdges, drained, generations
 
 
 class Release(NamedTuple):
@@ -65,13 +65,17 @@ class Look:
         return Deadlock(key, describe.name(self.edges, task), is_on_it, waiters, list(self._releases(among)))
 
     def slow(self, task: Task) -> list[Waiter]:
-        """Return whom a task waits for; nobody where that is ``session.run()``, and the model may be at work."""
-        edges = self.edges
-        if edges.stack(task)[-1].function == f"{VOICE}run_result._await_impl":
-            edges = LivekitEdges(self._loop, no_turn=True)
-            if task not in graph.deadlocked(edges.closure([task])):
-                return []
-        return describe.waits(edges, task)
+        """Return whom a task waits for; nobody where that may take as long as it likes.
+
+        So may ``session.run()`` while a model or a tool is at work, an AgentTask while the user may turn to it, and
+        ``on_enter``.
+        """
+        functions = {one.function for one in self.edges.stack(task)}
+        is_run = f"{VOICE}run_result._await_impl" in functions
+        if functions & CHANGES and not is_run:
+            return describe.waits(self.edges, task)
+        edges = LivekitEdges(self._loop, (DISPLACED, NO_TURN) if is_run else (DISPLACED,))
+        return describe.waits(edges, task) if task in graph.deadlocked(edges.closure([task])) else []
 
     def cycle(self) -> list[str]:
         """Return who waits for whom in the smallest deadlock, or nothing where there is none."""

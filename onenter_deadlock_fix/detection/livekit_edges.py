@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .asyncio_edges import Completion, Edges, Future, Task
+from .asyncio_edges import Completion, Edges, Future, Task, context_of
 from .graph import Wait
 from .stack import Suspended
 
 VOICE = "livekit.agents.voice."
+# A change of the agent, the end of the session, a run: told, too, where it merely takes long.
+CHANGES = {
+    *(f"{VOICE}agent_activity.{name}" for name in ("pause", "drain", "aclose")),
+    *(f"{VOICE}agent_session.{name}" for name in ("drain", "_aclose_impl")),
+    f"{VOICE}run_result._await_impl",
+}
 _INFO = "__livekit_agents_activity_task"  # as _get_activity_task_info() has it
 
 _WAIT_IF_NOT_INTERRUPTED = f"{VOICE}speech_handle.wait_if_not_interrupted"
@@ -22,7 +29,7 @@ FINGERPRINT: dict[str, tuple[None, set[str]]] = {
     for function, names in {
         "agent:AgentTask._AgentTask__await_impl": "_update_activity",
         "agent:_get_activity_task_info": _INFO,
-        f"{_ACTIVITY}_create_speech_task": "_speech_tasks _tasks _mark_done",
+        f"{_ACTIVITY}_create_speech_task": "_speech_tasks _tasks _mark_done _AgentActivityContextVar",
         f"{_ACTIVITY}_pause_scheduling_task": "_scheduling_paused _scheduling_atask _wake_up_scheduling_task",
         f"{_ACTIVITY}_schedule_speech": "_speech_q _mark_scheduled _scheduling_paused",
         f"{_ACTIVITY}_scheduling_task": "_q_updated _drain_blocked_tasks _speech_tasks _current_speech",
@@ -51,12 +58,13 @@ NO_TURN = "for the user's next turn, which nobody sends meanwhile"
 class LivekitEdges(Edges):
     """The waits in an event loop, those of livekit-agents included.
 
-    no_turn: as if the user took no turn any more, so that an AgentTask is completed only by what is under way in it.
+    An AgentTask is free, since anybody may complete it. Where ``dead_ends`` has the reason why no turn of the user comes
+    to it, it is as if only what is under way in it could.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, no_turn: bool = False) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, dead_ends: Sequence[str] = ()) -> None:
         super().__init__(loop)
-        self._no_turn = no_turn
+        self._dead_ends = dead_ends
         self.infos = {task: info for task in self.tasks if (info := getattr(task, _INFO, None)) is not None}
         self.handles: dict[Future, Any] = {}  # by each of the futures of a speech handle that are not done
         for handle in {id(info.speech_handle): info.speech_handle for info in self.infos.values()}.values():
@@ -152,11 +160,20 @@ class LivekitEdges(Edges):
         agent = session._activity.agent
         while agent is not agent_task and id(agent) in before:
             agent = before[id(agent)]
-        if agent is not agent_task:
-            return _dead_end(DISPLACED)
-        activity = object.__getattribute__(agent_task, "_activity")  # its class is the user's
-        tasks = [task for task in activity._speech_tasks if not task.done()]
-        return (self.any_of(tasks) if tasks else _dead_end(NO_TURN)) if self._no_turn else None
+        reason = NO_TURN if agent is agent_task else DISPLACED
+        if reason not in self._dead_ends:
+            return None
+        tasks = list(self._under_way_in(agent_task))
+        return self.any_of(tasks) if tasks else _dead_end(reason)
+
+    def _under_way_in(self, agent_task: Any) -> Iterator[Task]:
+        """Yield the tasks that were begun in an AgentTask by it or for it, and may complete it."""
+        variable = sys.modules[f"{VOICE}agent_activity"]._AgentActivityContextVar
+        for task in self.tasks:
+            activity = context_of(task).get(variable)
+            is_of_it = activity is not None and activity.agent is agent_task
+            if is_of_it and (task in self.infos or not self.stack(task)[0].function.startswith("livekit.")):
+                yield task
 
     @functools.cached_property
     def _awaited(self) -> dict[Task, tuple[Any, Any]]:

@@ -18,21 +18,15 @@ from weakref import WeakKeyDictionary, WeakSet
 from .._guard import difference
 from .._wrapper import CoroutineFunction, Wrappers
 from .config import LOGGER, Request
-from .livekit_edges import FINGERPRINT, VOICE
+from .livekit_edges import CHANGES, FINGERPRINT, VOICE
 from .stack import stack
 
 if TYPE_CHECKING:
     from .check import Deadlock
 
 _WATCH = "__onenter_deadlock_fix_watch"  # an attribute of the event loop: its watch, while a timer ticks
-# A change of the agent, the end of the session, a run: told, too, where it merely takes long.
-_CHANGES = {
-    *(f"{VOICE}agent_activity.{name}" for name in ("pause", "drain", "aclose")),
-    *(f"{VOICE}agent_session.{name}" for name in ("drain", "_aclose_impl")),
-    f"{VOICE}run_result._await_impl",
-}
 # An AgentTask and on_enter of a new agent may take as long as they like, unless they can't complete.
-_FUNCTIONS = _CHANGES | {f"{VOICE}agent.__await_impl", f"{VOICE}agent_session._update_activity"}
+_FUNCTIONS = CHANGES | {f"{VOICE}agent.__await_impl", f"{VOICE}agent_session._update_activity"}
 _NAMES = {function.rpartition(".")[2] for function in _FUNCTIONS}
 # All of them come from these; each one more is 1 % of a handoff.
 _WRAPPED = (
@@ -85,35 +79,35 @@ class _Watch:
                 self._logged.add(repr(error))
                 _log_error("an error while looking at the changes of an agent, which are left alone")
 
-    def _under_way(self, after: float) -> Iterator[tuple[asyncio.Task[Any], _Change, bool]]:
-        """Yield the tasks that are in the middle of a change, with that, and whether it is told where it takes long."""
+    def _under_way(self, after: float) -> Iterator[tuple[asyncio.Task[Any], _Change]]:
+        """Yield the tasks that are in the middle of a change, with that."""
         for task in asyncio.all_tasks(self._loop):
             with contextlib.suppress(Exception):  # of a task that can't be read
                 inside = [one for one in stack(task) if one.frame.f_code.co_name in _NAMES]
                 inside = [one for one in inside if one.function in _FUNCTIONS]
                 if inside:
-                    changes = [one for one in inside if one.function in _CHANGES]
+                    changes = [one for one in inside if one.function in CHANGES]
                     change = self._changes.setdefault((changes or inside)[0].awaitable, _Change())
                     position = tuple(one.frame.f_lasti for one in inside)
                     if change.position != position:
                         change.position, change.since = position, self._loop.time()
                         change.next_look = change.since + after
-                    yield task, change, bool(changes)
+                    yield task, change
 
-    def _look(self, due: list[tuple[asyncio.Task[Any], _Change, bool]], request: Request) -> None:
+    def _look(self, due: list[tuple[asyncio.Task[Any], _Change]], request: Request) -> None:
         """Look at changes that have waited long enough, and once more one tick later where they are deadlocked."""
         # only now: most programs never need them, and each import of livekit.agents would pay for them
         from . import describe, report
         from .check import Look
 
-        look = Look(self._loop, [task for task, _, _ in due])
-        found = [(look.deadlock(task), task, change, is_told_if_slow) for task, change, is_told_if_slow in due]
+        look = Look(self._loop, [task for task, _ in due])
+        found = [(look.deadlock(task), task, change) for task, change in due]
         # Where several changes lead to one deadlock, a handoff is told before others, and one that is on it.
         found.sort(
             key=lambda each: (each[0].change.role != "handoff", not each[0].is_on_it) if each[0] else (True, True)
         )
         seen: set[Hashable] = set()
-        for deadlock, task, change, is_told_if_slow in found:
+        for deadlock, task, change in found:
             if deadlock and deadlock.key != change.deadlock:
                 change.deadlock = deadlock.key  # the next tick sees whether it still is one
                 continue
@@ -121,7 +115,7 @@ class _Watch:
             if deadlock and deadlock.key not in seen:
                 seen.add(deadlock.key)
                 change.is_told |= self._report(deadlock, task, resolves=request.mode == "resolve")
-            if is_told_if_slow and not change.is_told and not (deadlock and deadlock.is_on_it):
+            if not change.is_told and not (deadlock and deadlock.is_on_it):
                 waiters, waited = look.slow(task), self._loop.time() - change.since
                 name = describe.name(look.edges, task).text
                 change.is_told = bool(waiters) and report.slow(waiters, name, waited, task)
