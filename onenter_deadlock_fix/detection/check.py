@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from . import describe, graph
@@ -37,11 +37,16 @@ class Release(NamedTuple):
 class Deadlock(NamedTuple):
     """What keeps a change from ever completing. ``key`` is the same in each look, from whichever change it is found."""
 
-    key: frozenset[int]
+    key: Hashable
     change: Name
     is_on_it: bool
     waiters: list[Waiter]
     releases: list[Release]
+
+    @property
+    def rank(self) -> tuple[bool, bool, str]:
+        """Where several changes lead to it, the one of the least rank is told: a handoff, and one that is on it."""
+        return (self.change.role != "handoff", not self.is_on_it, self.change.text)
 
 
 class Look:
@@ -58,7 +63,14 @@ class Look:
         if task not in self._deadlocked:
             return None
         core = graph.core(task, self._waits, self._deadlocked)
-        key = frozenset(id(one) for one in core if one in self.edges.tasks or one in self.edges.handles)
+        tasks, handles = self.edges.tasks, self.edges.handles
+        # with where in the library they wait: a task that was deadlocked may be so once more, in another change
+        inside = {one: [each.function for each in self.edges.stack(one)] for one in core if one in tasks}
+        key = frozenset(
+            (id(one), *(function for function in inside.get(one, ()) if function.startswith(VOICE)))
+            for one in core
+            if one in tasks or one in handles
+        )
         among = graph.reachable([task], self._waits, self._deadlocked)
         waiters = describe.waits(self.edges, task, among)
         is_on_it = task in core and bool(self._waits[task].awaited)

@@ -58,8 +58,8 @@ NO_TURN = "for the user's next turn, which nobody sends meanwhile"
 class LivekitEdges(Edges):
     """The waits in an event loop, those of livekit-agents included.
 
-    An AgentTask is free, since anybody may complete it. Where ``dead_ends`` has the reason why no turn of the user comes
-    to it, it is as if only what is under way in it could.
+    An AgentTask is free, since anybody may complete it. Where ``dead_ends`` has the reason why no turn of the user
+    comes to it, it is as if only what is under way in it could.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, dead_ends: Sequence[str] = ()) -> None:
@@ -75,6 +75,9 @@ class LivekitEdges(Edges):
     def reason(self, node: Any) -> str:
         """Return why a node that is free has not completed yet, where livekit-agents knows, or else an empty text."""
         if node in self.tasks:
+            innermost = self.stack(node)[-1]
+            if innermost.function == f"{VOICE}agent.__await_impl" and self._no_turn(innermost.variables) == DISPLACED:
+                return DISPLACED
             return PLAYED if any(one.function == f"{VOICE}io.wait_for_playout" for one in self.stack(node)) else ""
         handle = self.handles.get(node)
         is_parked = handle and node is handle._scheduled_fut and _is_parked(handle, self._activity_of(handle))
@@ -112,7 +115,11 @@ class LivekitEdges(Edges):
         if function == f"{VOICE}tool_executor.execute":  # for what the tool's own task sets
             return self.all_of([suspended[-1].variables["exe_task"]])
         if function == f"{VOICE}agent.__await_impl" and super()._wait_of_future(awaited) is None:
-            return self._wait_for_agent_task(suspended[-1].variables)
+            reason = self._no_turn(suspended[-1].variables)
+            if reason not in self._dead_ends:
+                return None
+            tasks = list(self._under_way_in(suspended[-1].variables["self"]))
+            return self.any_of(tasks) if tasks else _dead_end(reason)
         if [one.function for one in suspended[-3::2]] == [_WAIT_IF_NOT_INTERRUPTED, "asyncio.tasks._wait"]:
             interruption = suspended[-3].variables["self"]._interrupt_fut  # which aborts the wait
             return self.any_of(one for one in suspended[-1].variables["fs"] if one is not interruption)
@@ -151,20 +158,16 @@ class LivekitEdges(Edges):
                 return self.all_of(generations(speaking)[-1:])
         return None
 
-    def _wait_for_agent_task(self, variables: dict[str, Any]) -> Wait | None:
-        """Return what an AgentTask needs to complete; ``variables`` are those of the await of it."""
+    def _no_turn(self, variables: dict[str, Any]) -> str:
+        """Return why no turn comes to an AgentTask if nobody sends one; ``variables`` are those of the await of it."""
         agent_task, session = variables["self"], variables["session"]
         if session._activity is None or session._activity_lock.locked():
-            return None  # the session is closed, or the agent is being changed
+            return ""  # the session is closed, or the agent is being changed
         before = {id(agent): old_agent for agent, old_agent in self._awaited.values()}
         agent = session._activity.agent
         while agent is not agent_task and id(agent) in before:
             agent = before[id(agent)]
-        reason = NO_TURN if agent is agent_task else DISPLACED
-        if reason not in self._dead_ends:
-            return None
-        tasks = list(self._under_way_in(agent_task))
-        return self.any_of(tasks) if tasks else _dead_end(reason)
+        return NO_TURN if agent is agent_task else DISPLACED
 
     def _under_way_in(self, agent_task: Any) -> Iterator[Task]:
         """Yield the tasks that were begun in an AgentTask by it or for it, and may complete it."""

@@ -102,10 +102,7 @@ class _Watch:
 
         look = Look(self._loop, [task for task, _ in due])
         found = [(look.deadlock(task), task, change) for task, change in due]
-        # Where several changes lead to one deadlock, a handoff is told before others, and one that is on it.
-        found.sort(
-            key=lambda each: (each[0].change.role != "handoff", not each[0].is_on_it) if each[0] else (True, True)
-        )
+        found.sort(key=lambda each: each[0].rank if each[0] else (True, True, ""))
         seen: set[Hashable] = set()
         for deadlock, task, change in found:
             if deadlock and deadlock.key != change.deadlock:
