@@ -12,7 +12,7 @@ from pathlib import Path
 from . import judge
 from .generate import generate
 
-AFTER = 1.0  # seconds of virtual time, as all are
+AFTER = 0.3  # seconds of virtual time, as all are
 _ONCE_MORE = 5  # times that a program is played whose outcome differs
 _AT_A_TIME = 10  # programs that are played in one process: the first one in it is dear
 

@@ -57,7 +57,7 @@ def generate(seed: int) -> Program:
     return _Generator(seed).program()
 
 
-_SHORT, _LONG = (0, 0.1, 3), (0.53, 4.07)  # seconds: of a sleep, of a time-out; never the same moment
+_SHORT, _LONG = (0, 0.1, 0.9, 3), (0.53, 4.07)  # seconds: of a sleep, of a time-out; never the same moment
 _ALONE = ("complete", "fail", "drain", "say_until", "put", "get", "playout", "progress", "interrupt_first", "shutdown")
 _MOST_AGENTS, _MOST_TOOLS, _MOST_ACTIONS, _DEEPEST = 6, 9, 40, 3
 
@@ -67,6 +67,8 @@ class _Generator:
         self._random = random.Random(seed)
         self._seed = seed
         self._aborts = seed % 2 == 1
+        self._taste: dict[str, float] = {}  # each program is fond of other verbs, so that what these do comes together
+        self._many_calls, self._answers = (self._random.choice((0.2, 0.8)) for _ in range(2))
         self._agents: dict[str, AgentSpec] = {}
         self._tools = 0
         self._actions = 0
@@ -82,7 +84,7 @@ class _Generator:
     def _agent(self, *, is_task: bool) -> AgentSpec:
         agent = AgentSpec(f"{'Task' if is_task else 'Agent'}{len(self._agents) + 1}", is_task)
         self._agents[agent.name] = agent
-        for _ in range(self._random.choice((1, 1, 2))):
+        for _ in range(1 + (self._random.random() < self._many_calls)):
             self._tool(agent)
         if self._random.random() < 0.7:
             agent.on_enter = self._body(agent, "on_enter")
@@ -90,8 +92,9 @@ class _Generator:
             agent.on_exit = self._body(agent, "on_exit")
         if self._random.random() < 0.15:
             agent.on_user_turn_completed = self._body(agent, "on_user_turn_completed")
-        if is_task and self._random.random() < 0.5 and not _completes(agent):
-            agent.on_enter = (*agent.on_enter, Action("complete"))
+        if is_task and self._random.random() < self._answers and not _completes(agent):
+            sleep = Action("sleep", (self._random.choice(_SHORT),))
+            agent.on_enter = (*agent.on_enter, sleep, Action("complete"))
         return agent
 
     def _tool(self, agent: AgentSpec) -> str:
@@ -121,7 +124,7 @@ class _Generator:
 
     def _some_tools(self, agent: AgentSpec) -> str:
         """Return which tools the model calls, by their names; none of them for a reply that only speaks."""
-        many = self._random.choices((0, 1, 2), (1, 8, 1.5))[0]
+        many = self._random.choices((0, 1, 2), (1, 8, 10 * self._many_calls))[0]
         names = list(agent.tools)
         return " ".join(self._random.sample(names, min(many, len(names))))
 
@@ -131,7 +134,7 @@ class _Generator:
 
     def _action(self, agent: AgentSpec, method: str, depth: int) -> Action:
         self._actions += 1
-        weights: dict[str, float] = {"sleep": 1, "say": 1, "set_event": 0.4, "wait_for_event": 0.15, "say_until": 0.2}
+        weights: dict[str, float] = {"sleep": 2, "say": 1, "set_event": 0.4, "wait_for_event": 0.15, "say_until": 0.2}
         if self._actions < _MOST_ACTIONS and depth < _DEEPEST:
             weights.update(reply=5, await_handle=0.5, run=0.2, update_agent=0.4)
             weights.update(agent_task=6 if method == "tool" else 1 if method != "on_exit" else 0.5)
@@ -151,6 +154,8 @@ class _Generator:
             weights.pop("update_agent", None)
         if agent.is_task:
             weights["complete"] = 0.5
+        for verb in weights:
+            weights[verb] *= self._taste.setdefault(verb, self._random.choice((0.2, 1, 1, 5)))
         verb = self._one_of(weights)
         return getattr(self, f"_{verb}", self._plain)(verb, agent, method, depth)
 
