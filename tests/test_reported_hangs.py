@@ -46,7 +46,7 @@ def test_on_enter_that_closes_the_session_is_told_with_both_lines_and_left_alone
     seen = play("reported.on_enter_closes_session", mode)
     assert not seen["over"]
     told = lines(seen, "ERROR")
-    assert told[0] == "deadlock: the handoff to Closing waits for what can never complete"
+    assert told[0] == "deadlock: the AgentTask Closing waits for what can never complete"
     assert at("on_enter closes here", "on_enter") in told
     assert at("collect awaits Closing here", "collect") in told
     assert "  on_enter of Closing waits for the session close" in told
