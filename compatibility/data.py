@@ -40,7 +40,6 @@ OWN_HANGS = (
 # scenario -> why it completes on some release although it is called a deadlock there
 COMPLETES_ALL_THE_SAME = {
     "a_tool_closes_the_session": "from 1.4 on livekit-agents gives up a speech some seconds after its interruption",
-    "the_agent_changes_and_the_agent_task_completes": "no turn of the user reaches the AgentTask, but the program does",
 }
 
 ROOT = Path(__file__).parent.parent

@@ -49,10 +49,8 @@ def status() -> "Status":
         start()  # the library may have come past the finder, and nothing have been imported since
         told = _told() or _pending(_wanted)
     elif told.detection in ("report", "resolve"):
-        from . import detection
-
         with contextlib.suppress(Exception):
-            remarks = detection.remarks()
+            remarks = sys.modules[f"{__package__}.detection.watch"].remarks()
     return replace(told, handoffs=_handoffs, reason=f"{told.reason}; {remarks}" if remarks else told.reason)
 
 
@@ -137,17 +135,17 @@ def _hand_over(wanted: "dict[str, Any]", *, there: bool) -> "tuple[Detection, li
     if nothing and f"{__package__}.detection" not in sys.modules:
         return "off", [], None
     try:
-        from . import detection
+        from .detection import config
 
-        if nothing:
-            detection.uninstall()
-            return "off", [], None
-        request = detection.requested(wanted["asked"])
+        request = config.requested(("off", config.AFTER) if nothing else wanted["asked"])
         problems = list(request.problems)
         if request.mode == "off":
-            detection.uninstall()
+            if f"{__package__}.detection.watch" in sys.modules:
+                sys.modules[f"{__package__}.detection.watch"].uninstall()
         elif there:
-            why_not = detection.install(request)
+            from .detection import watch
+
+            why_not = watch.install(request)
             if why_not:
                 return "unrecognised", [*problems, f"no detection: {why_not}"], None
         return request.mode, problems, None

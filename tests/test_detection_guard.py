@@ -19,11 +19,6 @@ def drain_renamed(library: AlteredLibrary) -> str:
     return "there is no AgentActivity._pause_scheduling_task"
 
 
-def drain_with_another_parameter(library: AlteredLibrary) -> str:
-    library.replace("blocked_tasks: list[asyncio.Task] | None = None\n", "blocked_tasks=None, timeout=None\n", ACTIVITY)
-    return "AgentActivity._pause_scheduling_task is not async (self, *, blocked_tasks=None)"
-
-
 def drain_works_otherwise(library: AlteredLibrary) -> str:
     library.replace("_drain_blocked_tasks", "_ignored_tasks", ACTIVITY)
     return "AgentActivity._scheduling_task makes no use of _drain_blocked_tasks"
@@ -43,7 +38,6 @@ def speech_handle_works_otherwise(library: AlteredLibrary) -> str:
     "alter",
     [
         drain_renamed,
-        drain_with_another_parameter,
         drain_works_otherwise,
         wake_up_renamed,
         speech_handle_works_otherwise,

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Callable
 
 import pytest
-from detecting import at
+from detecting import at, lines
 
 Play = Callable[..., Any]
 
 NEVER_SCHEDULED = "it was made while scheduling was paused, and nothing will schedule it"
 PARKED = "a preemptive generation is parked, and ends only with the user's next turn"
 NO_TURN = "for the user's next turn, which nobody sends meanwhile"
-
-
-def lines(seen: Any, level: str) -> list[str]:
-    """Return the lines of the only record."""
-    assert [record["level"] for record in seen["records"]] == [level]
-    return re.sub(r"speech_\w+", "SPEECH", seen["records"][0]["said"]).splitlines()
 
 
 def test_speech_made_while_scheduling_was_paused_is_a_dead_end(play: Play) -> None:

@@ -32,12 +32,12 @@ class Answer:
 
     def as_json(self) -> str:
         """Return the same as an object: all of ``Status``, the seconds of detection, and what is installed where."""
-        from .. import detection
+        from ..detection import config
 
         return json.dumps(
             {
                 **asdict(self.status),
-                "detect_after": detection.requested(None).after,
+                "detect_after": config.requested(None).after,
                 **versions(self.status),
                 "warnings": other_environments(),
             }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 import gc
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,7 @@ from types import FunctionType, MethodType
 from typing import Any, Optional
 
 from .graph import Wait
-from .stack import Suspended, stack
+from .stack import Suspended, is_builtin, stack
 
 Future = asyncio.Future[Any]
 Task = asyncio.Task[Any]
@@ -24,6 +25,7 @@ Completion = tuple[Future, Optional[Wait]]  # what is completed, and what that n
 _GATHERING = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
 # By identity, since even == of a class or a function may be the user's. nest_asyncio has the futures written in Python.
 _FUTURE_IDS = frozenset(map(id, (asyncio.Future, asyncio.futures._PyFuture, _GATHERING)))  # type: ignore[attr-defined]
+_WAKES_A_TASK_UP = ("method", "builtin_function_or_method", "TaskWakeupMethWrapper")  # the last one on Python 3.9
 _MANAGERS = (asyncio.Lock, asyncio.Condition, contextlib.AsyncExitStack, contextlib._AsyncGeneratorContextManager)
 _EXIT_IDS = frozenset(id(manager.__aexit__) for manager in _MANAGERS)
 _COMPLETES_OUTER = (
@@ -149,6 +151,15 @@ class Edges:
         return holders
 
 
+def context_of(task: Any) -> contextvars.Context:
+    """Return a task's context, or an empty one where it can't be found out."""
+    with contextlib.suppress(Exception):  # it is there from Python 3.12 on; the task's own may be the user's
+        return asyncio.Task.get_context(task)  # type: ignore[attr-defined,no-any-return]
+    callbacks = getattr(task._fut_waiter, "_callbacks", None) or ()
+    wake_ups = (each for each in callbacks if is_builtin(each[0], _WAKES_A_TASK_UP) and each[0].__self__ is task)
+    return next((context for _, context in wake_ups), contextvars.Context())
+
+
 def _function_and_held(callback: Any) -> tuple[str, dict[str, Any]]:
     """Return the full name of a callback's function, and what it holds, by name or position."""
     held: dict[str, Any] = {}
@@ -191,7 +202,8 @@ def _locks_of(manager: Any) -> Iterator[asyncio.Lock]:
     elif kind is contextlib.AsyncExitStack:
         for _, callback in manager._exit_callbacks:
             yield from _locks_of(callback.__self__) if type(callback) is MethodType else ()
-    elif kind is contextlib._AsyncGeneratorContextManager:
+    elif kind is contextlib._AsyncGeneratorContextManager and not manager.gen.ag_running:
+        # else the generator, as it enters or leaves the block, is on the task's stack itself
         yield from _entered(Suspended(manager.gen, manager.gen.ag_frame))
 
 

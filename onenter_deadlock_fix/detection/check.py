@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from . import describe, graph
 from .asyncio_edges import Task
 from .describe import Name, Waiter
-from .livekit_edges import VOICE, LivekitEdges, drained, generations
+from .livekit_edges import CHANGES, DISPLACED, NO_TURN, VOICE, LivekitEdges, drained, generations
 
 
 class Release(NamedTuple):
@@ -37,11 +37,16 @@ class Release(NamedTuple):
 class Deadlock(NamedTuple):
     """What keeps a change from ever completing. ``key`` is the same in each look, from whichever change it is found."""
 
-    key: frozenset[int]
+    key: Hashable
     change: Name
     is_on_it: bool
     waiters: list[Waiter]
     releases: list[Release]
+
+    @property
+    def rank(self) -> tuple[bool, bool, str]:
+        """Where several changes lead to it, the one of the least rank is told: a handoff, and one that is on it."""
+        return (self.change.role != "handoff", not self.is_on_it, self.change.text)
 
 
 class Look:
@@ -58,20 +63,31 @@ class Look:
         if task not in self._deadlocked:
             return None
         core = graph.core(task, self._waits, self._deadlocked)
-        key = frozenset(id(one) for one in core if one in self.edges.tasks or one in self.edges.handles)
-        among = graph.reachable([task], self._waits, self._deadlocked).keys()
+        tasks, handles = self.edges.tasks, self.edges.handles
+        # with where in the library they wait: a task that was deadlocked may be so once more, in another change
+        inside = {one: [each.function for each in self.edges.stack(one)] for one in core if one in tasks}
+        key = frozenset(
+            (id(one), *(function for function in inside.get(one, ()) if function.startswith(VOICE)))
+            for one in core
+            if one in tasks or one in handles
+        )
+        among = graph.reachable([task], self._waits, self._deadlocked)
         waiters = describe.waits(self.edges, task, among)
         is_on_it = task in core and bool(self._waits[task].awaited)
         return Deadlock(key, describe.name(self.edges, task), is_on_it, waiters, list(self._releases(among)))
 
     def slow(self, task: Task) -> list[Waiter]:
-        """Return whom a task waits for; nobody where that is ``session.run()``, and the model may be at work."""
-        edges = self.edges
-        if edges.stack(task)[-1].function == f"{VOICE}run_result._await_impl":
-            edges = LivekitEdges(self._loop, no_turn=True)
-            if task not in graph.deadlocked(edges.closure([task])):
-                return []
-        return describe.waits(edges, task)
+        """Return whom a task waits for; nobody where that may take as long as it likes.
+
+        So may ``session.run()`` while a model or a tool is at work, an AgentTask while the user may turn to it, and
+        ``on_enter``.
+        """
+        functions = {one.function for one in self.edges.stack(task)}
+        is_run = f"{VOICE}run_result._await_impl" in functions
+        if functions & CHANGES and not is_run:
+            return describe.waits(self.edges, task)
+        edges = LivekitEdges(self._loop, (DISPLACED, NO_TURN) if is_run else (DISPLACED,))
+        return describe.waits(edges, task) if task in graph.deadlocked(edges.closure([task])) else []
 
     def cycle(self) -> list[str]:
         """Return who waits for whom in the smallest deadlock, or nothing where there is none."""

@@ -7,8 +7,7 @@ import contextlib
 import linecache
 import os
 import sysconfig
-from collections.abc import Hashable, Iterator
-from collections.abc import Set as AbstractSet
+from collections.abc import Container, Hashable, Iterator
 from typing import Any, NamedTuple
 
 from .asyncio_edges import Future, Task
@@ -67,7 +66,7 @@ class Name(NamedTuple):
     addition: str = ""  # to the text, where something else is called the same
 
 
-def waits(edges: LivekitEdges, start: Future, among: AbstractSet[Future] | None = None) -> list[Waiter]:
+def waits(edges: LivekitEdges, start: Future, among: Container[Future] | None = None) -> list[Waiter]:
     """Say whom ``start`` waits for, whom these wait for, and so on, ``among`` these nodes or as far as is known."""
     pairs: dict[tuple[Name, Name | None, str], None] = {}
     seen: set[tuple[Hashable, int]] = set()

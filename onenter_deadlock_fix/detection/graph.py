@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
 
@@ -40,7 +39,7 @@ def deadlocked(waits: Mapping[Any, Wait]) -> set[Any]:
     return set(waits) - set(complete)
 
 
-def reachable(starts: Iterable[Any], waits: Mapping[Any, Wait], among: AbstractSet[Any]) -> dict[Any, None]:
+def reachable(starts: Iterable[Any], waits: Mapping[Any, Wait], among: Container[Any]) -> dict[Any, None]:
     """Return the nodes of ``among`` that ``starts`` wait for, they included, the nearest ones first."""
     found = dict.fromkeys(start for start in starts if start in among)
     to_do = list(found)
@@ -51,7 +50,7 @@ def reachable(starts: Iterable[Any], waits: Mapping[Any, Wait], among: AbstractS
     return found
 
 
-def core(start: Any, waits: Mapping[Any, Wait], among: AbstractSet[Any]) -> dict[Any, None]:
+def core(start: Any, waits: Mapping[Any, Wait], among: Container[Any]) -> dict[Any, None]:
     """Return what keeps a deadlocked node from completing: the nearest cycle or dead end, and what that waits for.
 
     It is the same from wherever it is looked at, and ``start`` is in it where it is on the cycle itself.

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .asyncio_edges import Completion, Edges, Future, Task
+from .asyncio_edges import Completion, Edges, Future, Task, context_of
 from .graph import Wait
 from .stack import Suspended
 
 VOICE = "livekit.agents.voice."
+# A change of the agent, the end of the session, a run: told, too, where it merely takes long.
+CHANGES = {
+    *(f"{VOICE}agent_activity.{name}" for name in ("pause", "drain", "aclose")),
+    *(f"{VOICE}agent_session.{name}" for name in ("drain", "_aclose_impl")),
+    f"{VOICE}run_result._await_impl",
+}
 _INFO = "__livekit_agents_activity_task"  # as _get_activity_task_info() has it
 
 _WAIT_IF_NOT_INTERRUPTED = f"{VOICE}speech_handle.wait_if_not_interrupted"
@@ -22,12 +29,11 @@ FINGERPRINT: dict[str, tuple[None, set[str]]] = {
     for function, names in {
         "agent:AgentTask._AgentTask__await_impl": "_update_activity",
         "agent:_get_activity_task_info": _INFO,
-        f"{_ACTIVITY}_create_speech_task": "_speech_tasks _tasks _mark_done",
+        f"{_ACTIVITY}_create_speech_task": "_speech_tasks _tasks _mark_done _AgentActivityContextVar",
         f"{_ACTIVITY}_pause_scheduling_task": "_scheduling_paused _scheduling_atask _wake_up_scheduling_task",
         f"{_ACTIVITY}_schedule_speech": "_speech_q _mark_scheduled _scheduling_paused",
         f"{_ACTIVITY}_scheduling_task": "_q_updated _drain_blocked_tasks _speech_tasks _current_speech",
         f"{_ACTIVITY}_wake_up_scheduling_task": "_q_updated",
-        f"{_ACTIVITY}aclose": "",
         f"{_ACTIVITY}drain": "_pause_scheduling_task",
         f"{_ACTIVITY}pause": "_pause_scheduling_task blocked_tasks",
         "agent_session:AgentSession._aclose_impl": "",
@@ -35,7 +41,6 @@ FINGERPRINT: dict[str, tuple[None, set[str]]] = {
         "run_result:RunResult.__await__": "_done_fut",
         "run_result:RunResult._mark_done_if_needed": "_handles",
         f"{_SPEECH}add_done_callback": "_done_callbacks",
-        f"{_SPEECH}_mark_generation_done": "",
         f"{_SPEECH}_wait_for_scheduled": "_scheduled_fut",
         f"{_SPEECH}wait_for_playout": "_done_fut",
     }.items()
@@ -53,12 +58,13 @@ NO_TURN = "for the user's next turn, which nobody sends meanwhile"
 class LivekitEdges(Edges):
     """The waits in an event loop, those of livekit-agents included.
 
-    no_turn: as if the user took no turn any more, so that an AgentTask is completed only by what is under way in it.
+    An AgentTask is free, since anybody may complete it. Where ``dead_ends`` has the reason why no turn of the user
+    comes to it, it is as if only what is under way in it could.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, no_turn: bool = False) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, dead_ends: Sequence[str] = ()) -> None:
         super().__init__(loop)
-        self._no_turn = no_turn
+        self._dead_ends = dead_ends
         self.infos = {task: info for task in self.tasks if (info := getattr(task, _INFO, None)) is not None}
         self.handles: dict[Future, Any] = {}  # by each of the futures of a speech handle that are not done
         for handle in {id(info.speech_handle): info.speech_handle for info in self.infos.values()}.values():
@@ -69,6 +75,9 @@ class LivekitEdges(Edges):
     def reason(self, node: Any) -> str:
         """Return why a node that is free has not completed yet, where livekit-agents knows, or else an empty text."""
         if node in self.tasks:
+            innermost = self.stack(node)[-1]
+            if innermost.function == f"{VOICE}agent.__await_impl" and self._no_turn(innermost.variables) == DISPLACED:
+                return DISPLACED
             return PLAYED if any(one.function == f"{VOICE}io.wait_for_playout" for one in self.stack(node)) else ""
         handle = self.handles.get(node)
         is_parked = handle and node is handle._scheduled_fut and _is_parked(handle, self._activity_of(handle))
@@ -106,7 +115,11 @@ class LivekitEdges(Edges):
         if function == f"{VOICE}tool_executor.execute":  # for what the tool's own task sets
             return self.all_of([suspended[-1].variables["exe_task"]])
         if function == f"{VOICE}agent.__await_impl" and super()._wait_of_future(awaited) is None:
-            return self._wait_for_agent_task(suspended[-1].variables)
+            reason = self._no_turn(suspended[-1].variables)
+            if reason not in self._dead_ends:
+                return None
+            tasks = list(self._under_way_in(suspended[-1].variables["self"]))
+            return self.any_of(tasks) if tasks else _dead_end(reason)
         if [one.function for one in suspended[-3::2]] == [_WAIT_IF_NOT_INTERRUPTED, "asyncio.tasks._wait"]:
             interruption = suspended[-3].variables["self"]._interrupt_fut  # which aborts the wait
             return self.any_of(one for one in suspended[-1].variables["fs"] if one is not interruption)
@@ -145,20 +158,25 @@ class LivekitEdges(Edges):
                 return self.all_of(generations(speaking)[-1:])
         return None
 
-    def _wait_for_agent_task(self, variables: dict[str, Any]) -> Wait | None:
-        """Return what an AgentTask needs to complete; ``variables`` are those of the await of it."""
+    def _no_turn(self, variables: dict[str, Any]) -> str:
+        """Return why no turn comes to an AgentTask if nobody sends one; ``variables`` are those of the await of it."""
         agent_task, session = variables["self"], variables["session"]
         if session._activity is None or session._activity_lock.locked():
-            return None  # the session is closed, or the agent is being changed
+            return ""  # the session is closed, or the agent is being changed
         before = {id(agent): old_agent for agent, old_agent in self._awaited.values()}
         agent = session._activity.agent
         while agent is not agent_task and id(agent) in before:
             agent = before[id(agent)]
-        if agent is not agent_task:
-            return _dead_end(DISPLACED)
-        activity = object.__getattribute__(agent_task, "_activity")  # its class is the user's
-        tasks = [task for task in activity._speech_tasks if not task.done()]
-        return (self.any_of(tasks) if tasks else _dead_end(NO_TURN)) if self._no_turn else None
+        return NO_TURN if agent is agent_task else DISPLACED
+
+    def _under_way_in(self, agent_task: Any) -> Iterator[Task]:
+        """Yield the tasks that were begun in an AgentTask by it or for it, and may complete it."""
+        variable = sys.modules[f"{VOICE}agent_activity"]._AgentActivityContextVar
+        for task in self.tasks:
+            activity = context_of(task).get(variable)
+            is_of_it = activity is not None and activity.agent is agent_task
+            if is_of_it and (task in self.infos or not self.stack(task)[0].function.startswith("livekit.")):
+                yield task
 
     @functools.cached_property
     def _awaited(self) -> dict[Task, tuple[Any, Any]]:

@@ -5,9 +5,6 @@ They are logged in the context of the task that hangs, so that what the program 
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import contextvars
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -15,11 +12,10 @@ from typing import Any
 from livekit.agents.version import __version__ as release
 from packaging.version import Version
 
-from .asyncio_edges import Task
+from .asyncio_edges import Task, context_of
 from .check import Deadlock, Release
 from .config import DETECT, LOGGER
 from .describe import Waiter
-from .stack import is_builtin
 
 _logger = logging.getLogger(LOGGER)
 
@@ -31,7 +27,6 @@ _CURES = {
     frozenset({("handoff", "update_agent()"), ("update_agent()", "on_exit")}): "1.8.2",
 }
 _CHANGES = ("handoff", "update_agent()", "session close", "session.drain()", "activity close")
-_WAKES_A_TASK_UP = ("method", "builtin_function_or_method", "TaskWakeupMethWrapper")  # the last one on Python 3.9
 
 
 def deadlock(found: Deadlock, task: Task, *, resolves: bool) -> bool:
@@ -56,7 +51,7 @@ def let_go(given: Release, task: Task) -> bool:
 def slow(waiters: Sequence[Waiter], name: str, waited: float, task: Task) -> bool:
     """Log that a change has waited for so many seconds, and for whom; say whether that was emitted."""
     awaited = " and ".join(dict.fromkeys(one.waits_for for one in waiters if one.name == name and one.waits_for))
-    lines = [f"{name} has waited for {awaited or 'something else'} for {waited:.1f} s", *_lines(waiters)]
+    lines = [f"{name} has waited{f' for {awaited}' if awaited else ''} for {waited:.1f} s", *_lines(waiters)]
     return _log(logging.WARNING, lines, {"wait": {"waits": _data(waiters), "seconds": round(waited, 1)}}, task)
 
 
@@ -92,14 +87,6 @@ def _data(waiters: Sequence[Waiter]) -> list[dict[str, Any]]:
 def _log(level: int, lines: Sequence[str], extra: dict[str, Any], task: Task) -> bool:
     if not _logger.isEnabledFor(level):
         return False
-    _context_of(task).run(_logger.log, level, "\n  ".join(lines), extra=extra)
+    # a copy: the task may be running in the context itself where loops are nested
+    context_of(task).copy().run(_logger.log, level, "\n  ".join(lines), extra=extra)
     return True
-
-
-def _context_of(task: Task) -> contextvars.Context:
-    """Return a copy of a task's context; the task may be running in the context itself where loops are nested."""
-    with contextlib.suppress(Exception):  # it is there from Python 3.12 on; the task's own may be the user's
-        return asyncio.Task.get_context(task).copy()  # type: ignore[attr-defined,no-any-return]
-    callbacks = task._fut_waiter._callbacks or ()  # type: ignore[attr-defined]
-    wake_ups = (each for each in callbacks if is_builtin(each[0], _WAKES_A_TASK_UP) and each[0].__self__ is task)
-    return next((context for _, context in wake_ups), contextvars.Context()).copy()

@@ -15,23 +15,18 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
+from .._guard import difference
 from .._wrapper import CoroutineFunction, Wrappers
 from .config import LOGGER, Request
-from .livekit_edges import VOICE
+from .livekit_edges import CHANGES, FINGERPRINT, VOICE
 from .stack import stack
 
 if TYPE_CHECKING:
     from .check import Deadlock
 
 _WATCH = "__onenter_deadlock_fix_watch"  # an attribute of the event loop: its watch, while a timer ticks
-# A change of the agent, the end of the session, a run: told, too, where it merely takes long.
-_CHANGES = {
-    *(f"{VOICE}agent_activity.{name}" for name in ("pause", "drain", "aclose")),
-    *(f"{VOICE}agent_session.{name}" for name in ("drain", "_aclose_impl")),
-    f"{VOICE}run_result._await_impl",
-}
 # An AgentTask and on_enter of a new agent may take as long as they like, unless they can't complete.
-_FUNCTIONS = _CHANGES | {f"{VOICE}agent.__await_impl", f"{VOICE}agent_session._update_activity"}
+_FUNCTIONS = CHANGES | {f"{VOICE}agent.__await_impl", f"{VOICE}agent_session._update_activity"}
 _NAMES = {function.rpartition(".")[2] for function in _FUNCTIONS}
 # All of them come from these; each one more is 1 % of a handoff.
 _WRAPPED = (
@@ -74,45 +69,42 @@ class _Watch:
             return
         try:
             under_way = list(self._under_way(_request.after))
+            due = [each for each in under_way if each[1].next_look <= self._loop.time()]
             if under_way:
                 self.tick_later(_request)
-                self._look([each for each in under_way if each[1].next_look <= self._loop.time()], _request)
+            if due:
+                self._look(due, _request)
         except Exception as error:  # of ours, or of a log handler of the program's
             if repr(error) not in self._logged:
                 self._logged.add(repr(error))
                 _log_error("an error while looking at the changes of an agent, which are left alone")
 
-    def _under_way(self, after: float) -> Iterator[tuple[asyncio.Task[Any], _Change, bool]]:
-        """Yield the tasks that are in the middle of a change, with that, and whether it is told where it takes long."""
+    def _under_way(self, after: float) -> Iterator[tuple[asyncio.Task[Any], _Change]]:
+        """Yield the tasks that are in the middle of a change, with that."""
         for task in asyncio.all_tasks(self._loop):
             with contextlib.suppress(Exception):  # of a task that can't be read
                 inside = [one for one in stack(task) if one.frame.f_code.co_name in _NAMES]
                 inside = [one for one in inside if one.function in _FUNCTIONS]
                 if inside:
-                    changes = [one for one in inside if one.function in _CHANGES]
+                    changes = [one for one in inside if one.function in CHANGES]
                     change = self._changes.setdefault((changes or inside)[0].awaitable, _Change())
                     position = tuple(one.frame.f_lasti for one in inside)
                     if change.position != position:
                         change.position, change.since = position, self._loop.time()
                         change.next_look = change.since + after
-                    yield task, change, bool(changes)
+                    yield task, change
 
-    def _look(self, due: list[tuple[asyncio.Task[Any], _Change, bool]], request: Request) -> None:
+    def _look(self, due: list[tuple[asyncio.Task[Any], _Change]], request: Request) -> None:
         """Look at changes that have waited long enough, and once more one tick later where they are deadlocked."""
-        if not due:
-            return
         # only now: most programs never need them, and each import of livekit.agents would pay for them
         from . import describe, report
         from .check import Look
 
-        look = Look(self._loop, [task for task, _, _ in due])
-        found = [(look.deadlock(task), task, change, is_told_if_slow) for task, change, is_told_if_slow in due]
-        # Where several changes lead to one deadlock, a handoff is told before others, and one that is on it.
-        found.sort(
-            key=lambda each: (each[0].change.role != "handoff", not each[0].is_on_it) if each[0] else (True, True)
-        )
+        look = Look(self._loop, [task for task, _ in due])
+        found = [(look.deadlock(task), task, change) for task, change in due]
+        found.sort(key=lambda each: each[0].rank if each[0] else (True, True, ""))
         seen: set[Hashable] = set()
-        for deadlock, task, change, is_told_if_slow in found:
+        for deadlock, task, change in found:
             if deadlock and deadlock.key != change.deadlock:
                 change.deadlock = deadlock.key  # the next tick sees whether it still is one
                 continue
@@ -120,22 +112,22 @@ class _Watch:
             if deadlock and deadlock.key not in seen:
                 seen.add(deadlock.key)
                 change.is_told |= self._report(deadlock, task, resolves=request.mode == "resolve")
-            if is_told_if_slow and not change.is_told and not (deadlock and deadlock.is_on_it):
+            if not change.is_told and not (deadlock and deadlock.is_on_it):
                 waiters, waited = look.slow(task), self._loop.time() - change.since
-                change.is_told = bool(waiters) and report.slow(
-                    waiters, describe.name(look.edges, task).text, waited, task
-                )
+                name = describe.name(look.edges, task).text
+                change.is_told = bool(waiters) and report.slow(waiters, name, waited, task)
 
     def _report(self, deadlock: Deadlock, task: asyncio.Task[Any], *, resolves: bool) -> bool:
         """Log a deadlock, unless it was, and let go what can be. Say whether it was logged, with this task's change."""
         from . import report
 
-        for release in deadlock.releases if resolves else ():
+        releases = deadlock.releases if resolves else []
+        for release in releases:
             release()  # before anything is logged: a handler of the program's may raise
         is_new = deadlock.key not in self._logged and report.deadlock(deadlock, task, resolves=resolves)
         if is_new:
             self._logged.add(deadlock.key)
-        for release in deadlock.releases if resolves else ():
+        for release in releases:
             report.let_go(release, task)
         return is_new
 
@@ -167,9 +159,16 @@ def _log_error(what: str) -> None:
         logging.getLogger(LOGGER).exception(what)
 
 
-def install(request: Request) -> None:
-    """Watch the changes of agents, also those under way in the running event loop. Raise what wrapping raises."""
+def install(request: Request) -> str:
+    """Watch the changes of agents, also those under way in the running event loop.
+
+    Return an empty string, or why that can't be. Raise what wrapping raises.
+    """
     global _request
+    different = difference(FINGERPRINT)
+    if different:
+        uninstall()
+        return f"in this build {different}"
     _request = request
     _wrappers.install(
         (getattr(importlib.import_module(VOICE + module), owner), name, _watching) for module, owner, name in _WRAPPED
@@ -177,6 +176,7 @@ def install(request: Request) -> None:
     loop = _get_running_loop()
     if loop is not None and getattr(loop, _WATCH, None) is None:
         _begin(loop)
+    return ""
 
 
 def uninstall() -> None:
