@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from livekit import rtc
-from livekit.agents import AgentTask, function_tool
+from livekit.agents import Agent, AgentSession, AgentTask, function_tool
 from livekit.agents.voice import io
 from turns import preemptive_generation, user_has_spoken, user_is_speaking
 
@@ -21,7 +21,7 @@ from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
 from . import scenario
 from .cut_short import Cancelled
-from .stage import Lobby, Name, complete, happens, note, quiet, reply, start, step
+from .stage import Lobby, Name, complete, happens, note, quiet, reply, sessions, start, step
 from .upstream import Counter, run
 from .waits import LONG
 
@@ -95,32 +95,46 @@ async def a_tool_speaks_during_the_hand_over() -> None:
     await note("the user", reply(session, user_input="desk"))
 
 
-@scenario(resolved=True)
-async def a_reply_is_interrupted_before_its_turn() -> None:
-    """A reply is interrupted while it is queued, and what schedules replies waits for it (livekit/agents #3496)."""
+class Patient(Counter):
+    """Its tool awaits an AgentTask when a reply that was queued meanwhile has been interrupted."""
 
-    class Busy(Counter):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name when another reply has been interrupted."""
-            await happens("the queued reply is interrupted")
-            await quiet()
-            return await note("collect", Name())
+    @function_tool
+    async def collect(self) -> str:
+        """Collects the user's name."""
+        await happens("the queued reply is interrupted")
+        await quiet()
+        return await note("collect", Name())
+
+
+async def play_interrupted(session: AgentSession[Any], *before: AsyncIterator[str]) -> None:
+    """Have a reply queued, behind these words, and interrupted there, while the tool of another one waits for that."""
+    asked = asyncio.ensure_future(note("the user", reply(session, user_input="desk")))
+    await quiet()
+    for words in before:
+        session.say(words)
+    queued = session.generate_reply(user_input="Hello?")
+    await quiet()
+    queued.interrupt()
+    step("the queued reply is interrupted")
+    await asked
+
+
+@scenario(resolved=True)
+async def a_reply_is_interrupted_in_the_queue() -> None:
+    """A reply is interrupted while it is queued, and is scheduled all the same (livekit/agents #3169)."""
 
     async def words() -> AsyncIterator[str]:
         yield "One moment."
         await happens("the queued reply is interrupted")
         await quiet()
 
-    session = await start(Busy())
-    asked = asyncio.ensure_future(note("the user", reply(session, user_input="desk")))
-    await quiet()
-    session.say(words())
-    queued = session.generate_reply(user_input="Hello?")
-    await quiet()
-    queued.interrupt()
-    step("the queued reply is interrupted")
-    await asked
+    await play_interrupted(await start(Patient()), words())
+
+
+@scenario(resolved=True)
+async def a_reply_is_interrupted_in_the_delay_before_it() -> None:
+    """A reply is interrupted in the delay before it, and is waited for all the same (livekit/agents #3496)."""
+    await play_interrupted(await start(Patient(), min_consecutive_speech_delay=LONG))
 
 
 @scenario(unreported="a turn of the user ends it, so it is told as a wait that takes long")
@@ -237,11 +251,15 @@ async def run_waits_for_the_next_turn_of_an_agent_that_is_entered() -> None:
     await note("the second run", run(session, "Ada."))
 
 
+async def start_with_a_run(agent: Agent) -> None:
+    await start(agent, ASKS, start={"capture_run": True})
+
+
 @scenario
 async def start_with_a_run_leaves_an_agent_task_to_the_next_turn() -> None:
     """session.start(capture_run=True) does not wait for an AgentTask of on_enter, which waits for the user."""
-    session = await note("start", start(Asking(), ASKS, start={"capture_run": True}))
-    await note("the run", run(session, "Ada."))
+    await note("start", start_with_a_run(Asking()))
+    await note("the run", run(sessions[0], "Ada."))
 
 
 @scenario(unreported="anybody may set an event of the user's, and session.run() is told only where a turn is missing")
@@ -266,8 +284,8 @@ async def start_with_a_run_waits_for_an_event() -> None:
         async def on_enter(self) -> None:
             await note("Desk.on_enter", Waiting())
 
-    session = await note("start", start(Desk(), ASKS, start={"capture_run": True}))
-    await note("the run", run(session, "Ada."))
+    await note("start", start_with_a_run(Desk()))
+    await note("the run", run(sessions[0], "Ada."))
 
 
 @scenario
