@@ -90,13 +90,13 @@ DEADLOCK, LET_GO = {"level": "ERROR", "lines": [True]}, {"level": "WARNING", "li
 
 def run(release: str, state: str, detection: str, log: list[Any]) -> dict[str, Any]:
     is_patched = state == "patched"
-    functions = {name: "wrapped" if is_patched else "its own" for name in promise.OF_THE_FIX}
+    functions = dict.fromkeys(promise.OF_THE_FIX, "wrapped" if is_patched else "its own")
     functions["AgentActivity.pause"] = "its own" if detection == "off" else "wrapped"
     ended = "hangs" if state == "off" and release == "1.3.5" else "completed"
     return {
         **{"livekit_agents": release, "python": "3.11.7", "wrapt": "2.0.0", "wrapt_extension": True, "shim": "0.1.0"},
         **{"state": state, "detection": detection, "functions": functions},
-        "scenarios": {name: "What it is." for name in SCENARIOS},
+        "scenarios": dict.fromkeys(SCENARIOS, "What it is."),
         "declared": {data.PATTERN: {}, ABORTED: {"aborted": True}},
         "outcomes": {
             data.PATTERN: {"ended": ended, "waits": [], "steps": []},
