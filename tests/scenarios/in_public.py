@@ -262,7 +262,7 @@ async def start_with_a_run_leaves_an_agent_task_to_the_next_turn() -> None:
     await note("the run", run(sessions[0], "Ada."))
 
 
-@scenario(unreported="anybody may set an event of the user's, and session.run() is told only where a turn is missing")
+@scenario(unreported="anybody may set an event of the user's, so it is told as a wait that takes long")
 async def start_with_a_run_waits_for_an_event() -> None:
     """session.start(capture_run=True) waits for on_enter of an AgentTask, and that for an event (#6332)."""
 
