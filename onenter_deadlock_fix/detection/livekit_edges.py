@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import sys
 from collections.abc import Iterator
@@ -75,17 +76,19 @@ class LivekitEdges(Edges):
 
     def reason(self, node: Any) -> str:
         """Return why a node that is free has not completed yet, where livekit-agents knows, or else an empty text."""
-        if node in self.tasks:
-            innermost = self.stack(node)[-1]
-            if innermost.function == f"{VOICE}agent.__await_impl":
-                reason = self._why_no_turn(innermost.variables)
-                return reason if reason.endswith(DISPLACED) else ""
-            return PLAYED if any(one.function == f"{VOICE}io.wait_for_playout" for one in self.stack(node)) else ""
         handle = self.handles.get(node)
-        if handle and getattr(handle, "_interrupt_timeout_handle", None) is not None:
-            return GIVEN_UP
-        is_parked = handle and node is handle._scheduled_fut and _is_parked(handle, self._activity_of(handle))
-        return PARKED if is_parked else ""
+        with contextlib.suppress(Exception):  # what can't be read has no reason
+            if node in self.tasks:
+                suspended = self.stack(node)
+                if suspended[-1].function == f"{VOICE}agent.__await_impl":
+                    reason = self._why_no_turn(suspended[-1].variables)
+                    return reason if reason.endswith(DISPLACED) else ""
+                return PLAYED if any(one.function == f"{VOICE}io.wait_for_playout" for one in suspended) else ""
+            if getattr(handle, "_interrupt_timeout_handle", None) is not None:
+                return GIVEN_UP
+            if node is handle._scheduled_fut and _is_parked(handle, self._activity_of(handle)):
+                return PARKED
+        return ""
 
     def agent_task(self, task: Task) -> Any:
         """Return the AgentTask that a task awaits, or None."""
@@ -170,7 +173,7 @@ class LivekitEdges(Edges):
         before = {id(agent): old_agent for agent, old_agent in self._awaited.values()}
         agent = session._activity.agent
         while agent is not agent_task and id(agent) in before:
-            agent = before[id(agent)]
+            agent = before.pop(id(agent))
         if agent is agent_task:
             return NO_TURN
         current = session._activity.agent
