@@ -24,7 +24,7 @@ from onenter_deadlock_fix.cli.pins import pins
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT))
 
-from compatibility import data  # noqa: E402  # no package that is installed
+from compatibility import data, results  # noqa: E402  # no package that is installed
 
 PAGES = ["README.md", "CONTRIBUTING.md", "benchmarks/README.md"]
 PAGES += [f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md")) if page != data.PAGE]
@@ -240,6 +240,13 @@ def test_pythons_that_are_played_are_in_the_metadata_and_the_workflows() -> None
         told = re.findall(r"(?m)^ +(3\.\d+)$", read(f".github/workflows/{workflow}.yml"))
         assert set(told) == pythons
         assert told[-1] == data.PYTHONS[0]  # which is python3
+
+
+def test_no_release_to_date_is_cured_of_the_hang_that_is_told() -> None:
+    known = results.read()
+    ways = known["scenarios"]["a_tool_awaits_a_reply"]["ended"]
+    assert {row for way in ways for row in way["on"]} == known["rows"].keys()
+    assert {(way["with"], way.get("reported"), way["resolve"]) for way in ways} == {("hangs", True, "completes")}
 
 
 def test_number_of_scenarios_is_theirs() -> None:
