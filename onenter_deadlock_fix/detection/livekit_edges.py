@@ -76,7 +76,7 @@ class LivekitEdges(Edges):
 
     def reason(self, node: Any) -> str:
         """Return why a node that is free has not completed yet, where livekit-agents knows, or else an empty text."""
-        handle = self.handles.get(node)
+        handle: Any = self.handles.get(node)
         with contextlib.suppress(Exception):  # what can't be read has no reason
             if node in self.tasks:
                 suspended = self.stack(node)
