@@ -29,6 +29,7 @@ class AgentSpec:
     is_task: bool
     on_enter: tuple[Action, ...] = ()
     on_exit: tuple[Action, ...] = ()
+    on_user_turn_completed: tuple[Action, ...] = ()
     tools: dict[str, tuple[Action, ...]] = field(default_factory=dict)
 
 
@@ -38,12 +39,14 @@ class Program:
     aborts: bool  # whether anything in it may fail, be cancelled, interrupted or closed, or have a time-out
     agents: dict[str, AgentSpec]
     user: tuple[Action, ...]
+    captures_run: bool = False  # whether the session is started with capture_run
 
     def __str__(self) -> str:
-        lines = [f"seed {self.seed}"]
+        lines = [f"seed {self.seed}" + (", started with capture_run" if self.captures_run else "")]
         for agent in self.agents.values():
             lines.append(f"{'AgentTask' if agent.is_task else 'Agent'} {agent.name}")
-            for name, does in {"on_enter": agent.on_enter, "on_exit": agent.on_exit, **agent.tools}.items():
+            methods = {name: getattr(agent, name) for name in ("on_enter", "on_exit", "on_user_turn_completed")}
+            for name, does in {**methods, **agent.tools}.items():
                 if does:
                     lines.append(f"    {name}")
                     lines += [line for action in does for line in action.lines(" " * 8)]
@@ -55,6 +58,7 @@ def generate(seed: int) -> Program:
 
 
 _SHORT, _LONG = (0, 0.1, 3), (0.53, 4.07)  # seconds: of a sleep, of a time-out; never the same moment
+_ALONE = ("complete", "fail", "drain", "say_until", "put", "get", "playout", "progress", "interrupt_first", "shutdown")
 _MOST_AGENTS, _MOST_TOOLS, _MOST_ACTIONS, _DEEPEST = 6, 9, 40, 3
 
 
@@ -70,7 +74,7 @@ class _Generator:
     def program(self) -> Program:
         first = self._agent(is_task=False)
         user = tuple(self._user_turn(first) for _ in range(self._random.randint(1, 3)))
-        return Program(self._seed, self._aborts, self._agents, user)
+        return Program(self._seed, self._aborts, self._agents, user, self._random.random() < 0.05)
 
     def _one_of(self, weights: dict[str, float]) -> str:
         return self._random.choices(list(weights), list(weights.values()))[0]
@@ -84,6 +88,8 @@ class _Generator:
             agent.on_enter = self._body(agent, "on_enter")
         if self._random.random() < 0.15:
             agent.on_exit = self._body(agent, "on_exit")
+        if self._random.random() < 0.15:
+            agent.on_user_turn_completed = self._body(agent, "on_user_turn_completed")
         if is_task and self._random.random() < 0.5 and not _completes(agent):
             agent.on_enter = (*agent.on_enter, Action("complete"))
         return agent
@@ -95,18 +101,22 @@ class _Generator:
         agent.tools[name] = self._body(agent, "tool")
         if agent.is_task and self._random.random() < 0.6:
             agent.tools[name] += (Action("complete"),)
+        if self._random.random() < 0.1 and len(self._agents) < _MOST_AGENTS:
+            agent.tools[name] += (Action("return_agent", (self._agent(is_task=False).name,)),)
         return name
 
     def _user_turn(self, agent: AgentSpec) -> Action:
-        kind = self._one_of({"reply": 6, "run": 1.5, "sleep": 1.5, "update_agent": 1})
+        kind = self._one_of({"reply": 6, "turn": 1, "run": 1.5, "sleep": 1.5, "update_agent": 1, "other_session": 0.5})
         if kind == "run":
             return Action("run", (self._some_tools(agent),))
         if kind == "sleep":
             return Action("sleep", (self._random.choice(_SHORT),))
-        if kind == "update_agent" and len(self._agents) < _MOST_AGENTS:
-            return Action("update_agent", (self._agent(is_task=False).name,))
+        if kind in ("update_agent", "other_session") and len(self._agents) < _MOST_AGENTS:
+            return Action(kind, (self._agent(is_task=False).name,))
         # whatever agent it reaches, the tools of which it has
         agent = self._random.choice([agent, agent, *self._agents.values()])
+        if kind == "turn":
+            return Action("turn", (self._some_tools(agent),))
         return Action("reply", (self._some_tools(agent), self._random.choice(("awaited", "unawaited", "later"))))
 
     def _some_tools(self, agent: AgentSpec) -> str:
@@ -127,10 +137,15 @@ class _Generator:
             weights.update(agent_task=6 if method == "tool" else 1 if method != "on_exit" else 0.5)
             weights.update(dict.fromkeys(("gather", "helper", "wait", "in_lock"), 0.8))
             weights.update(dict.fromkeys(("shield", "as_completed", "task_group", "first", "wait_a_while"), 0.4))
-            weights.update(wait_for=0.4, twice_in_lock=0.05)
+            weights.update(wait_for=0.4, twice_in_lock=0.05, put=0.4, get=0.1)
+            weights.update(dict.fromkeys(("in_lock_of_manager", "in_lock_of_stack", "in_lock_of_generator"), 0.3))
+            weights.update(dict.fromkeys(("out_of_lock", "in_condition", "in_semaphore", "callback", "eager"), 0.3))
+            weights.update(dict.fromkeys(("anyio_group", "generator", "foreground"), 0.3))
+            if method == "tool":
+                weights.update(playout=0.3, progress=0.2)
             if self._aborts:
                 weights.update(dict.fromkeys(("give_up", "time_out", "cancel_later"), 0.8))
-                weights.update(fail=0.3, interrupt=0.3, close=0.3, drain=0.2)
+                weights.update(fail=0.3, interrupt=0.3, interrupt_first=0.2, close=0.3, drain=0.2, shutdown=0.1)
         if len(self._agents) >= _MOST_AGENTS:
             weights.pop("agent_task", None)
             weights.pop("update_agent", None)
@@ -140,20 +155,24 @@ class _Generator:
         return getattr(self, f"_{verb}", self._plain)(verb, agent, method, depth)
 
     def _plain(self, verb: str, agent: AgentSpec, method: str, depth: int) -> Action:
-        if verb in ("say", "interrupt", "await_handle", "close"):
+        arguments: tuple[Any, ...]
+        if verb in _ALONE:
+            return Action(verb)
+        if verb in ("say", "interrupt"):  # and whether it can't be interrupted, or does it by force
+            arguments = (self._random.choice(("awaited", "awaited", "unawaited")), self._random.random() < 0.3)
+            return Action(verb, arguments)
+        if verb in ("await_handle", "close"):
             return Action(verb, (self._random.choice(("awaited", "awaited", "unawaited")),))
         if verb in ("set_event", "wait_for_event"):
             return Action(verb, (self._random.randrange(2),))
         if verb == "sleep":
             return Action(verb, (self._random.choice(_SHORT),))
-        if verb in ("complete", "fail", "drain", "say_until"):
-            return Action(verb)
-        arguments: tuple[Any, ...] = ()
+        arguments = ()
         if verb in ("give_up", "time_out", "cancel_later", "wait_a_while"):
             arguments = (self._random.choice(_LONG),)
-        if verb in ("in_lock", "twice_in_lock"):
+        if "in_lock" in verb or verb == "out_of_lock":
             arguments = (self._random.randrange(2),)
-        many = 2 if verb in ("gather", "wait", "first", "as_completed", "task_group") else 1
+        many = 2 if verb in ("gather", "wait", "first", "as_completed", "task_group", "anyio_group") else 1
         return Action(verb, arguments, tuple(self._action(agent, method, depth + 1) for _ in range(many)))
 
     def _reply(self, verb: str, agent: AgentSpec, method: str, depth: int) -> Action:

@@ -8,10 +8,18 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-_ROLE = re.compile(r"the tool (?P<tool>\w+)|(?P<method>on_enter|on_exit) of (?P<agent>\w+)")
+_ROLE = re.compile(r"the tool (?P<tool>\w+)|(?P<method>on_enter|on_exit|on_user_turn_completed) of (?P<agent>\w+)")
 _ABORT = re.compile(r" gets \w*(Error|Exception)\b|: (interrupts|closes)$|: drain awaits|^closing the session awaits$")
 
-Outcomes = dict[str, dict[str, Any]]  # by mode: bare (no fix), off, report, resolve
+# what the functions that change the agent, or close the session, are called in a record
+_NAMES_OF_CHANGES = {
+    "pause": "handoff",
+    "drain": r"update_agent\(\)|session\.drain\(\)|the (session )?close|handoff",
+    "aclose": "close",
+    "_aclose_impl": "session close",
+}
+
+Outcomes = dict[str, dict[str, Any]]  # by mode: bare (no fix), off, report, resolve; others are off once more
 
 
 def broken(played: Outcomes) -> Iterator[str]:
@@ -24,20 +32,21 @@ def broken(played: Outcomes) -> Iterator[str]:
         for line in outcome.get("cycle", ()):
             if line.startswith("error"):
                 yield f"crash: of cycle() in the mode {mode}: {line}"
-    if not _is_the_same(report, off):
+    as_off = [off, *(outcome for mode, outcome in played.items() if mode.startswith("off again"))]
+    if not any(is_the_same(report, one) for one in as_off):
         yield "touched: the mode report changes what happens"
     yield from _false_alarms(report)
     yield from _untold(report)
     if _is_clean(off) and not _is_clean(resolve):
         yield "harm: it completes without resolve, and not with it"
-    if not _deadlocks(resolve) and not _let_go(resolve) and not _is_the_same(resolve, off):
+    if not _deadlocks(resolve) and not _let_go(resolve) and not any(is_the_same(resolve, one) for one in as_off):
         yield "harm: resolve says nothing, and changes what happens"
     bare = played.get("bare", off)
     if _is_clean(bare) and not any(map(_ABORT.search, bare["steps"])) and not _is_clean(off):
         yield "harm: it completes without the fix, and not with it"
 
 
-def _is_the_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+def is_the_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Say whether the same has happened. What happens at the same moment has no order, as tasks in a set have none."""
     return one["ended"] == other["ended"] and sorted(one["steps"]) == sorted(other["steps"])
 
@@ -57,7 +66,7 @@ def _let_go(outcome: dict[str, Any]) -> bool:
 def _false_alarms(report: dict[str, Any]) -> Iterator[str]:
     """Who is called deadlocked waits until the end, unless something was aborted after that."""
     steps = report["steps"]
-    closing = steps.index("closing the session awaits") if "closing the session awaits" in steps else len(steps)
+    closing = _closing(steps)
     for record in _deadlocks(report):
         before_closing = record["after"] <= closing
         later = steps[record["after"] : closing] if before_closing else steps[record["after"] :]
@@ -73,11 +82,18 @@ def _false_alarms(report: dict[str, Any]) -> Iterator[str]:
 
 
 def _untold(report: dict[str, Any]) -> Iterator[str]:
-    """A change of the agent that hangs is told, before the session is closed and after that."""
-    for changes in report["changes"]:
-        if changes and not report["log"]:
-            yield f"untold: {', '.join(changes)} {'hang' if len(changes) > 1 else 'hangs'}, and nothing is logged"
-            return
+    """A change of the agent that hangs is named by a record, before the session is closed and after that."""
+    closing = _closing(report["steps"])
+    for number, changes in enumerate(report["changes"]):
+        records = [record for record in report["log"] if number or record["after"] <= closing]
+        told = " ".join(text for record in records for text in (record["says"], *record["waits"]))
+        for change in sorted(set(changes)):
+            if not re.search(_NAMES_OF_CHANGES[change], told):
+                yield f"untold: {change} hangs {'at the end' if number else 'before the session is closed'}"
+
+
+def _closing(steps: list[str]) -> int:
+    return steps.index("closing the session awaits") if "closing the session awaits" in steps else len(steps)
 
 
 def digest(outcome: dict[str, Any]) -> str:
@@ -96,5 +112,8 @@ def kinds(played: Outcomes) -> Iterator[str]:
     yield "left waiting"
     if told:
         yield "left waiting, deadlock told" if "ERROR" in told else "left waiting, only a warning"
+        can_be_seen = not any(": event" in wait for wait in report["waits"])
+        if "ERROR" not in told and can_be_seen and any(report["changes"]):
+            yield "left waiting for no event, only a warning"
     if not resolve["waits"]:
         yield "resolved"
