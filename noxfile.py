@@ -54,7 +54,7 @@ def shell(session: nox.Session) -> None:
 
 @nox.session
 def random(session: nox.Session) -> None:
-    """Random programs: ``-- --seeds 5000 --first 10000``, on 1.3.5."""
+    """Random programs: ``-- --seeds 5000 --first 10000`` plays so many from that one on, on 1.3.5."""
     session.install(".[affected]")
     session.chdir("tests")
     session.run("python", "-W", "ignore", "-m", "random_programs", *session.posargs)

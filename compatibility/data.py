@@ -34,6 +34,10 @@ OWN_HANGS = (
         ("1.2.0", "1.2.8", name, "the reply is never done once its second tool has failed, and no agent is changed")
         for name in ("two_tools_of_a_reply_await_agent_tasks", "two_tools_of_a_reply_to_the_user_await_agent_tasks")
     ),
+    *(
+        ("1.2.0", below, f"a_reply_is_interrupted_in_the_{where}", "what schedules replies waits for one that is done")
+        for below, where in (("1.2.6", "queue"), ("1.2.12", "delay_before_it"))
+    ),
     ("1.2.0", "1.2.2", "on_exit_of_the_agent_task_speaks", "an on_exit that raises keeps the session from closing"),
 )
 

@@ -127,12 +127,13 @@ def summary(results: Results, names: Sequence[str] = ()) -> str:
         "Functions",
         "As it should",
         "Hang",
+        "Beside it",
     )
     rows = []
     for same, group in groupby(summaries, key=lambda one: one[1]):
         of_it = [name for name, _ in group]
         rows.append((_between(of_it) if all(map(_is_a_release, of_it)) else ", ".join(of_it), *same))
-    return _table((*head, "As it should", "Hang", "Beside it"), rows)
+    return _table(head, rows)
 
 
 def _summary(results: Results, name: str) -> tuple[str, ...]:

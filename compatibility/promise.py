@@ -84,12 +84,18 @@ def _broken_by_detection(played: Played) -> Iterator[str]:
                 yield f"{name} hangs, and nothing is said of what detection makes of it"
             if "unreported" not in declared and not is_reported(played, name):
                 yield f"{name} hangs, and is not reported"
+        if "aborted" in declared and not is_reported(played, name):
+            yield f"{name} is deadlocked until it is aborted, and is not reported"
         for record in report["log"][name]:
             if record["level"] == "ERROR" and not all(record["lines"]):
                 yield f"{name} is reported without a line of the user's own code"
     for name, declared in resolve["declared"].items():
         if "resolved" in declared and ended(resolve["outcomes"][name]) != "completes":
             yield f"{name} is not resolved"
+        if "aborted" in declared:
+            was_let_go = any(record["level"] == "WARNING" for record in resolve["log"][name])
+            if not was_let_go or ended(resolve["outcomes"][name]) != "completes":
+                yield f"{name} is not resolved before it is aborted"
 
 
 def own_hangs(release: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .data import FIRST_FIXED, RESULTS, UPSTREAM, Row
+from .data import FIRST_FIXED, PATTERN, RESULTS, UPSTREAM, Row
 from .play import Played
 from .promise import OF_THE_FIX, ended, is_affected, is_reported, own_hangs
 
@@ -29,6 +29,9 @@ Results = dict[str, Any]
 
 
 def read() -> Results:
+    """Return what is known, which is nothing yet where nothing was played."""
+    if not RESULTS.exists():
+        return {"date": "", "shim": "", "machine": "", "rows": {}, "not_played": {}, "scenarios": {}, "problems": []}
     results: Results = json.loads(RESULTS.read_text(encoding="utf-8"))
     return results
 
@@ -38,9 +41,7 @@ def of_everything(
 ) -> Results:
     """Return the results of a run that has played all scenarios on all rows."""
     return {
-        "date": str(datetime.datetime.now(datetime.timezone.utc).date()),
-        "shim": reference["shim"],
-        "machine": platform.platform(),
+        **_about_the_run(reference),
         "rows": {str(one.row): _about(one) for one in played},
         "not_played": {str(row): why for row, why in not_played.items()},
         "scenarios": _scenarios(played, reference, reference["scenarios"]),
@@ -56,9 +57,14 @@ def with_some(
     problems: Sequence[str],
 ) -> Results:
     """Return the results with what came out of some scenarios on some rows, instead of what is known of these."""
+    named = set(named) | {PATTERN} - results["scenarios"].keys()  # which is played in any case
     rows = {**results["rows"], **{str(one.row): _about(one) for one in played}}
-    scenarios = {**results["scenarios"], **_scenarios(played, reference, named)}
-    return {**results, "rows": rows, "scenarios": scenarios, "problems": list(problems)}
+    scenarios = {**results["scenarios"], **_scenarios(played, reference, sorted(named))}
+    of_others = [problem for problem in results["problems"] if not named.intersection(problem.split())]
+    new = {**results, "rows": rows, "scenarios": scenarios, "problems": list(dict.fromkeys([*of_others, *problems]))}
+    if not results["rows"]:
+        new.update(_about_the_run(reference))
+    return new
 
 
 def write(results: Results, outcomes: Mapping[str, Any], *, instead: bool) -> None:
@@ -70,6 +76,11 @@ def write(results: Results, outcomes: Mapping[str, Any], *, instead: bool) -> No
     RESULTS.write_text(text + "\n", encoding="utf-8")
     known = {} if instead else json.loads(UPSTREAM.read_text(encoding="utf-8"))
     UPSTREAM.write_text(json.dumps({**known, **outcomes}, indent=1) + "\n", encoding="utf-8")
+
+
+def _about_the_run(reference: Mapping[str, Any]) -> dict[str, str]:
+    date = datetime.datetime.now(datetime.timezone.utc).date()
+    return {"date": str(date), "shim": reference["shim"], "machine": platform.platform()}
 
 
 def _about(played: Played) -> dict[str, str]:

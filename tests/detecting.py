@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -68,3 +69,9 @@ def at(mark: str, function: str) -> str:
     """Return the line of a record that names the marked line of a program, which is in a function."""
     file, line, code = place(mark)
     return f"    at {file}:{line} in {function}: {code}"
+
+
+def lines(seen: Any, level: str) -> list[str]:
+    """Return the lines of the only record."""
+    assert [record["level"] for record in seen["records"]] == [level]
+    return re.sub(r"speech_\w+", "SPEECH", seen["records"][0]["said"]).splitlines()

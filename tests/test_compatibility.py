@@ -18,9 +18,12 @@ from onenter_deadlock_fix import _guard
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT))
 
-from compatibility import data, page, results  # noqa: E402  # no package that is installed
+# no package that is installed
+from compatibility import data, page, promise, results  # noqa: E402
+from compatibility.play import Played  # noqa: E402
 
 RESULTS = results.read()
+ABORTED = "ends_with_a_time_out"
 
 
 def way(scenario: str, row: str) -> Any:
@@ -68,3 +71,77 @@ def test_every_scenario_ends_on_1_3_5_with_the_shim_as_on_the_release_with_the_f
 
 def test_the_page_is_what_the_results_make() -> None:
     assert data.PAGE.read_text(encoding="utf-8") == page.page(RESULTS)
+
+
+def test_every_row_of_a_table_is_as_long_as_its_head() -> None:
+    told = page.page(results.with_some(NOTHING, [played("1.3.5"), played("1.3.6")], REFERENCE, [ABORTED], []))
+    for text in (told, page.page(RESULTS)):
+        tables = re.findall(r"(?m)(?:^\|.*\n)+", text)
+        assert len(tables) >= 6
+        for table in tables:
+            assert len({line.count(" | ") for line in table.splitlines()}) == 1, table
+
+
+# What a run of two scenarios is, as far as it is the same for all. No page and no promise is made of anything else.
+NOTHING = {"date": "", "shim": "", "machine": "", "rows": {}, "not_played": {}, "scenarios": {}, "problems": []}
+SCENARIOS = (data.PATTERN, ABORTED)
+DEADLOCK, LET_GO = {"level": "ERROR", "lines": [True]}, {"level": "WARNING", "lines": []}
+
+
+def run(release: str, state: str, detection: str, log: list[Any]) -> dict[str, Any]:
+    is_patched = state == "patched"
+    functions = dict.fromkeys(promise.OF_THE_FIX, "wrapped" if is_patched else "its own")
+    functions["AgentActivity.pause"] = "its own" if detection == "off" else "wrapped"
+    ended = "hangs" if state == "off" and release == "1.3.5" else "completed"
+    return {
+        **{"livekit_agents": release, "python": "3.11.7", "wrapt": "2.0.0", "wrapt_extension": True, "shim": "0.1.0"},
+        **{"state": state, "detection": detection, "functions": functions},
+        "scenarios": dict.fromkeys(SCENARIOS, "What it is."),
+        "declared": {data.PATTERN: {}, ABORTED: {"aborted": True}},
+        "outcomes": {
+            data.PATTERN: {"ended": ended, "waits": [], "steps": []},
+            ABORTED: {"ended": "completed", "waits": [], "steps": []},
+        },
+        "log": {data.PATTERN: [], ABORTED: log},
+    }
+
+
+def played(release: str, report: Any = (DEADLOCK,), resolve: Any = (DEADLOCK, LET_GO)) -> Played:
+    state = "patched" if release == "1.3.5" else "fixed-upstream"
+    return Played(
+        data.Row(release),
+        without=run(release, "off", "off", []),
+        default=run(release, state, "off", []),
+        report=run(release, state, "report", list(report)),
+        resolve=run(release, state, "resolve", list(resolve)),
+    )
+
+
+REFERENCE = played("1.3.6").without
+
+
+def test_what_is_declared_to_be_aborted_must_be_reported_and_resolved_before_that() -> None:
+    for release in ("1.3.5", "1.3.6"):
+        assert list(promise.broken(played(release), REFERENCE)) == []
+        assert list(promise.broken(played(release, report=[]), REFERENCE)) == [
+            f"{ABORTED} is deadlocked until it is aborted, and is not reported"
+        ]
+        assert list(promise.broken(played(release, resolve=[DEADLOCK]), REFERENCE)) == [
+            f"{ABORTED} is not resolved before it is aborted"
+        ]
+
+
+def test_recording_a_scenario_leaves_what_is_known_of_the_others() -> None:
+    rows = [played("1.3.5"), played("1.3.6")]
+    known = results.of_everything(rows, REFERENCE, {}, [f"1.3.5: {data.PATTERN} hangs", f"1.3.6: {ABORTED} hangs"])
+    recorded = results.with_some(known, rows[1:], REFERENCE, [ABORTED], [f"1.3.6: {ABORTED} is not reported"])
+    assert recorded["rows"].keys() == {"1.3.5", "1.3.6"}
+    assert [way["on"] for way in recorded["scenarios"][data.PATTERN]["ended"]] == [["1.3.5"], ["1.3.6"]]
+    assert [way["on"] for way in recorded["scenarios"][ABORTED]["ended"]] == [["1.3.6"]]
+    assert recorded["problems"] == [f"1.3.5: {data.PATTERN} hangs", f"1.3.6: {ABORTED} is not reported"]
+
+
+def test_first_record_is_all_that_is_known() -> None:
+    recorded = results.with_some(NOTHING, [played("1.3.6")], REFERENCE, [ABORTED], [])
+    assert recorded["scenarios"].keys() == set(SCENARIOS)
+    assert (recorded["shim"], recorded["rows"].keys()) == ("0.1.0", {"1.3.6"})

@@ -48,7 +48,7 @@ def test_two_locks_that_two_tasks_take_in_opposite_order_are_a_deadlock(play: Pl
     assert len(seen["cycle"]) == 2  # the two of the gather()
 
 
-@pytest.mark.parametrize("program", ["waiting_to_be_notified", "a_holder_that_sleeps"])
+@pytest.mark.parametrize("program", ["waiting_to_be_notified", "a_holder_that_sleeps", "in_line_for_a_context_manager"])
 def test_wait_for_a_lock_that_ends_is_no_deadlock(program: str, play: Play) -> None:
     seen = play(f"locks.{program}", "report")
     assert (seen["over"], levels(seen)) == (True, ["WARNING"])

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Callable
 
 import pytest
-from detecting import at
+from detecting import at, lines
 
 Play = Callable[..., Any]
 
 NEVER_SCHEDULED = "it was made while scheduling was paused, and nothing will schedule it"
 PARKED = "a preemptive generation is parked, and ends only with the user's next turn"
 NO_TURN = "for the user's next turn, which nobody sends meanwhile"
-
-
-def lines(seen: Any, level: str) -> list[str]:
-    """Return the lines of the only record."""
-    assert [record["level"] for record in seen["records"]] == [level]
-    return re.sub(r"speech_\w+", "SPEECH", seen["records"][0]["said"]).splitlines()
 
 
 def test_speech_made_while_scheduling_was_paused_is_a_dead_end(play: Play) -> None:
@@ -53,7 +46,7 @@ def test_on_enter_that_closes_the_session_is_told_with_both_lines_and_left_alone
     seen = play("reported.on_enter_closes_session", mode)
     assert not seen["over"]
     told = lines(seen, "ERROR")
-    assert told[0] == "deadlock: the handoff to Closing waits for what can never complete"
+    assert told[0] == "deadlock: the AgentTask Closing waits for what can never complete"
     assert at("on_enter closes here", "on_enter") in told
     assert at("collect awaits Closing here", "collect") in told
     assert "  on_enter of Closing waits for the session close" in told

@@ -202,9 +202,8 @@ def _locks_of(manager: Any) -> Iterator[asyncio.Lock]:
     elif kind is contextlib.AsyncExitStack:
         for _, callback in manager._exit_callbacks:
             yield from _locks_of(callback.__self__) if type(callback) is MethodType else ()
-    elif (
-        kind is contextlib._AsyncGeneratorContextManager and not manager.gen.ag_running
-    ):  # else it is on the stack itself
+    elif kind is contextlib._AsyncGeneratorContextManager and not manager.gen.ag_running:
+        # else the generator, as it enters or leaves the block, is on the task's stack itself
         yield from _entered(Suspended(manager.gen, manager.gen.ag_frame))
 
 

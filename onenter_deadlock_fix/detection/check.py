@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 from . import describe, graph
 from .asyncio_edges import Task
 from .describe import Name, Waiter
-from .livekit_edges import CHANGES, DISPLACED, NO_TURN, VOICE, LivekitEdges, drained, generations
+from .livekit_edges import CHANGES, DISPLACED, VOICE, LivekitEdges, drained, generations
+
+_AT_WORK = ("tool", "reply", "say", "user turn", "on_user_turn_completed")
 
 
 class Release(NamedTuple):
@@ -45,8 +47,8 @@ class Deadlock(NamedTuple):
 
     @property
     def rank(self) -> tuple[bool, bool, str]:
-        """Where several changes lead to it, the one of the least rank is told: a handoff, and one that is on it."""
-        return (self.change.role != "handoff", not self.is_on_it, self.change.text)
+        """Where several changes lead to it, the one of the least rank is told: of a tool, and one that is on it."""
+        return (self.change.role not in ("handoff", "AgentTask"), not self.is_on_it, self.change.text)
 
 
 class Look:
@@ -83,11 +85,11 @@ class Look:
         ``on_enter``.
         """
         functions = {one.function for one in self.edges.stack(task)}
-        is_run = f"{VOICE}run_result._await_impl" in functions
-        if functions & CHANGES and not is_run:
-            return describe.waits(self.edges, task)
-        edges = LivekitEdges(self._loop, (DISPLACED, NO_TURN) if is_run else (DISPLACED,))
-        return describe.waits(edges, task) if task in graph.deadlocked(edges.closure([task])) else []
+        if f"{VOICE}run_result._await_impl" in functions:
+            waiters = describe.waits(LivekitEdges(self._loop, no_turn=True), task)
+            return [] if any(one.role in _AT_WORK and not one.waits_for for one in waiters) else waiters
+        waiters = describe.waits(self.edges, task)
+        return waiters if functions & CHANGES or any(one.reason.endswith(DISPLACED) for one in waiters) else []
 
     def cycle(self) -> list[str]:
         """Return who waits for whom in the smallest deadlock, or nothing where there is none."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .asyncio_edges import Future, Task
 from .livekit_edges import VOICE, LivekitEdges
-from .stack import Suspended
+from .stack import Suspended, name_of
 
 # who is called by which function of the activity
 _METHODS = {
@@ -28,7 +28,6 @@ _SESSION = {
 _NOT_THE_USERS = ("livekit.", "opentelemetry.", "wrapt.", "onenter_deadlock_fix._", "onenter_deadlock_fix.detection.")
 _STDLIB = sysconfig.get_path("stdlib") + os.sep
 _INSTALLED = ("site-packages", "dist-packages")
-_name_of = type.__dict__["__name__"].__get__  # of a class whose own class may be the user's
 
 Place = tuple[str, str]  # a line of the user's: where it is, and what it says, where that is known
 
@@ -152,7 +151,7 @@ def _own_name(edges: LivekitEdges, task: Task) -> Name | None:
     suspended = edges.stack(task)
     for one in suspended:
         if role := _METHODS.get(one.function):
-            agent = _name_of(type(one.variables["self"].agent))
+            agent = name_of(type(one.variables["self"].agent))
             if role == "on_user_turn_completed" and all(each.frame.f_code.co_name != role for each in suspended):
                 return Name("user turn", f"the turn of the user with {agent}", id(task))
             return Name(role, f"{role} of {agent}", id(task))
@@ -162,18 +161,22 @@ def _own_name(edges: LivekitEdges, task: Task) -> Name | None:
 def _changes(edges: LivekitEdges, task: Task) -> Iterator[tuple[str, str]]:
     """Yield the changes of the agent, and the waits for the session, that a task is in, outermost first."""
     agent_task = edges.agent_task(task)
-    kind = _name_of(type(agent_task))
-    functions = {one.function: one for one in edges.stack(task)}
+    kind = name_of(type(agent_task))
+    suspended = edges.stack(task)
+    functions = {one.function: one for one in suspended}
     for function, one in functions.items():
         if function == f"{VOICE}agent.__await_impl":
             yield "AgentTask", f"the AgentTask {kind}"
-        elif function == f"{VOICE}agent_session._update_activity" and agent_task is not None:
+        elif (
+            function == f"{VOICE}agent_session._update_activity" and agent_task is not None and one is not suspended[-1]
+        ):
+            # else the handoff is over, and it is on_enter of the AgentTask that is waited for
             yield "handoff", f"the handoff {'to' if one.variables['agent'] is agent_task else 'back from'} {kind}"
         elif function == f"{VOICE}agent_session._update_activity_task":
             agent = one.variables[one.frame.f_code.co_varnames[one.frame.f_code.co_argcount - 1]]  # by its place
-            yield "update_agent()", f"update_agent() to {_name_of(type(agent))}"
+            yield "update_agent()", f"update_agent() to {name_of(type(agent))}"
         elif function == f"{VOICE}agent_activity.aclose":
-            yield "activity close", f"the close of the activity of {_name_of(type(one.variables['self'].agent))}"
+            yield "activity close", f"the close of the activity of {name_of(type(one.variables['self'].agent))}"
         elif role := _SESSION.get(function):
             starts = role == "session.run()" and f"{VOICE}agent_session.start" in functions
             yield role, "session.start(capture_run=True)" if starts else f"the {role}" if " " in role else role

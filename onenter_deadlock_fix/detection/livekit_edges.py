@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from .asyncio_edges import Completion, Edges, Future, Task, context_of
 from .graph import Wait
-from .stack import Suspended
+from .stack import Suspended, name_of
 
 VOICE = "livekit.agents.voice."
 # A change of the agent, the end of the session, a run: told, too, where it merely takes long.
@@ -48,8 +49,9 @@ FINGERPRINT: dict[str, tuple[None, set[str]]] = {
 
 NEVER_SCHEDULED = "it was made while scheduling was paused, and nothing will schedule it"
 NEVER_DONE = "its generation was never marked as done, and nothing will mark it"
-ABANDONED = "for an AgentTask that no task awaits any more, and that can't become inactive"
-DISPLACED = "another agent has taken its place, and no turn of the user reaches it"
+ABANDONED = "no task awaits the AgentTask {} any more, and it can't become inactive"
+DISPLACED = " has taken its place, and no turn of the user reaches it"
+GIVEN_UP = "it was interrupted, and livekit-agents is about to give it up"
 PLAYED = "it is being played"
 PARKED = "a preemptive generation is parked, and ends only with the user's next turn"
 NO_TURN = "for the user's next turn, which nobody sends meanwhile"
@@ -58,13 +60,13 @@ NO_TURN = "for the user's next turn, which nobody sends meanwhile"
 class LivekitEdges(Edges):
     """The waits in an event loop, those of livekit-agents included.
 
-    An AgentTask is free, since anybody may complete it. Where ``dead_ends`` has the reason why no turn of the user
-    comes to it, it is as if only what is under way in it could.
+    no_turn: as if the user took no turn any more, and only what is under way in an AgentTask could complete it. Else it
+        is free, since anybody may.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, dead_ends: Sequence[str] = ()) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, no_turn: bool = False) -> None:
         super().__init__(loop)
-        self._dead_ends = dead_ends
+        self._no_turn = no_turn
         self.infos = {task: info for task in self.tasks if (info := getattr(task, _INFO, None)) is not None}
         self.handles: dict[Future, Any] = {}  # by each of the futures of a speech handle that are not done
         for handle in {id(info.speech_handle): info.speech_handle for info in self.infos.values()}.values():
@@ -74,14 +76,19 @@ class LivekitEdges(Edges):
 
     def reason(self, node: Any) -> str:
         """Return why a node that is free has not completed yet, where livekit-agents knows, or else an empty text."""
-        if node in self.tasks:
-            innermost = self.stack(node)[-1]
-            if innermost.function == f"{VOICE}agent.__await_impl" and self._no_turn(innermost.variables) == DISPLACED:
-                return DISPLACED
-            return PLAYED if any(one.function == f"{VOICE}io.wait_for_playout" for one in self.stack(node)) else ""
-        handle = self.handles.get(node)
-        is_parked = handle and node is handle._scheduled_fut and _is_parked(handle, self._activity_of(handle))
-        return PARKED if is_parked else ""
+        handle: Any = self.handles.get(node)
+        with contextlib.suppress(Exception):  # what can't be read has no reason
+            if node in self.tasks:
+                suspended = self.stack(node)
+                if suspended[-1].function == f"{VOICE}agent.__await_impl":
+                    reason = self._why_no_turn(suspended[-1].variables)
+                    return reason if reason.endswith(DISPLACED) else ""
+                return PLAYED if any(one.function == f"{VOICE}io.wait_for_playout" for one in suspended) else ""
+            if getattr(handle, "_interrupt_timeout_handle", None) is not None:
+                return GIVEN_UP
+            if node is handle._scheduled_fut and _is_parked(handle, self._activity_of(handle)):
+                return PARKED
+        return ""
 
     def agent_task(self, task: Task) -> Any:
         """Return the AgentTask that a task awaits, or None."""
@@ -115,8 +122,8 @@ class LivekitEdges(Edges):
         if function == f"{VOICE}tool_executor.execute":  # for what the tool's own task sets
             return self.all_of([suspended[-1].variables["exe_task"]])
         if function == f"{VOICE}agent.__await_impl" and super()._wait_of_future(awaited) is None:
-            reason = self._no_turn(suspended[-1].variables)
-            if reason not in self._dead_ends:
+            reason = self._why_no_turn(suspended[-1].variables)
+            if not (self._no_turn and reason):
                 return None
             tasks = list(self._under_way_in(suspended[-1].variables["self"]))
             return self.any_of(tasks) if tasks else _dead_end(reason)
@@ -130,7 +137,7 @@ class LivekitEdges(Edges):
         if handle is None:
             return super()._wait_of_future(future)
         if getattr(handle, "_interrupt_timeout_handle", None) is not None:
-            return None  # it was interrupted, and livekit-agents is about to give it up
+            return None
         if future is handle._done_fut:
             return self.all_of(handle._tasks)
         if future is handle._scheduled_fut:
@@ -148,7 +155,7 @@ class LivekitEdges(Edges):
             return None if own._q_updated.is_set() else self.all_of(drained(own))
         if caller == f"{VOICE}agent._wait_for_inactive":
             awaiting = [task for task, (agent_task, _) in self._awaited.items() if agent_task is own]
-            return self.all_of(awaiting) if awaiting else _dead_end(ABANDONED)
+            return self.all_of(awaiting) if awaiting else _dead_end(ABANDONED.format(name_of(type(own))))
         if caller == f"{VOICE}speech_handle._wait_for_authorization":
             if not own._scheduled_fut.done():
                 return self.all_of([own._scheduled_fut])
@@ -158,7 +165,7 @@ class LivekitEdges(Edges):
                 return self.all_of(generations(speaking)[-1:])
         return None
 
-    def _no_turn(self, variables: dict[str, Any]) -> str:
+    def _why_no_turn(self, variables: dict[str, Any]) -> str:
         """Return why no turn comes to an AgentTask if nobody sends one; ``variables`` are those of the await of it."""
         agent_task, session = variables["self"], variables["session"]
         if session._activity is None or session._activity_lock.locked():
@@ -166,8 +173,13 @@ class LivekitEdges(Edges):
         before = {id(agent): old_agent for agent, old_agent in self._awaited.values()}
         agent = session._activity.agent
         while agent is not agent_task and id(agent) in before:
-            agent = before[id(agent)]
-        return NO_TURN if agent is agent_task else DISPLACED
+            agent = before.pop(id(agent))
+        if agent is agent_task:
+            return NO_TURN
+        current = session._activity.agent
+        calls = [self.infos[task].function_call for task, (awaited, _) in self._awaited.items() if awaited is current]
+        tool = f" of the tool {calls[0].name}" if calls and calls[0] else ""
+        return f"{name_of(type(current))}{tool}{DISPLACED}"
 
     def _under_way_in(self, agent_task: Any) -> Iterator[Task]:
         """Yield the tasks that were begun in an AgentTask by it or for it, and may complete it."""

@@ -21,6 +21,7 @@ _KINDS = {
 _ITERATORS = ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable")
 _MADE_BY_A_CLASS_STATEMENT = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _flags_of = type.__dict__["__flags__"].__get__
+name_of = type.__dict__["__name__"].__get__  # of a class, whose own class may be the user's
 
 
 class Suspended(NamedTuple):

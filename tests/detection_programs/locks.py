@@ -201,6 +201,32 @@ async def a_holder_that_sleeps() -> None:
     await holding
 
 
+async def in_line_for_a_context_manager() -> None:
+    """``ask`` waits for a lock that it would have by way of a context manager, as somebody sleeps in that."""
+    lock = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def held() -> AsyncIterator[None]:
+        async with lock:
+            yield
+
+    async def collect() -> None:
+        await some_time()
+        await Name()
+
+    async def ask() -> None:
+        async with held():
+            pass
+
+    async def hold() -> None:
+        async with held():
+            await asyncio.sleep(1.5)
+
+    holding = asyncio.ensure_future(hold())
+    await both(collect, ask)
+    await holding
+
+
 async def a_semaphore() -> None:
     """Anybody may release a semaphore, so nobody can say who holds it."""
     semaphore = asyncio.Semaphore()

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
-import time
 from collections.abc import AsyncIterator
-from typing import Any
 
 from livekit.agents import Agent, AgentSession, AgentTask, function_tool
-from livekit.agents.voice import audio_recognition
-from livekit.agents.voice.agent_activity import AgentActivity
+from turns import preemptive_generation, user_has_spoken, user_is_speaking
 
 from onenter_deadlock_fix.verify.scripted_model import ScriptedLLM
 
@@ -50,43 +46,19 @@ async def say_while_paused() -> None:
 
 async def parked(caller_goes_on: bool) -> None:
     """livekit/agents #6858: a preemptive generation is parked when a tool awaits an AgentTask."""
-    options: dict[str, Any] = {"preemptive_generation": True}
-    if "turn_handling" in inspect.signature(AgentSession).parameters:
-        options = {"turn_handling": {"preemptive_generation": {"enabled": True}}}
-    session: AgentSession[None] = AgentSession(llm=ScriptedLLM(script), **options)
+    session: AgentSession[None] = AgentSession(llm=ScriptedLLM(script), **preemptive_generation())
     await session.start(Desk())
     activity = session.current_agent._get_activity_or_raise()
-    _user_is_speaking(activity, "hello")
+    user_is_speaking(activity, "hello")
     speech = session.generate_reply(user_input="", allow_interruptions=False)  # the agent speaks over it
-    _user_has_spoken(activity, "hello")
+    user_has_spoken(activity, "hello")
     await speech
     assert activity._preemptive_generation is not None
     reply = session.generate_reply(user_input="collect", tool_choice="auto")
     if caller_goes_on:
         await asyncio.sleep(1)
-        _user_has_spoken(activity, "goodbye")
+        user_has_spoken(activity, "goodbye")
     await reply
-
-
-def _user_is_speaking(activity: AgentActivity, text: str) -> None:
-    """Have a preemptive generation made, as audio recognition does for an interim transcript."""
-    known = {"new_transcript": text, "transcript_confidence": 1.0, "started_speaking_at": time.time()}
-    activity.on_preemptive_generation(_made(audio_recognition._PreemptiveGenerationInfo, known))
-
-
-def _user_has_spoken(activity: AgentActivity, text: str) -> None:
-    known = {"skip_reply": False, "new_transcript": text, "transcript_confidence": 1.0}
-    metrics = getattr(audio_recognition, "_EndOfTurnMetrics", None)
-    if metrics is not None:
-        known["metrics"] = _made(metrics, {})
-    activity.on_end_of_turn(_made(audio_recognition._EndOfTurnInfo, known))
-
-
-def _made(cls: Any, known: dict[str, Any]) -> Any:
-    """Make an object of a class of the library, whose parameters differ from release to release."""
-    parameters = inspect.signature(cls).parameters.values()
-    needed = {one.name: 0.0 if one.name.endswith("delay") else None for one in parameters if one.default is one.empty}
-    return cls(**{**needed, **{one.name: known[one.name] for one in parameters if one.name in known}})
 
 
 async def on_enter_closes_session() -> None:

@@ -1,0 +1,41 @@
+"""An AgentTask that another agent has displaced is no deadlock, since anybody may complete it; a warning says that no
+turn reaches it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import pytest
+from detecting import at, lines
+
+Play = Callable[..., Any]
+
+DISPLACED = "Lobby has taken its place, and no turn of the user reaches it"
+
+
+def deadlocks(seen: Any) -> list[str]:
+    return [record["said"].splitlines()[0] for record in seen["records"] if record["level"] == "ERROR"]
+
+
+def test_nobody_completes_it_and_a_warning_says_why_no_turn_does(play: Play) -> None:
+    seen = play("displaced.nobody_completes_it", "report")
+    assert not seen["over"]
+    first, *told = lines(seen, "WARNING")
+    assert first.startswith("the AgentTask Ask has waited for ")
+    assert told == [
+        "  the tool collect waits for the AgentTask Ask",
+        at("collect awaits Ask here", "collect"),
+        f"  the AgentTask Ask waits: {DISPLACED}",
+    ]
+    assert deadlocks(seen) == []
+
+
+@pytest.mark.parametrize(("who", "agent"), [("timer", "Timed"), ("helper_of_its_own", "Helping")])
+def test_what_completes_it_makes_nothing_untrue_and_the_next_deadlock_of_the_same_task_is_told(
+    who: str, agent: str, play: Play
+) -> None:
+    seen = play(f"displaced.{who}_completes_it", "report")
+    # on 1.3.5 and 1.3.6 the tool then closes the activity that its own reply is in
+    assert not seen["over"]
+    assert deadlocks(seen) == [f"deadlock: the close of the activity of {agent} waits for itself"]

@@ -1,0 +1,255 @@
+"""What the README, docs/ and CONTRIBUTING.md say is so: links, names, commands, programs, records and tables."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from packaging.version import Version
+from programs import Completed, run
+
+import onenter_deadlock_fix
+from onenter_deadlock_fix import _guard
+from onenter_deadlock_fix.cli import launch, main
+from onenter_deadlock_fix.cli.pins import pins
+
+ROOT = Path(__file__).parent.parent
+sys.path.append(str(ROOT))
+
+from compatibility import data, results  # noqa: E402  # no package that is installed
+
+PAGES = ["README.md", "CONTRIBUTING.md", "benchmarks/README.md"]
+PAGES += [f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md")) if page != data.PAGE]
+PROGRAM = Path(__file__).with_name("documented_program.py")
+
+# files of the reader's, of other programs, or of what is written when something is run
+NOT_OURS = {"agent.py"}
+FILES = re.compile(r"(?<![\w./-])[\w./-]+(?:\.(?:py|md|json|toml|yml)|(?<=\w)/)(?![\w.*/-])")
+
+Played = Callable[..., Any]
+
+
+def read(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"(?ms)^```{language}\n(.*?)^```$", read(page))
+
+
+def code(page: str) -> Iterator[str]:
+    """Yield the lines of what is to be typed, and what is code within the text."""
+    for language in ("console", "bash", "dockerfile", "ini"):
+        for block in blocks(page, language):
+            yield from block.splitlines()
+    yield from re.findall(r"`([^`\n]+)`", without_blocks(page))
+
+
+def without_blocks(page: str) -> str:
+    return re.sub(r"(?ms)^```.*?^```$", "", read(page))
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"(?m)^#+ (.*)$", page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def table(page: str) -> list[list[str]]:
+    """Return the rows of the first table of a page, without its head."""
+    found = re.search(r"(?m)(?:^\|.*\n)+", read(page))
+    assert found
+    return [[cell.strip() for cell in line.strip("|\n").split("|")] for line in found[0].splitlines()[2:]]
+
+
+def alike(text: str) -> str:
+    """Return a record or an answer with the same numbers of speeches and versions, and the same paths."""
+    speeches: dict[str, str] = {}
+    text = re.sub(r"speech_\w+", lambda match: speeches.setdefault(match[0], f"speech {len(speeches)}"), text)
+    text = re.sub(r"\S*/agent\.py", "agent.py", text)
+    return re.sub(r" in \S+: livekit|Python [\d.]+|wrapt [\d.]+", "", text).strip()
+
+
+@pytest.fixture
+def played(tmp_path: Path) -> Played:
+    """Play the nth program of a page, and return what came of it."""
+
+    def play(page: str, nth: int, agent: str, tool: str, **environment: str) -> Any:
+        file = tmp_path / "agent.py"
+        file.write_text(blocks(page, "python")[nth])
+        env = {"PYTHONPATH": str(launch.BOOTSTRAP), "ONENTER_DEADLOCK_FIX_DETECT_AFTER": "0.3", **environment}
+        ended = run([sys.executable, str(PROGRAM), str(file), agent, tool], cwd=tmp_path, env=env)
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout)
+
+    return play
+
+
+def test_readme_is_a_page_and_has_two_commands() -> None:
+    assert len(read("README.md").splitlines()) <= 130
+    assert len(blocks("README.md", "bash")) == 2  # .ci/run runs them, each in a clone of its own
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", without_blocks(page)):
+        if re.match(r"https?:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_are_named_are_there(page: str) -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    there_are = [f"/{path}" for path in listed.stdout.splitlines()]
+    for name in FILES.findall(" ".join(code(page))):
+        if name in NOT_OURS or name.startswith(("/", "-")):
+            continue
+        is_there = (f"/{name}" in f"{path}/" if name.endswith("/") else path.endswith(f"/{name}") for path in there_are)
+        assert any(is_there), name
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_variables_and_functions_that_are_named_are_there(page: str) -> None:
+    package = ROOT / "onenter_deadlock_fix"
+    source = "".join(file.read_text(encoding="utf-8") for file in package.rglob("*.py"))
+    for name in re.findall(r"\bONENTER_DEADLOCK_FIX\w*", read(page)):
+        assert f'"{name}"' in source, name
+    for call in re.findall(r"onenter_deadlock_fix\.([a-z_]+\(.*?\))", read(page)):
+        function = call.partition("(")[0]
+        assert function in onenter_deadlock_fix.__all__, call
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_that_are_named_are_there(page: str) -> None:
+    sessions = {node.name for node in ast.parse(read("noxfile.py")).body if isinstance(node, ast.FunctionDef)}
+    for line in code(page):
+        for session in re.findall(r"\bnox -s (\w+)", line):
+            assert session in sessions, line
+        for arguments in re.findall(r'onenter-deadlock-fix ((?:[a-z]|--)[^&|;()$"]*)', line):
+            main._parser().parse_args(shlex.split(arguments))  # or it exits
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_programs_compile(page: str) -> None:
+    for program in blocks(page, "python"):
+        compile(program, page, "exec")
+
+
+def test_code_that_hangs_works_with_the_import_and_says_so(played: Played) -> None:
+    (code_that_hangs, one_import, *_), (record,) = blocks("README.md", "python"), records("README.md", "the handoff")
+    assert one_import.startswith("import onenter_deadlock_fix ")
+    assert "hangs here" in code_that_hangs
+    without = played("README.md", 0, "FrontDesk", "collect_address", ONENTER_DEADLOCK_FIX="off")
+    assert without == {"outcome": "hung", "log": []}
+    with_the_shim = played("README.md", 0, "FrontDesk", "collect_address")
+    assert with_the_shim["outcome"] == "completed"
+    assert [kept["text"] for kept in with_the_shim["log"]] == [f"INFO onenter_deadlock_fix - {record}"]
+
+
+def test_hang_that_is_left_is_told_as_the_docs_have_it(played: Played) -> None:
+    told = {
+        mode: played("docs/detection.md", 0, "Operator", "arrange_call", ONENTER_DEADLOCK_FIX_DETECT=mode)
+        for mode in ("off", "report", "resolve")
+    }
+    (error,), (warning,) = records("docs/detection.md", "ERROR"), records("docs/detection.md", "WARNING")
+    without_its_last_line = error.rpartition("\n")[0]
+    assert {mode: of_it["outcome"] for mode, of_it in told.items()} == {
+        "off": "hung",
+        "report": "hung",
+        "resolve": "completed",
+    }
+    texts = {mode: [alike(kept["text"]) for kept in of_it["log"]] for mode, of_it in told.items()}
+    assert texts["off"] == []
+    assert texts["report"] == [alike(error)]
+    assert texts["resolve"] == [alike(without_its_last_line), alike(warning)]
+    fields = [kept["fields"] for kept in told["resolve"]["log"]]
+    assert fields == [["deadlock"], ["let_go"]]
+    (in_the_readme,) = records("README.md", "ERROR")
+    assert alike(error).splitlines()[:4] == alike(in_the_readme).splitlines()
+
+
+def records(page: str, begin: str) -> list[str]:
+    return [block.rstrip("\n") for block in blocks(page, "text") if block.startswith(begin)]
+
+
+def test_status_says_what_the_readme_has(command: Callable[..., Completed]) -> None:
+    (transcript,) = (block for block in blocks("README.md", "console") if block.startswith("$ "))
+    typed, told = transcript.split("\n", 1)
+    assert typed == "$ onenter-deadlock-fix status"
+    ended = command("status")
+    assert ended.returncode == 0
+    assert alike(ended.stdout) == alike(told)
+
+
+@pytest.mark.parametrize("release", ["1.1.7", *data.BOUNDARIES])
+def test_table_of_releases_is_what_the_guard_has(release: str) -> None:
+    version = Version(release)
+    told = [row for row in table("README.md") if is_in(version, row[0])]
+    assert len(told) == 1, told
+    _, without, with_the_shim = told[0]
+    # what upstream took out, each with a release (docs/how-it-works.md)
+    reasons = sum(version < Version(cured) for cured in ("1.2.4", "1.2.6", str(_guard.FIRST_FIXED)))
+    if version < _guard.FIRST_AFFECTED:
+        assert (without, with_the_shim) == ("has no `AgentTask`", "left alone (`predates`)")
+    elif version < _guard.FIRST_FIXED:
+        word = ["", "one reason", "two reasons", "three reasons"][reasons]
+        assert (without, with_the_shim) == (f"hangs, for {word}", "works (`patched`)")
+    else:
+        assert (without, with_the_shim) == ("works", "left alone (`fixed-upstream`)")
+
+
+def is_in(version: Version, named: str) -> bool:
+    """Say whether a release is among those that a cell of the table names."""
+    releases = [Version(name) for name in re.findall(r"\d+\.\d+\.\d+", named)]
+    if named.startswith("before"):
+        return version < releases[0]
+    if named.endswith("and later"):
+        return version >= releases[0]
+    return version in releases or (" to " in named and releases[0] <= version <= releases[1])
+
+
+def test_what_an_affected_release_needs_beside_it_is_what_the_command_says() -> None:
+    needed = {f"'{pin}'" for pin in pins(Version(data.LAST_AFFECTED))}
+    for page in ("docs/activation.md",):
+        told = re.findall(r"'(?:openai|opentelemetry)[^']*'", read(page))
+        assert set(told) == needed, page
+
+
+def test_pythons_that_are_played_are_in_the_metadata_and_the_workflows() -> None:
+    pythons = {*data.PYTHONS, *data.NEWEST_PYTHONS}
+    assert set(re.findall(r"Python :: (3\.\d+)", read("pyproject.toml"))) == pythons
+    for workflow in ("ci", "compatibility"):
+        told = re.findall(r"(?m)^ +(3\.\d+)$", read(f".github/workflows/{workflow}.yml"))
+        assert set(told) == pythons
+        assert told[-1] == data.PYTHONS[0]  # which is python3
+
+
+def test_no_release_to_date_is_cured_of_the_hang_that_is_told() -> None:
+    known = results.read()
+    ways = known["scenarios"]["a_tool_awaits_a_reply"]["ended"]
+    assert {row for way in ways for row in way["on"]} == known["rows"].keys()
+    assert {(way["with"], way.get("reported"), way["resolve"]) for way in ways} == {("hangs", True, "completes")}
+
+
+def test_number_of_scenarios_is_theirs() -> None:
+    sources = [file.read_text(encoding="utf-8") for file in (ROOT / "tests" / "scenarios").glob("*.py")]
+    count = sum(len(re.findall(r"(?m)^@scenario\b", source)) for source in sources)
+    assert re.findall(r"all (\d+) end exactly", read("docs/how-it-works.md")) == [str(count)]
