@@ -174,7 +174,7 @@ class _Generator:
             return Action(verb, (self._random.choice(_SHORT),))
         arguments = ()
         if verb in ("give_up", "time_out", "cancel_later", "wait_a_while"):
-            arguments = (self._random.choice(_LONG),)
+            arguments = (round(self._random.choice(_LONG) + self._actions / 1000, 3),)
         if "in_lock" in verb or verb == "out_of_lock":
             arguments = (self._random.randrange(2),)
         many = 2 if verb in ("gather", "wait", "first", "as_completed", "task_group", "anyio_group") else 1

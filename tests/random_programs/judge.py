@@ -37,7 +37,10 @@ def broken(played: Outcomes) -> Iterator[str]:
         yield "touched: the mode report changes what happens"
     yield from _false_alarms(report)
     yield from _untold(report)
-    if _is_clean(off) and not _is_clean(resolve):
+    # where a time-out ended one deadlock, the program may come to another one instead, which is told then
+    is_told_last = resolve["log"] and _deadlocks(resolve)[-1:] == resolve["log"][-1:]
+    comes_to_another = is_told_last and any(map(_ABORT.search, off["steps"]))
+    if _is_clean(off) and not _is_clean(resolve) and not comes_to_another:
         yield "harm: it completes without resolve, and not with it"
     if not _deadlocks(resolve) and not _let_go(resolve) and not any(is_the_same(resolve, one) for one in as_off):
         yield "harm: resolve says nothing, and changes what happens"
