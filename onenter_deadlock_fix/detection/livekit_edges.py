@@ -78,16 +78,17 @@ class LivekitEdges(Edges):
 
     def reason(self, node: Any) -> str:
         """Return why a node that is free has not completed yet, where livekit-agents knows, or else an empty text."""
-        handle = self.handles.get(node)
+        info = self.infos.get(node)
+        handle = info.speech_handle if info and not info.function_call else self.handles.get(node)
         with contextlib.suppress(Exception):  # what can't be read has no reason
+            if getattr(handle, "_interrupt_timeout_handle", None) is not None:
+                return GIVEN_UP
             if node in self.tasks:
                 suspended = self.stack(node)
                 if suspended[-1].function == f"{VOICE}agent.__await_impl":
                     reason = self._why_no_turn(suspended[-1].variables)
                     return reason if reason.endswith(DISPLACED) else ""
                 return PLAYED if any(one.function == f"{VOICE}io.wait_for_playout" for one in suspended) else ""
-            if getattr(handle, "_interrupt_timeout_handle", None) is not None:
-                return GIVEN_UP
             if handle and node is handle._scheduled_fut and _is_parked(handle, self._activity_of(handle)):
                 return PARKED
         return self._reasons.get(node, "")
