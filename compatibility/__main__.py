@@ -49,7 +49,7 @@ def main() -> int:
         known = results.of_everything(played, reference, not_played, problems)
         outcomes = reference["outcomes"]
     if options.every or options.record:
-        results.write(known, outcomes, instead=options.every)
+        results.write(known, outcomes, instead=not options.record)
         page.write(known)
     print("\n" + page.summary({**known, "rows": {str(one.row): known["rows"][str(one.row)] for one in played}}))
     print(f"{len(played)} of {len(rows)} played in {(time.monotonic() - began) / 60:.1f} minutes")

@@ -166,7 +166,7 @@ def _made_of(results: Results, releases: Sequence[str], *, hangs: bool) -> str:
         if on:
             reported = _on([way for way in ways if "reported" in way], releases)
             resolved = _on([way for way in ways if way.get("resolve") == "completes"], releases)
-            why = declared.get("reported") or declared.get("unreported", "")
+            why = next((declared[part] for part in ("reported", "told", "unreported") if part in declared), "")
             where = [_ranges(on, releases)] if hangs else []
             rows.append(
                 (f"`{name}`", one["what"], *where, *(_part(part, on, releases) for part in (reported, resolved)), why)

@@ -82,8 +82,10 @@ def _broken_by_detection(played: Played) -> Iterator[str]:
         if ended(outcome) == "hangs" and name not in own_hangs(played.row.release):
             if not declared:
                 yield f"{name} hangs, and nothing is said of what detection makes of it"
-            if "unreported" not in declared and not is_reported(played, name):
+            if not declared.keys() & {"told", "unreported"} and not is_reported(played, name):
                 yield f"{name} hangs, and is not reported"
+            if "told" in declared and [record["level"] for record in report["log"][name]] != ["WARNING"]:
+                yield f"{name} hangs, and is not told as one wait that takes long"
         if "aborted" in declared and not is_reported(played, name):
             yield f"{name} is deadlocked until it is aborted, and is not reported"
         for record in report["log"][name]:

@@ -13,10 +13,12 @@ from forking import clean_environment
 Completed = subprocess.CompletedProcess[str]
 
 
-def run(arguments: list[str], *, cwd: Path, env: dict[str, str] | None = None) -> Completed:
+def run(arguments: list[str], *, cwd: Path, env: dict[str, str] | None = None, timeout: float = 120) -> Completed:
     """Run a command to its end, in the tests' environment without what the shim reads from it."""
     environment = {**clean_environment(), **(env or {})}
-    return subprocess.run(arguments, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        arguments, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+    )
 
 
 class AlteredLibrary:

@@ -247,9 +247,3 @@ def test_no_release_to_date_is_cured_of_the_hang_that_is_told() -> None:
     ways = known["scenarios"]["a_tool_awaits_a_reply"]["ended"]
     assert {row for way in ways for row in way["on"]} == known["rows"].keys()
     assert {(way["with"], way.get("reported"), way["resolve"]) for way in ways} == {("hangs", True, "completes")}
-
-
-def test_number_of_scenarios_is_theirs() -> None:
-    sources = [file.read_text(encoding="utf-8") for file in (ROOT / "tests" / "scenarios").glob("*.py")]
-    count = sum(len(re.findall(r"(?m)^@scenario\b", source)) for source in sources)
-    assert re.findall(r"all (\d+) end exactly", read("docs/how-it-works.md")) == [str(count)]

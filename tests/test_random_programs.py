@@ -22,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("random programs")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Any:
     digests = tmp_path_factory.mktemp("random") / "digests.json"
     command = [sys.executable, "-W", "ignore", "-m", "random_programs", "--digests", str(digests)]
-    ended = run(command, cwd=TESTS)
+    ended = run(command, cwd=TESTS, timeout=600)  # half a minute on two idle cores
     return {**json.loads(ended.stdout), "digests": json.loads(digests.read_text(encoding="utf-8"))}
 
 

@@ -98,11 +98,18 @@ def test_what_completes_is_not_called_a_deadlock_unless_only_an_abort_ends_it(wi
 
 def test_every_deadlock_is_reported_with_lines_of_the_scenario(with_the_shim: Any) -> None:
     to_be_reported = {*hanging(with_the_shim), *declared(with_the_shim, "aborted")}
-    to_be_reported -= set(declared(with_the_shim, "unreported"))
+    to_be_reported -= {*declared(with_the_shim, "told"), *declared(with_the_shim, "unreported")}
     assert len(to_be_reported) > 40
     assert [name for name in sorted(to_be_reported) if not errors(with_the_shim, name)] == []
     for name in to_be_reported:
         assert all(all(report["lines"]) for report in errors(with_the_shim, name)), name
+
+
+def test_what_is_no_deadlock_is_told_as_one_wait(with_the_shim: Any) -> None:
+    to_be_told = sorted(set(declared(with_the_shim, "told")) & set(hanging(with_the_shim)))
+    assert to_be_told
+    for name in to_be_told:
+        assert [record["level"] for record in with_the_shim["log"][name]] == ["WARNING"], name
 
 
 def test_the_cycle_names_only_those_who_wait_in_the_play(with_the_shim: Any) -> None:

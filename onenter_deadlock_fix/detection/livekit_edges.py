@@ -53,6 +53,7 @@ ABANDONED = "no task awaits the AgentTask {} any more, and it can't become inact
 DISPLACED = " has taken its place, and no turn of the user reaches it"
 GIVEN_UP = "it was interrupted, and livekit-agents is about to give it up"
 PLAYED = "it is being played"
+UNWATCHED = "no speech is under way that it watches, and it ends with the next one"
 PARKED = "a preemptive generation is parked, and ends only with the user's next turn"
 NO_TURN = "for the user's next turn, which nobody sends meanwhile"
 
@@ -72,23 +73,25 @@ class LivekitEdges(Edges):
         for handle in {id(info.speech_handle): info.speech_handle for info in self.infos.values()}.values():
             futures = (handle._done_fut, handle._scheduled_fut, *generations(handle)) if handle else ()
             self.handles.update((future, handle) for future in futures if not future.done())
+        self._reasons: dict[Future, str] = {}
         self.read_callbacks([*self.tasks, *self.handles])
 
     def reason(self, node: Any) -> str:
         """Return why a node that is free has not completed yet, where livekit-agents knows, or else an empty text."""
-        handle: Any = self.handles.get(node)
+        info = self.infos.get(node)
+        handle = info.speech_handle if info and not info.function_call else self.handles.get(node)
         with contextlib.suppress(Exception):  # what can't be read has no reason
+            if getattr(handle, "_interrupt_timeout_handle", None) is not None:
+                return GIVEN_UP
             if node in self.tasks:
                 suspended = self.stack(node)
                 if suspended[-1].function == f"{VOICE}agent.__await_impl":
                     reason = self._why_no_turn(suspended[-1].variables)
                     return reason if reason.endswith(DISPLACED) else ""
                 return PLAYED if any(one.function == f"{VOICE}io.wait_for_playout" for one in suspended) else ""
-            if getattr(handle, "_interrupt_timeout_handle", None) is not None:
-                return GIVEN_UP
-            if node is handle._scheduled_fut and _is_parked(handle, self._activity_of(handle)):
+            if handle and node is handle._scheduled_fut and _is_parked(handle, self._activity_of(handle)):
                 return PARKED
-        return ""
+        return self._reasons.get(node, "")
 
     def agent_task(self, task: Task) -> Any:
         """Return the AgentTask that a task awaits, or None."""
@@ -119,6 +122,10 @@ class LivekitEdges(Edges):
                 self.handles[awaited] = handle
             is_scheduling = caller == f"{VOICE}agent_activity._scheduling_task"
             return self.all_of([awaited, *(drained(suspended[-2].variables["self"]) if is_scheduling else ())])
+        if function == f"{VOICE}run_result._await_impl" and all(
+            handle.done() for handle in suspended[-1].variables["self"]._handles
+        ):
+            self._reasons[awaited] = UNWATCHED
         if function == f"{VOICE}tool_executor.execute":  # for what the tool's own task sets
             return self.all_of([suspended[-1].variables["exe_task"]])
         if function == f"{VOICE}agent.__await_impl" and super()._wait_of_future(awaited) is None:

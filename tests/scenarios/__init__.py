@@ -23,6 +23,7 @@ def scenario(function: Scenario | None = None, **made_of_it: Any) -> Any:
 
     resolved: it hangs, and completes in the mode ``resolve``, on every release.
     reported: it hangs and is reported, on every release that it hangs on, and why it is not resolved.
+    told: it hangs and is told as a wait that takes long, on every release that it hangs on, and why it is no deadlock.
     unreported: it hangs and is not reported, or not on every release, and why.
     aborted: it is deadlocked until a time-out, a cancellation or a failure strikes. It is reported before that, and
         completes before that in the mode ``resolve``.
@@ -31,7 +32,8 @@ def scenario(function: Scenario | None = None, **made_of_it: Any) -> Any:
         return functools.partial(scenario, **made_of_it)
     assert function.__doc__, f"{function.__name__} needs a docstring"
     assert function.__name__ not in _scenarios, f"there are two scenarios {function.__name__}"
-    assert made_of_it.keys() <= {"resolved", "reported", "unreported", "aborted"}, f"{function.__name__}: {made_of_it}"
+    ways = {"resolved", "reported", "told", "unreported", "aborted"}
+    assert made_of_it.keys() <= ways, f"{function.__name__}: {made_of_it}"
     _scenarios[function.__name__] = function
     declared[function.__name__] = made_of_it
     return function
