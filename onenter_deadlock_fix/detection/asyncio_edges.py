@@ -120,7 +120,9 @@ class Edges:
             return waits_for(asked["fs"]) if asked["timeout"] is None else None
         if innermost.function == "asyncio.locks.acquire":
             lock = innermost.variables["self"]
-            return self.all_of(self._holders.get(id(lock), ()), lock=lock) if lock._locked else None
+            holders = tuple(self._holders.get(id(lock), ()) if lock._locked else ())
+            # more than one where a block has let its lock go for a while, and whose that is can't be seen
+            return Wait(holders, any_is_enough=True, lock=lock) if holders else None
         return self.all_of([awaited])
 
     def _wait_of_task(self, task: Any) -> Wait | None:
