@@ -146,7 +146,9 @@ class Edges:
         for task in self.tasks:
             suspended = self.stack(task)
             entered = [id(lock) for one in suspended for lock in _entered(one)]
-            if entered and (lock := _lock_waited_for(suspended[-1])) in entered:
+            lock = _lock_waited_for(suspended[-1]) if entered else None
+            by_a_stack = [one.function for one in suspended[-3:-2]] == ["contextlib.enter_async_context"]
+            if lock in entered and not by_a_stack:  # the way out of a block is there before the lock is taken
                 entered.remove(lock)
             for lock in entered:
                 holders.setdefault(lock, []).append(task)
