@@ -42,13 +42,27 @@ def test_task_that_takes_one_lock_twice_waits_for_itself(play: Play) -> None:
     assert "\n" + at("ask waits for itself in its own block here", "again") + "\n" in said
 
 
+def test_so_does_one_that_has_an_exit_stack_take_it_again(play: Play) -> None:
+    seen = play("locks.the_same_lock_again_by_an_exit_stack", "report")
+    assert (seen["over"], levels(seen)) == (False, ["ERROR"])
+    assert seen["cycle"] == ["the tool ask waits for the tool ask"]
+
+
 def test_two_locks_that_two_tasks_take_in_opposite_order_are_a_deadlock(play: Play) -> None:
     seen = play("locks.two_locks_in_opposite_order", "report")
     assert (seen["over"], levels(seen)) == (False, ["ERROR"])
     assert len(seen["cycle"]) == 2  # the two of the gather()
 
 
-@pytest.mark.parametrize("program", ["waiting_to_be_notified", "a_holder_that_sleeps", "in_line_for_a_context_manager"])
+@pytest.mark.parametrize(
+    "program",
+    [
+        "waiting_to_be_notified",
+        "a_holder_that_sleeps",
+        "in_line_for_a_context_manager",
+        "a_block_that_lets_go_for_a_while",
+    ],
+)
 def test_wait_for_a_lock_that_ends_is_no_deadlock(program: str, play: Play) -> None:
     seen = play(f"locks.{program}", "report")
     assert (seen["over"], levels(seen)) == (True, ["WARNING"])

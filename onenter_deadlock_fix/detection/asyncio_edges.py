@@ -71,10 +71,10 @@ class Edges:
             self._stacks[task] = stack(task)
         return self._stacks[task]
 
-    def all_of(self, futures: Iterable[Any], *, lock: Any = None) -> Wait | None:
+    def all_of(self, futures: Iterable[Any]) -> Wait | None:
         """Return the wait for all of these. Those of kinds that are not known here are free."""
         awaited = tuple(future for future in futures if self._is_known(future) and not future.done())
-        return Wait(awaited, lock=lock) if awaited else None
+        return Wait(awaited) if awaited else None
 
     def any_of(self, futures: Iterable[Any]) -> Wait | None:
         """Return the wait for any of these."""

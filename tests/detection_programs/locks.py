@@ -121,6 +121,21 @@ async def the_same_lock_twice() -> None:
     await both(collect, ask)
 
 
+async def the_same_lock_again_by_an_exit_stack() -> None:
+    """``ask`` has an AsyncExitStack take the lock that it has, and the handoff waits for it."""
+    lock = asyncio.Lock()
+
+    async def collect() -> None:
+        await asyncio.sleep(0.1)
+        await Name()
+
+    async def ask() -> None:
+        async with lock, contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(lock)
+
+    await both(collect, ask)
+
+
 async def two_locks_in_opposite_order() -> None:
     """``ask`` and a helper task of it have a lock each and wait for the other one's."""
     one, two = asyncio.Lock(), asyncio.Lock()
@@ -225,6 +240,27 @@ async def in_line_for_a_context_manager() -> None:
     holding = asyncio.ensure_future(hold())
     await both(collect, ask)
     await holding
+
+
+async def a_block_that_lets_go_for_a_while() -> None:
+    """``ask`` lets its lock go and waits for a helper in line for it, while somebody sleeps in the block."""
+    lock = asyncio.Lock()
+
+    async def collect() -> None:
+        await some_time()
+        await Name()
+
+    async def ask() -> None:
+        async with lock:
+            lock.release()
+            await asyncio.gather(hold(1.5), hold(0))
+            await lock.acquire()
+
+    async def hold(seconds: float) -> None:
+        async with lock:
+            await asyncio.sleep(seconds)
+
+    await both(collect, ask)
 
 
 async def a_semaphore() -> None:

@@ -87,7 +87,8 @@ def _false_alarms(report: dict[str, Any]) -> Iterator[str]:
 def _untold(report: dict[str, Any]) -> Iterator[str]:
     """A change of the agent that hangs is named by a record, before the session is closed and after that."""
     closing = _closing(report["steps"])
-    for number, changes in enumerate(report["changes"]):
+    looks = report["changes"] if report["ended"] == "hangs" else report["changes"][:1]  # else they may be about to end
+    for number, changes in enumerate(looks):
         records = [record for record in report["log"] if number or record["after"] <= closing]
         told = " ".join(text for record in records for text in (record["says"], *record["waits"]))
         for change in sorted(set(changes)):
