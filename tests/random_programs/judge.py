@@ -15,9 +15,12 @@ _ABORT = re.compile(r" gets \w*(Error|Exception)\b|: (interrupts|closes)$|: drai
 _NAMES_OF_CHANGES = {
     "pause": "handoff",
     "drain": r"update_agent\(\)|session\.drain\(\)|the (session )?close|handoff",
-    "aclose": "close",
+    "aclose": r"update_agent\(\)|close|handoff",  # of an activity, which others do on their way
     "_aclose_impl": "session close",
 }
+
+# what is waited for that nobody can say who completes, or who has it
+_NOT_SEEN = re.compile(r": (event|in_lock_of_generator|in_semaphore)")
 
 Outcomes = dict[str, dict[str, Any]]  # by mode: bare (no fix), off, report, resolve; others are off once more
 
@@ -116,7 +119,7 @@ def kinds(played: Outcomes) -> Iterator[str]:
     yield "left waiting"
     if told:
         yield "left waiting, deadlock told" if "ERROR" in told else "left waiting, only a warning"
-        can_be_seen = not any(": event" in wait for wait in report["waits"])
+        can_be_seen = not any(map(_NOT_SEEN.search, report["waits"]))
         if "ERROR" not in told and can_be_seen and any(report["changes"]):
             yield "left waiting for no event, only a warning"
     if not resolve["waits"]:
