@@ -109,3 +109,13 @@ def test_close_that_one_of_its_own_tools_waits_for_is_told_and_left_alone(mode: 
     assert told[0] == "deadlock: the session close waits for itself"
     assert at("ask closes here", "wait") in told
     assert not any("resolve" in line for line in told)
+
+
+def test_two_closes_at_once_are_told_apart(play: Play) -> None:
+    seen = play("reported.closed_twice_at_once", "report")
+    assert seen["over"]
+    _, second = (record["told"]["wait"]["waits"] for record in seen["records"])
+    waits = {wait["name"]: wait.get("waits_for") for wait in second}
+    closes = [name for name in waits if name.startswith("the session close (")]
+    assert len(closes) == 2
+    assert [waits[name] for name in closes] == [closes[1], "on_enter of Host"]

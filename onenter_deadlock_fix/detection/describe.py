@@ -124,7 +124,8 @@ def names(edges: LivekitEdges, node: Any) -> Iterator[Name]:
             # an activity is closed on the way of others, too, and an AgentTask is what a handoff is for
             told = [one for one in changes if one[0] not in ("activity close", "AgentTask")] or changes
             role, text = told[-1]
-            yield Name(role, text, (id(node), role), () if own else places, own.addition if own else "")
+            addition = own.addition if own else f" ({_task_name(node).text})"
+            yield Name(role, text, (id(node), role), () if own else places, addition)
 
 
 def speech(edges: LivekitEdges, handle: Any) -> Name:

@@ -148,6 +148,21 @@ async def filler() -> None:
     await session.generate_reply(user_input="collect")
 
 
+async def closed_twice_at_once() -> None:
+    """Two tasks close the session while on_enter takes its time."""
+
+    class Host(Agent):
+        def __init__(self) -> None:
+            super().__init__(instructions="")
+
+        async def on_enter(self) -> None:
+            await asyncio.sleep(2)
+
+    session = await start(Host())
+    await some_time()
+    await asyncio.gather(session.aclose(), session.aclose())
+
+
 async def closed_by_own_tool() -> None:
     """A tool awaits session.aclose(), which waits for the reply of that tool."""
 
