@@ -195,20 +195,19 @@ async def notified_meanwhile() -> None:
     await both(collect, ask)
 
 
-async def a_holder_that_sleeps() -> None:
-    """Somebody sleeps in the block of the lock that ``ask`` waits for."""
-    lock = asyncio.Lock()
+async def in_line_behind_a_sleeper(block: Block) -> None:
+    """``ask`` waits for a block that somebody sleeps in."""
 
     async def collect() -> None:
         await some_time()
         await Name()
 
     async def ask() -> None:
-        async with lock:
+        async with block():
             pass
 
     async def hold() -> None:
-        async with lock:
+        async with block():
             await asyncio.sleep(1.5)
 
     holding = asyncio.ensure_future(hold())
@@ -216,8 +215,14 @@ async def a_holder_that_sleeps() -> None:
     await holding
 
 
+async def a_holder_that_sleeps() -> None:
+    """The block is that of a lock."""
+    lock = asyncio.Lock()
+    await in_line_behind_a_sleeper(lambda: lock)
+
+
 async def in_line_for_a_context_manager() -> None:
-    """``ask`` waits for a lock that it would have by way of a context manager, as somebody sleeps in that."""
+    """The block is that of a context manager, which has the lock for it."""
     lock = asyncio.Lock()
 
     @contextlib.asynccontextmanager
@@ -225,21 +230,7 @@ async def in_line_for_a_context_manager() -> None:
         async with lock:
             yield
 
-    async def collect() -> None:
-        await some_time()
-        await Name()
-
-    async def ask() -> None:
-        async with held():
-            pass
-
-    async def hold() -> None:
-        async with held():
-            await asyncio.sleep(1.5)
-
-    holding = asyncio.ensure_future(hold())
-    await both(collect, ask)
-    await holding
+    await in_line_behind_a_sleeper(held)
 
 
 async def a_block_that_lets_go_for_a_while() -> None:
