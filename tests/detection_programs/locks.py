@@ -195,8 +195,8 @@ async def notified_meanwhile() -> None:
     await both(collect, ask)
 
 
-async def in_line_behind_a_sleeper(block: Block) -> None:
-    """``ask`` waits for a block that somebody sleeps in."""
+async def in_line_behind_a_sleeper(block: Block, other: Block | None = None) -> None:
+    """``ask`` waits for a block that somebody sleeps in, or in another one of the same lock."""
 
     async def collect() -> None:
         await some_time()
@@ -207,7 +207,7 @@ async def in_line_behind_a_sleeper(block: Block) -> None:
             pass
 
     async def hold() -> None:
-        async with block():
+        async with (other or block)():
             await asyncio.sleep(1.5)
 
     holding = asyncio.ensure_future(hold())
@@ -222,7 +222,7 @@ async def a_holder_that_sleeps() -> None:
 
 
 async def in_line_for_a_context_manager() -> None:
-    """The block is that of a context manager, which has the lock for it."""
+    """The block is that of a context manager, which has the lock for it; who sleeps has taken the lock by hand."""
     lock = asyncio.Lock()
 
     @contextlib.asynccontextmanager
@@ -230,7 +230,13 @@ async def in_line_for_a_context_manager() -> None:
         async with lock:
             yield
 
-    await in_line_behind_a_sleeper(held)
+    @contextlib.asynccontextmanager
+    async def by_hand() -> AsyncIterator[None]:
+        await lock.acquire()
+        yield
+        lock.release()
+
+    await in_line_behind_a_sleeper(held, by_hand)
 
 
 async def a_block_that_lets_go_for_a_while() -> None:
