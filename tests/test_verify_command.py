@@ -157,11 +157,7 @@ def test_resolving_is_verified_whatever_the_environment_says_of_it(command: Comm
 
 
 def test_library_that_detection_does_not_recognise_is_not_resolved(altered: AlteredLibrary, command: Command) -> None:
-    altered.replace(
-        "blocked_tasks: list[asyncio.Task] | None = None\n",
-        "blocked_tasks=None, timeout=None\n",
-        "voice/agent_activity.py",
-    )
+    altered.replace("_drain_blocked_tasks", "_ignored_tasks", "voice/agent_activity.py")
     ended = command("verify", "--resolve", "--timeout", "1", env=altered.env)
     assert ended.returncode == 1
     assert ended.stdout.splitlines()[-1].endswith("does not complete with detection either.")
