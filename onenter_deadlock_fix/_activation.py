@@ -140,8 +140,9 @@ def _hand_over(wanted: "dict[str, Any]", *, there: bool) -> "tuple[Detection, li
         request = config.requested(("off", config.AFTER) if nothing else wanted["asked"])
         problems = list(request.problems)
         if request.mode == "off":
-            if f"{__package__}.detection.watch" in sys.modules:
-                sys.modules[f"{__package__}.detection.watch"].uninstall()
+            installed = sys.modules.get(f"{__package__}.detection.watch")
+            if installed:
+                installed.uninstall()
         elif there:
             from .detection import watch
 

@@ -27,9 +27,9 @@ for. A cycle through one of these is no deadlock here, but a wait that takes lon
 ``AgentTask`` that another agent has displaced, where only a turn of the user would end them, and nobody sends one. One
 thing is taken to be known: ``RunContext.update()`` is called by the tool itself, and not by a helper of it.
 
-``watch`` says which changes are under way, ``stack`` what a task is suspended in, ``asyncio_edges`` and
-``livekit_edges`` who completes what, ``graph`` who is deadlocked, ``check`` what that means for a change and what it
-can let go, ``describe`` who is who, and ``report`` logs it.
+``library`` has what is relied on in livekit-agents. ``watch`` says which changes are under way, ``stack`` what a task
+is suspended in, ``asyncio_edges`` and ``livekit_edges`` who completes what, ``graph`` who is deadlocked, ``check`` what
+that means for a change and what it can let go, ``describe`` who is who, and ``report`` logs it.
 """
 
 from __future__ import annotations

@@ -23,8 +23,10 @@ Task = asyncio.Task[Any]
 Completion = tuple[Future, Optional[Wait]]  # what is completed, and what that needs, if not just the one that is done
 
 _GATHERING = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
-# By identity, since even == of a class or a function may be the user's. nest_asyncio has the futures written in Python.
-_FUTURE_IDS = frozenset(map(id, (asyncio.Future, asyncio.futures._PyFuture, _GATHERING)))  # type: ignore[attr-defined]
+# By identity, since even == of a class or a function may be the user's. nest_asyncio puts the futures written in Python
+# in the place of the others, of which the one of gather() was made before.
+_FUTURES = (_GATHERING.__base__, asyncio.futures._PyFuture, _GATHERING)  # type: ignore[attr-defined]
+_FUTURE_IDS = frozenset(map(id, _FUTURES))
 _WAKES_A_TASK_UP = ("method", "builtin_function_or_method", "TaskWakeupMethWrapper")  # the last one on Python 3.9
 _MANAGERS = (asyncio.Lock, asyncio.Condition, contextlib.AsyncExitStack, contextlib._AsyncGeneratorContextManager)
 _EXIT_IDS = frozenset(id(manager.__aexit__) for manager in _MANAGERS)

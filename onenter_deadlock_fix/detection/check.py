@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from . import describe, graph
 from .asyncio_edges import Task
 from .describe import Name, Waiter
-from .livekit_edges import CHANGES, DISPLACED, VOICE, LivekitEdges, drained, generations
+from .library import CHANGES, VOICE
+from .livekit_edges import DISPLACED, LivekitEdges, drained, generations
 
 _AT_WORK = ("tool", "reply", "say", "user turn", "on_user_turn_completed")
 
@@ -65,14 +66,9 @@ class Look:
         if task not in self._deadlocked:
             return None
         core = graph.core(task, self._waits, self._deadlocked)
-        tasks, handles = self.edges.tasks, self.edges.handles
+        known = [one for one in core if one in self.edges.tasks or one in self.edges.handles]
         # with where in the library they wait: a task that was deadlocked may be so once more, in another change
-        inside = {one: [each.function for each in self.edges.stack(one)] for one in core if one in tasks}
-        key = frozenset(
-            (id(one), *(function for function in inside.get(one, ()) if function.startswith(VOICE)))
-            for one in core
-            if one in tasks or one in handles
-        )
+        key = frozenset((id(one), *self.edges.functions(one)) for one in known)
         among = graph.reachable([task], self._waits, self._deadlocked)
         waiters = describe.waits(self.edges, task, among)
         is_on_it = task in core and bool(self._waits[task].awaited)
@@ -84,12 +80,13 @@ class Look:
         So may ``session.run()`` while a model or a tool is at work, an AgentTask while the user may turn to it, and
         ``on_enter``.
         """
-        functions = {one.function for one in self.edges.stack(task)}
+        functions = self.edges.functions(task)
         if f"{VOICE}run_result._await_impl" in functions:
             waiters = describe.waits(LivekitEdges(self._loop, no_turn=True), task)
             return [] if any(one.role in _AT_WORK and not one.waits_for for one in waiters) else waiters
         waiters = describe.waits(self.edges, task)
-        return waiters if functions & CHANGES or any(one.reason.endswith(DISPLACED) for one in waiters) else []
+        is_told = not CHANGES.isdisjoint(functions) or any(one.reason.endswith(DISPLACED) for one in waiters)
+        return waiters if is_told else []
 
     def cycle(self) -> list[str]:
         """Return who waits for whom in the smallest deadlock, or nothing where there is none."""

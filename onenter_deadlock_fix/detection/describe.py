@@ -11,7 +11,8 @@ from collections.abc import Container, Hashable, Iterator
 from typing import Any, NamedTuple
 
 from .asyncio_edges import Future, Task
-from .livekit_edges import VOICE, LivekitEdges
+from .library import VOICE
+from .livekit_edges import LivekitEdges
 from .stack import Suspended, name_of
 
 # who is called by which function of the activity

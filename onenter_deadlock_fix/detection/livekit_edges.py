@@ -11,41 +11,10 @@ from typing import Any
 
 from .asyncio_edges import Completion, Edges, Future, Task, context_of
 from .graph import Wait
+from .library import INFO, VOICE
 from .stack import Suspended, name_of
 
-VOICE = "livekit.agents.voice."
-# A change of the agent, the end of the session, a run: told, too, where it merely takes long.
-CHANGES = {
-    *(f"{VOICE}agent_activity.{name}" for name in ("pause", "drain", "aclose")),
-    *(f"{VOICE}agent_session.{name}" for name in ("drain", "_aclose_impl")),
-    f"{VOICE}run_result._await_impl",
-}
-_INFO = "__livekit_agents_activity_task"  # as _get_activity_task_info() has it
-
 _WAIT_IF_NOT_INTERRUPTED = f"{VOICE}speech_handle.wait_if_not_interrupted"
-_ACTIVITY, _SPEECH = "agent_activity:AgentActivity.", "speech_handle:SpeechHandle."
-# function -> its signature, which does not matter here, and names that its code uses; what is relied on
-FINGERPRINT: dict[str, tuple[None, set[str]]] = {
-    function: (None, set(names.split()))
-    for function, names in {
-        "agent:AgentTask._AgentTask__await_impl": "_update_activity",
-        "agent:_get_activity_task_info": _INFO,
-        f"{_ACTIVITY}_create_speech_task": "_speech_tasks _tasks _mark_done _AgentActivityContextVar",
-        f"{_ACTIVITY}_pause_scheduling_task": "_scheduling_paused _scheduling_atask _wake_up_scheduling_task",
-        f"{_ACTIVITY}_schedule_speech": "_speech_q _mark_scheduled _scheduling_paused",
-        f"{_ACTIVITY}_scheduling_task": "_q_updated _drain_blocked_tasks _speech_tasks _current_speech",
-        f"{_ACTIVITY}_wake_up_scheduling_task": "_q_updated",
-        f"{_ACTIVITY}drain": "_pause_scheduling_task",
-        f"{_ACTIVITY}pause": "_pause_scheduling_task blocked_tasks",
-        "agent_session:AgentSession._aclose_impl": "",
-        "agent_session:AgentSession._update_activity": "_activity_lock",
-        "run_result:RunResult.__await__": "_done_fut",
-        "run_result:RunResult._mark_done_if_needed": "_handles",
-        f"{_SPEECH}add_done_callback": "_done_callbacks",
-        f"{_SPEECH}_wait_for_scheduled": "_scheduled_fut",
-        f"{_SPEECH}wait_for_playout": "_done_fut",
-    }.items()
-}
 
 NEVER_SCHEDULED = "it was made while scheduling was paused, and nothing will schedule it"
 NEVER_DONE = "its generation was never marked as done, and nothing will mark it"
@@ -68,7 +37,7 @@ class LivekitEdges(Edges):
     def __init__(self, loop: asyncio.AbstractEventLoop, *, no_turn: bool = False) -> None:
         super().__init__(loop)
         self._no_turn = no_turn
-        self.infos = {task: info for task in self.tasks if (info := getattr(task, _INFO, None)) is not None}
+        self.infos = {task: info for task in self.tasks if (info := getattr(task, INFO, None)) is not None}
         self.handles: dict[Future, Any] = {}  # by each of the futures of a speech handle that are not done
         for handle in {id(info.speech_handle): info.speech_handle for info in self.infos.values()}.values():
             futures = (handle._done_fut, handle._scheduled_fut, *generations(handle)) if handle else ()
@@ -81,7 +50,7 @@ class LivekitEdges(Edges):
         info = self.infos.get(node)
         handle = info.speech_handle if info and not info.function_call else self.handles.get(node)
         with contextlib.suppress(Exception):  # what can't be read has no reason
-            if getattr(handle, "_interrupt_timeout_handle", None) is not None:
+            if _is_given_up(handle):
                 return GIVEN_UP
             if node in self.tasks:
                 suspended = self.stack(node)
@@ -92,6 +61,11 @@ class LivekitEdges(Edges):
             if handle and node is handle._scheduled_fut and _is_parked(handle, self._activity_of(handle)):
                 return PARKED
         return self._reasons.get(node, "")
+
+    def functions(self, node: Any) -> list[str]:
+        """Return the functions of livekit-agents that a task is suspended in, outermost first; none of other nodes."""
+        suspended = self.stack(node) if node in self.tasks else []
+        return [one.function for one in suspended if one.function.startswith(VOICE)]
 
     def agent_task(self, task: Task) -> Any:
         """Return the AgentTask that a task awaits, or None."""
@@ -143,7 +117,7 @@ class LivekitEdges(Edges):
         handle = self.handles.get(future)
         if handle is None:
             return super()._wait_of_future(future)
-        if getattr(handle, "_interrupt_timeout_handle", None) is not None:
+        if _is_given_up(handle):
             return None
         if future is handle._done_fut:
             return self.all_of(handle._tasks)
@@ -223,13 +197,18 @@ def drained(activity: Any) -> list[Task]:
 
 
 def _speech_handle(task: Task) -> Any:
-    return getattr(getattr(task, _INFO, None), "speech_handle", None)
+    return getattr(getattr(task, INFO, None), "speech_handle", None)
 
 
 def generations(handle: Any) -> list[Future]:
     """Return the futures that are done when a generation of a speech has been said; 1.2.0 has the last one only."""
     found: list[Future] = handle._generations if hasattr(handle, "_generations") else [handle._generation_fut]
     return found
+
+
+def _is_given_up(handle: Any) -> bool:
+    """Say whether a speech was interrupted, and livekit-agents ends it when a timer runs out."""
+    return getattr(handle, "_interrupt_timeout_handle", None) is not None
 
 
 def _is_parked(handle: Any, activity: Any) -> bool:

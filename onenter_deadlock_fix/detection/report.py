@@ -26,7 +26,7 @@ _CURES = {
     frozenset({("handoff", "session close"), ("session close", "on_enter")}): "1.6.1",  # pull request #6071
     frozenset({("handoff", "update_agent()"), ("update_agent()", "on_exit")}): "1.8.2",
 }
-_CHANGES = ("handoff", "update_agent()", "session close", "session.drain()", "activity close")
+_ROLES_OF_CHANGES = ("handoff", "update_agent()", "session close", "session.drain()", "activity close")
 
 
 def deadlock(found: Deadlock, task: Task, *, resolves: bool) -> bool:
@@ -65,7 +65,7 @@ def _told(given: Release) -> str:
 def _cured_in(waiters: Sequence[Waiter]) -> str | None:
     """Return the release that is cured of this whole deadlock, if there is one, and this is an older one."""
     roles = {waiter.name: waiter.role for waiter in waiters}
-    waits = {(one.role, roles.get(one.waits_for, "")) for one in waiters if one.role in _CHANGES}
+    waits = {(one.role, roles.get(one.waits_for, "")) for one in waiters if one.role in _ROLES_OF_CHANGES}
     cured_in = _CURES.get(frozenset(waits))
     return cured_in if cured_in and Version(release) < Version(cured_in) else None
 

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from .._guard import difference
 from .._wrapper import CoroutineFunction, Wrappers
 from .config import LOGGER, Request
-from .livekit_edges import CHANGES, FINGERPRINT, VOICE
+from .library import CHANGES, FINGERPRINT, VOICE
 from .stack import stack
 
 if TYPE_CHECKING:
@@ -83,8 +83,9 @@ class _Watch:
         """Yield the tasks that are in the middle of a change, with that."""
         for task in asyncio.all_tasks(self._loop):
             with contextlib.suppress(Exception):  # of a task that can't be read
-                inside = [one for one in stack(task) if one.frame.f_code.co_name in _NAMES]
-                inside = [one for one in inside if one.function in _FUNCTIONS]
+                # by its name alone first, which costs less: this is done for every task
+                named = (one for one in stack(task) if one.frame.f_code.co_name in _NAMES)
+                inside = [one for one in named if one.function in _FUNCTIONS]
                 if inside:
                     changes = [one for one in inside if one.function in CHANGES]
                     change = self._changes.setdefault((changes or inside)[0].awaitable, _Change())
@@ -113,9 +114,10 @@ class _Watch:
                 seen.add(deadlock.key)
                 change.is_told |= self._report(deadlock, task, resolves=request.mode == "resolve")
             if not change.is_told and not (deadlock and deadlock.is_on_it):
-                waiters, waited = look.slow(task), self._loop.time() - change.since
-                name = describe.name(look.edges, task).text
-                change.is_told = bool(waiters) and report.slow(waiters, name, waited, task)
+                waiters = look.slow(task)
+                if waiters:
+                    name, waited = describe.name(look.edges, task).text, self._loop.time() - change.since
+                    change.is_told = report.slow(waiters, name, waited, task)
 
     def _report(self, deadlock: Deadlock, task: asyncio.Task[Any], *, resolves: bool) -> bool:
         """Log a deadlock, unless it was, and let go what can be. Say whether it was logged, with this task's change."""

@@ -1,0 +1,36 @@
+"""What is relied on in livekit-agents: which functions change the agent, and what the code of which uses."""
+
+from __future__ import annotations
+
+VOICE = "livekit.agents.voice."
+# A change of the agent, the end of the session, a run: told, too, where it merely takes long.
+CHANGES = {
+    *(f"{VOICE}agent_activity.{name}" for name in ("pause", "drain", "aclose")),
+    *(f"{VOICE}agent_session.{name}" for name in ("drain", "_aclose_impl")),
+    f"{VOICE}run_result._await_impl",
+}
+INFO = "__livekit_agents_activity_task"  # as _get_activity_task_info() has it
+
+_ACTIVITY, _SPEECH = "agent_activity:AgentActivity.", "speech_handle:SpeechHandle."
+# function -> its signature, which does not matter here, and names that its code uses; what is relied on
+FINGERPRINT: dict[str, tuple[None, set[str]]] = {
+    function: (None, set(names.split()))
+    for function, names in {
+        "agent:AgentTask._AgentTask__await_impl": "_update_activity",
+        "agent:_get_activity_task_info": INFO,
+        f"{_ACTIVITY}_create_speech_task": "_speech_tasks _tasks _mark_done _AgentActivityContextVar",
+        f"{_ACTIVITY}_pause_scheduling_task": "_scheduling_paused _scheduling_atask _wake_up_scheduling_task",
+        f"{_ACTIVITY}_schedule_speech": "_speech_q _mark_scheduled _scheduling_paused",
+        f"{_ACTIVITY}_scheduling_task": "_q_updated _drain_blocked_tasks _speech_tasks _current_speech",
+        f"{_ACTIVITY}_wake_up_scheduling_task": "_q_updated",
+        f"{_ACTIVITY}drain": "_pause_scheduling_task",
+        f"{_ACTIVITY}pause": "_pause_scheduling_task blocked_tasks",
+        "agent_session:AgentSession._aclose_impl": "",
+        "agent_session:AgentSession._update_activity": "_activity_lock",
+        "run_result:RunResult.__await__": "_done_fut",
+        "run_result:RunResult._mark_done_if_needed": "_handles",
+        f"{_SPEECH}add_done_callback": "_done_callbacks",
+        f"{_SPEECH}_wait_for_scheduled": "_scheduled_fut",
+        f"{_SPEECH}wait_for_playout": "_done_fut",
+    }.items()
+}
