@@ -51,7 +51,7 @@ def main() -> int:
     if options.every or options.record:
         results.write(known, outcomes, instead=not options.record)
         page.write(known)
-    print("\n" + page.summary({**known, "rows": {str(one.row): known["rows"][str(one.row)] for one in played}}))
+    print("\n" + page.summary(known, [str(one.row) for one in played]))
     print(f"{len(played)} of {len(rows)} played in {(time.monotonic() - began) / 60:.1f} minutes")
     print("\n".join([f"{len(problems)} not as promised:", *problems]) if problems else "all as promised")
     return 1 if problems else 0

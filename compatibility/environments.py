@@ -16,7 +16,7 @@ from packaging.version import Version
 
 from onenter_deadlock_fix.cli.pins import pins
 
-from .data import PYTHONS, ROOT, Row
+from .data import ROOT, Row
 
 _LIMIT = 900  # seconds for one command
 # what would change what is played, or makes each process compile all of livekit-agents anew
@@ -95,4 +95,4 @@ def _interpreter(python: str) -> str:
 
 if __name__ == "__main__":
     release, folder = sys.argv[1:]
-    print(make(Path(folder).absolute(), Row(str(Version(release)), PYTHONS[0]), "--editable", str(ROOT)))
+    print(make(Path(folder).absolute(), Row(str(Version(release))), "--editable", str(ROOT)))

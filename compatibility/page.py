@@ -114,9 +114,9 @@ def page(results: Results) -> str:
     return "".join(parts)
 
 
-def summary(results: Results, names: Sequence[str] = ()) -> str:
+def summary(results: Results, names: Sequence[str]) -> str:
     """Return a table of rows, where those next to each other that have the same results are one."""
-    summaries = [(name, _summary(results, name)) for name in names or results["rows"]]
+    summaries = [(name, _summary(results, name)) for name in names]
     head = (
         "Release",
         "Python",
