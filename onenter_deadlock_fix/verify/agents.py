@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Any, Callable
 
 from livekit.agents import Agent, AgentTask, function_tool, llm
 
@@ -15,6 +15,11 @@ USERS_ANSWERS = {
 }
 
 Step = Callable[[str], None]  # is told what happens
+
+
+def complete(agent_task: AgentTask[Any], result: Any) -> None:
+    """Complete an AgentTask, which is a method of another name in 2.0.0b1."""
+    (getattr(agent_task, "complete", None) or getattr(agent_task, "_complete"))(result)  # noqa: B009
 
 
 def script(chat_ctx: llm.ChatContext) -> Answer:
@@ -58,8 +63,7 @@ class AddressTask(AgentTask[str]):
     async def confirm_address(self) -> None:
         """Called when the user has confirmed the address."""
         self._step(f"the AgentTask completes with {self._address}")
-        complete = getattr(self, "complete", None) or getattr(self, "_complete")  # noqa: B009  # the latter in 2.0.0b1
-        complete(self._address)
+        complete(self, self._address)
 
 
 class _Collecting(Agent):

@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from livekit.agents import Agent, function_tool
+from livekit.agents import function_tool
+
+from onenter_deadlock_fix.verify.agents import complete
 
 from .reported import Ask
-from .stage import Desk, complete, start
-
-
-class Lobby(Agent):
-    def __init__(self) -> None:
-        super().__init__(instructions="")
+from .stage import Desk, Lobby, start
 
 
 class Asking(Desk):

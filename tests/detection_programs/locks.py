@@ -42,6 +42,12 @@ async def both(collect: Callable[[], Awaitable[Any]], ask: Callable[[], Awaitabl
     await asyncio.gather(*(reply.wait_for_playout() for reply in replies))
 
 
+async def hand_over() -> None:
+    """Await an AgentTask when ``ask`` waits already."""
+    await some_time()
+    await Name()
+
+
 async def in_the_same(block: Block, other: Block | None = None) -> None:
     """``collect`` awaits an AgentTask in a block that ``ask`` waits for."""
 
@@ -106,10 +112,6 @@ async def the_same_lock_twice() -> None:
     """``ask`` takes its own lock again, in a function that it calls, and the handoff waits for it."""
     lock = asyncio.Lock()
 
-    async def collect() -> None:
-        await asyncio.sleep(0.1)
-        await Name()
-
     async def ask() -> None:
         async with lock:
             await again()  # ask calls in its own block here
@@ -118,22 +120,18 @@ async def the_same_lock_twice() -> None:
         async with lock:  # ask waits for itself in its own block here
             pass
 
-    await both(collect, ask)
+    await both(hand_over, ask)
 
 
 async def the_same_lock_again_by_an_exit_stack() -> None:
     """``ask`` has an AsyncExitStack take the lock that it has, and the handoff waits for it."""
     lock = asyncio.Lock()
 
-    async def collect() -> None:
-        await asyncio.sleep(0.1)
-        await Name()
-
     async def ask() -> None:
         async with lock, contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(lock)
 
-    await both(collect, ask)
+    await both(hand_over, ask)
 
 
 async def two_locks_in_opposite_order() -> None:
@@ -146,23 +144,15 @@ async def two_locks_in_opposite_order() -> None:
             async with second:
                 pass
 
-    async def collect() -> None:
-        await asyncio.sleep(0.1)
-        await Name()
-
     async def ask() -> None:
         await asyncio.gather(in_both(one, two), in_both(two, one))
 
-    await both(collect, ask)
+    await both(hand_over, ask)
 
 
 async def waiting_to_be_notified() -> None:
     """``ask`` waits for a condition, whose lock it does not hold meanwhile; somebody notifies it later."""
     condition = asyncio.Condition()
-
-    async def collect() -> None:
-        await some_time()
-        await Name()
 
     async def ask() -> None:
         async with condition:
@@ -174,7 +164,7 @@ async def waiting_to_be_notified() -> None:
             condition.notify_all()
 
     notifying = asyncio.ensure_future(notify())
-    await both(collect, ask)
+    await both(hand_over, ask)
     await notifying
 
 
@@ -198,10 +188,6 @@ async def notified_meanwhile() -> None:
 async def in_line_behind_a_sleeper(block: Block, other: Block | None = None) -> None:
     """``ask`` waits for a block that somebody sleeps in, or in another one of the same lock."""
 
-    async def collect() -> None:
-        await some_time()
-        await Name()
-
     async def ask() -> None:
         async with block():
             pass
@@ -211,7 +197,7 @@ async def in_line_behind_a_sleeper(block: Block, other: Block | None = None) -> 
             await asyncio.sleep(1.5)
 
     holding = asyncio.ensure_future(hold())
-    await both(collect, ask)
+    await both(hand_over, ask)
     await holding
 
 
@@ -243,10 +229,6 @@ async def a_block_that_lets_go_for_a_while() -> None:
     """``ask`` lets its lock go and waits for a helper in line for it, while somebody sleeps in the block."""
     lock = asyncio.Lock()
 
-    async def collect() -> None:
-        await some_time()
-        await Name()
-
     async def ask() -> None:
         async with lock:
             lock.release()
@@ -257,7 +239,7 @@ async def a_block_that_lets_go_for_a_while() -> None:
         async with lock:
             await asyncio.sleep(seconds)
 
-    await both(collect, ask)
+    await both(hand_over, ask)
 
 
 async def a_semaphore() -> None:

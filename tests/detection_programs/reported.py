@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from livekit.agents import Agent, AgentSession, AgentTask, function_tool
+from livekit.agents import AgentSession, AgentTask, function_tool
 from turns import preemptive_generation, user_has_spoken, user_is_speaking
 
+from onenter_deadlock_fix.verify.agents import complete
 from onenter_deadlock_fix.verify.scripted_model import ScriptedLLM
 
-from .stage import Desk, Name, complete, script, some_time, start
+from .stage import Desk, Lobby, Name, script, some_time, start
 
 
 class Ask(AgentTask[str]):
@@ -64,10 +65,7 @@ async def parked(caller_goes_on: bool) -> None:
 async def on_enter_closes_session() -> None:
     """livekit/agents #5035: on_enter of an AgentTask awaits session.aclose()."""
 
-    class Closing(AgentTask[str]):
-        def __init__(self) -> None:
-            super().__init__(instructions="")
-
+    class Closing(Name):
         async def on_enter(self) -> None:
             await self.session.aclose()  # on_enter closes here
 
@@ -84,10 +82,7 @@ async def on_enter_closes_session() -> None:
 async def run_and_update_agent() -> None:
     """livekit/agents #6500: session.run() while on_enter of a new agent awaits an AgentTask that needs a turn."""
 
-    class New(Agent):
-        def __init__(self) -> None:
-            super().__init__(instructions="")
-
+    class New(Lobby):
         async def on_enter(self) -> None:
             await Ask()  # on_enter awaits Ask here
 
@@ -112,10 +107,7 @@ async def run_with_a_slow_model() -> None:
 async def close_before_await() -> None:
     """livekit/agents #4730, pull request #6071: the session closes while on_enter is about to await an AgentTask."""
 
-    class Host(Agent):
-        def __init__(self) -> None:
-            super().__init__(instructions="")
-
+    class Host(Lobby):
         async def on_enter(self) -> None:
             await some_time()
             await Name()  # on_enter awaits Name here
@@ -151,10 +143,7 @@ async def filler() -> None:
 async def closed_twice_at_once() -> None:
     """Two tasks close the session while on_enter takes its time."""
 
-    class Host(Agent):
-        def __init__(self) -> None:
-            super().__init__(instructions="")
-
+    class Host(Lobby):
         async def on_enter(self) -> None:
             await asyncio.sleep(2)
 

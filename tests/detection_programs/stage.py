@@ -11,6 +11,7 @@ from typing import Any, Callable
 from livekit.agents import Agent, AgentSession, AgentTask, function_tool, llm
 from livekit.agents.cli.log import JsonFormatter
 
+from onenter_deadlock_fix.verify.agents import complete
 from onenter_deadlock_fix.verify.scripted_model import Answer, ScriptedLLM, ToolCall, cue
 
 records: list[dict[str, Any]] = []
@@ -34,10 +35,6 @@ def script(chat_ctx: llm.ChatContext) -> Answer:
     return [ToolCall(last.text)] if last.role == "user" else ""
 
 
-def complete(task: AgentTask[Any], result: Any) -> None:
-    (getattr(task, "complete", None) or getattr(task, "_complete"))(result)  # noqa: B009  # the latter in 2.0.0b1
-
-
 class Name(AgentTask[str]):
     """An AgentTask that completes as soon as it is there."""
 
@@ -46,6 +43,13 @@ class Name(AgentTask[str]):
 
     async def on_enter(self) -> None:
         complete(self, "Ada")
+
+
+class Lobby(Agent):
+    """Does nothing of itself."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="")
 
 
 class Desk(Agent):

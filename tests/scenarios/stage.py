@@ -18,6 +18,7 @@ from typing import Any, Callable, NamedTuple, TypeVar
 from livekit.agents import Agent, AgentSession, AgentTask, function_tool, llm
 from virtual_time import VirtualTimeLoop
 
+from onenter_deadlock_fix.verify import agents
 from onenter_deadlock_fix.verify.scripted_model import Answer, Script, ScriptedLLM, ToolCall, cue
 
 sessions: list[AgentSession[Any]] = []  # in the order of their start
@@ -138,7 +139,7 @@ async def reply(session: AgentSession[Any], *args: Any, **kwargs: Any) -> None:
 
 def complete(task: AgentTask[Any], result: Any) -> None:
     step(f"{type(task).__name__} completes")
-    (getattr(task, "complete", None) or getattr(task, "_complete"))(result)  # noqa: B009  # the latter in 2.0.0b1
+    agents.complete(task, result)
 
 
 def play(
