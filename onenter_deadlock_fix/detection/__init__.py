@@ -41,4 +41,4 @@ def cycle() -> list[str]:
 
     from .check import Look
 
-    return Look(asyncio.get_running_loop()).cycle()
+    return Look(asyncio.all_tasks()).cycle()

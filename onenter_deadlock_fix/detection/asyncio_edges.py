@@ -42,11 +42,11 @@ _TASK_DONE = (
 
 
 class Edges:
-    """The waits among the tasks of an event loop at this moment; to be made and used in a callback of that loop."""
+    """The waits among all tasks of an event loop at this moment; to be made and used in a callback of that loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.tasks: set[Any] = asyncio.all_tasks(loop)
-        self._task_ids = set(map(id, self.tasks))
+    def __init__(self, tasks: set[Task]) -> None:
+        self.tasks: set[Any] = tasks
+        self._task_ids = set(map(id, tasks))
         self._stacks: dict[Task, list[Suspended]] = {}
         self._completed_by: dict[Future, Wait] = {}
 

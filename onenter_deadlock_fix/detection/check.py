@@ -10,9 +10,9 @@ from . import describe, graph
 from .asyncio_edges import Task
 from .describe import Name, Waiter
 from .library import CHANGES, VOICE
-from .livekit_edges import DISPLACED, LivekitEdges, drained, generations
+from .livekit_edges import DISPLACED, NO_TURN, LivekitEdges, drained, generations
 
-_AT_WORK = ("tool", "reply", "say", "user turn", "on_user_turn_completed")
+_AT_WORK = ("tool", "reply", "say", "user turn", "on_user_turn_completed", "task")
 
 
 class Release(NamedTuple):
@@ -53,12 +53,11 @@ class Deadlock(NamedTuple):
 
 
 class Look:
-    """One look at the tasks of an event loop; to be made and used in a callback of that loop."""
+    """One look at all tasks of an event loop, or at those of them that are due; to be used in a callback of that loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, tasks: Iterable[Task] | None = None) -> None:
-        self._loop = loop
-        self.edges = LivekitEdges(loop)
-        self._waits = self.edges.closure(self.edges.tasks if tasks is None else tasks)
+    def __init__(self, tasks: set[Task], due: Iterable[Task] | None = None) -> None:
+        self.edges = LivekitEdges(tasks)
+        self._waits = self.edges.closure(tasks if due is None else due)
         self._deadlocked = graph.deadlocked(self._waits)
 
     def deadlock(self, task: Task) -> Deadlock | None:
@@ -77,16 +76,20 @@ class Look:
     def slow(self, task: Task) -> list[Waiter]:
         """Return whom a task waits for; nobody where that may take as long as it likes.
 
-        So may ``session.run()`` while a model or a tool is at work, an AgentTask while the user may turn to it, and
-        ``on_enter``.
+        So may ``session.run()`` while something of the user's or a model is at work, an AgentTask while the user may
+        turn to it, and ``on_enter``.
         """
         functions = self.edges.functions(task)
         if f"{VOICE}run_result._await_impl" in functions:
-            waiters = describe.waits(LivekitEdges(self._loop, no_turn=True), task)
-            return [] if any(one.role in _AT_WORK and not one.waits_for for one in waiters) else waiters
-        waiters = describe.waits(self.edges, task)
-        is_told = not CHANGES.isdisjoint(functions) or any(one.reason.endswith(DISPLACED) for one in waiters)
-        return waiters if is_told else []
+            under_way = [one for speech in self.edges.infos for one in describe.waits(self.edges, speech)]
+            if any(one.role in _AT_WORK and not one.waits_for and not one.reason for one in under_way):
+                return []
+            waiters = describe.waits(self.edges, task)
+            return [
+                one if one.role != "AgentTask" or str(one) != one.name else one._replace(reason=NO_TURN) for one in waiters
+            ]
+        is_told = not CHANGES.isdisjoint(functions) or self.edges.reason(task).endswith(DISPLACED)
+        return describe.waits(self.edges, task) if is_told else []
 
     def cycle(self) -> list[str]:
         """Return who waits for whom in the smallest deadlock, or nothing where there is none."""

@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import sys
 from collections.abc import Iterator
 from typing import Any
 
-from .asyncio_edges import Completion, Edges, Future, Task, context_of
+from .asyncio_edges import Completion, Edges, Future, Task
 from .graph import Wait
 from .library import INFO, VOICE
 from .stack import Suspended, name_of
-
-_WAIT_IF_NOT_INTERRUPTED = f"{VOICE}speech_handle.wait_if_not_interrupted"
 
 NEVER_SCHEDULED = "it was made while scheduling was paused, and nothing will schedule it"
 NEVER_DONE = "its generation was never marked as done, and nothing will mark it"
@@ -24,43 +21,38 @@ GIVEN_UP = "it was interrupted, and livekit-agents is about to give it up"
 PLAYED = "it is being played"
 UNWATCHED = "no speech is under way that it watches, and it ends with the next one"
 PARKED = "a preemptive generation is parked, and ends only with the user's next turn"
-NO_TURN = "for the user's next turn, which nobody sends meanwhile"
+NO_TURN = "nobody sends the user's next turn meanwhile"
 
 
 class LivekitEdges(Edges):
-    """The waits in an event loop, those of livekit-agents included.
+    """The waits among all tasks of an event loop, those of livekit-agents included."""
 
-    no_turn: as if the user took no turn any more, and only what is under way in an AgentTask could complete it. Else it
-        is free, since anybody may.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, no_turn: bool = False) -> None:
-        super().__init__(loop)
-        self._no_turn = no_turn
-        self.infos = {task: info for task in self.tasks if (info := getattr(task, INFO, None)) is not None}
+    def __init__(self, tasks: set[Task]) -> None:
+        super().__init__(tasks)
+        self.infos = {task: info for task in tasks if (info := getattr(task, INFO, None)) is not None}
         self.handles: dict[Future, Any] = {}  # by each of the futures of a speech handle that are not done
         for handle in {id(info.speech_handle): info.speech_handle for info in self.infos.values()}.values():
             futures = (handle._done_fut, handle._scheduled_fut, *generations(handle)) if handle else ()
             self.handles.update((future, handle) for future in futures if not future.done())
-        self._reasons: dict[Future, str] = {}
-        self.read_callbacks([*self.tasks, *self.handles])
+        self.read_callbacks([*tasks, *self.handles])
 
     def reason(self, node: Any) -> str:
         """Return why a node that is free has not completed yet, where livekit-agents knows, or else an empty text."""
-        info = self.infos.get(node)
-        handle = info.speech_handle if info and not info.function_call else self.handles.get(node)
         with contextlib.suppress(Exception):  # what can't be read has no reason
+            info = self.infos.get(node)
+            handle = info.speech_handle if info and not info.function_call else self.handles.get(node)
             if _is_given_up(handle):
                 return GIVEN_UP
-            if node in self.tasks:
-                suspended = self.stack(node)
-                if suspended[-1].function == f"{VOICE}agent.__await_impl":
-                    reason = self._why_no_turn(suspended[-1].variables)
-                    return reason if reason.endswith(DISPLACED) else ""
-                return PLAYED if any(one.function == f"{VOICE}io.wait_for_playout" for one in suspended) else ""
             if handle and node is handle._scheduled_fut and _is_parked(handle, self._activity_of(handle)):
                 return PARKED
-        return self._reasons.get(node, "")
+            functions = self.functions(node)
+            if f"{VOICE}io.wait_for_playout" in functions:
+                return PLAYED
+            if functions and not node._fut_waiter.done():  # else it is about to go on
+                if functions[-1] == f"{VOICE}agent.__await_impl":
+                    return self._displaced_by(self.stack(node)[-1].variables)
+                return UNWATCHED if functions[-1] == f"{VOICE}run_result._await_impl" else ""
+        return ""
 
     def functions(self, node: Any) -> list[str]:
         """Return the functions of livekit-agents that a task is suspended in, outermost first; none of other nodes."""
@@ -87,31 +79,43 @@ class LivekitEdges(Edges):
             yield from super().completions(function, held)
 
     def wait_in(self, suspended: list[Suspended], awaited: Future) -> Wait | None:
-        function, caller = suspended[-1].function, suspended[-2].function if len(suspended) > 1 else ""
-        if function == "asyncio.locks.wait":  # of an Event; anybody may set one of the user's
-            return self._wait_for_event(caller, suspended[-2].variables["self"]) if caller.startswith(VOICE) else None
-        if function == f"{VOICE}speech_handle._wait_for_generation":
-            handle = suspended[-1].variables["self"]
-            if handle.done():
-                self.handles[awaited] = handle
-            is_scheduling = caller == f"{VOICE}agent_activity._scheduling_task"
-            return self.all_of([awaited, *(drained(suspended[-2].variables["self"]) if is_scheduling else ())])
-        if function == f"{VOICE}run_result._await_impl" and all(
-            handle.done() for handle in suspended[-1].variables["self"]._handles
-        ):
-            self._reasons[awaited] = UNWATCHED
-        if function == f"{VOICE}tool_executor.execute":  # for what the tool's own task sets
-            return self.all_of([suspended[-1].variables["exe_task"]])
-        if function == f"{VOICE}agent.__await_impl" and super()._wait_of_future(awaited) is None:
-            reason = self._why_no_turn(suspended[-1].variables)
-            if not (self._no_turn and reason):
-                return None
-            tasks = list(self._under_way_in(suspended[-1].variables["self"]))
-            return self.any_of(tasks) if tasks else _dead_end(reason)
-        if [one.function for one in suspended[-3::2]] == [_WAIT_IF_NOT_INTERRUPTED, "asyncio.tasks._wait"]:
+        functions = [one.function for one in suspended[:-4:-1]]  # innermost first
+        if functions[::2] == ["asyncio.tasks._wait", f"{VOICE}speech_handle.wait_if_not_interrupted"]:
             interruption = suspended[-3].variables["self"]._interrupt_fut  # which aborts the wait
             return self.any_of(one for one in suspended[-1].variables["fs"] if one is not interruption)
-        return super().wait_in(suspended, awaited)
+        # in the wait() of an Event, it is the caller that knows; anybody may set one of the user's
+        position = 1 if functions[0] == "asyncio.locks.wait" else 0
+        if not functions[position].startswith(VOICE):
+            return None if position else super().wait_in(suspended, awaited)
+        function, variables = functions[position][len(VOICE) :], suspended[-1 - position].variables
+        own = variables.get("self")
+        if function == "agent_activity._scheduling_task":
+            return None if own._q_updated.is_set() else self.all_of(drained(own))
+        if function == "agent._wait_for_inactive":
+            awaiting = [task for task, (agent_task, _) in self._awaited.items() if agent_task is own]
+            return self.all_of(awaiting) if awaiting else _dead_end(ABANDONED.format(name_of(type(own))))
+        if function == "speech_handle._wait_for_authorization":
+            return self._wait_for_authorization(own)
+        if function == "speech_handle._wait_for_generation":
+            if own.done():
+                self.handles[awaited] = own
+            is_scheduling = functions[1] == f"{VOICE}agent_activity._scheduling_task"
+            return self.all_of([awaited, *(drained(suspended[-2].variables["self"]) if is_scheduling else ())])
+        if function == "tool_executor.execute":  # for what the tool's own task sets
+            return self.all_of([variables["exe_task"]])
+        if function == "run_result._await_impl" and all(handle.done() for handle in own._handles):
+            return None
+        if function == "agent.__await_impl" and self._wait_of_future(awaited) is None:
+            return None  # anybody may complete the AgentTask
+        return None if position else super().wait_in(suspended, awaited)
+
+    def _wait_for_authorization(self, handle: Any) -> Wait | None:
+        if not handle._scheduled_fut.done():
+            return self.all_of([handle._scheduled_fut])
+        activity = self._activity_of(handle)
+        speaking = activity._current_speech
+        is_queued = any(queued is handle for *_, queued in activity._speech_q)
+        return self.all_of(generations(speaking)[-1:]) if is_queued and speaking not in (None, handle) else None
 
     def _wait_of_future(self, future: Any) -> Wait | None:
         handle = self.handles.get(future)
@@ -127,49 +131,22 @@ class LivekitEdges(Edges):
             return _dead_end(NEVER_SCHEDULED) if is_dead_end else None
         if handle.done() or future is not generations(handle)[-1]:
             return _dead_end(NEVER_DONE)
-        tasks = [task for task in handle._tasks if not task.done()]
-        return self.any_of(tasks) if tasks else None
+        return self.any_of(handle._tasks)
 
-    def _wait_for_event(self, caller: str, own: Any) -> Wait | None:
-        """Return what a function of livekit-agents waits for in ``Event.wait()``, where that is known."""
-        if caller == f"{VOICE}agent_activity._scheduling_task":
-            return None if own._q_updated.is_set() else self.all_of(drained(own))
-        if caller == f"{VOICE}agent._wait_for_inactive":
-            awaiting = [task for task, (agent_task, _) in self._awaited.items() if agent_task is own]
-            return self.all_of(awaiting) if awaiting else _dead_end(ABANDONED.format(name_of(type(own))))
-        if caller == f"{VOICE}speech_handle._wait_for_authorization":
-            if not own._scheduled_fut.done():
-                return self.all_of([own._scheduled_fut])
-            activity = self._activity_of(own)
-            speaking = activity._current_speech
-            if speaking not in (None, own) and any(handle is own for *_, handle in activity._speech_q):
-                return self.all_of(generations(speaking)[-1:])
-        return None
-
-    def _why_no_turn(self, variables: dict[str, Any]) -> str:
-        """Return why no turn comes to an AgentTask if nobody sends one; ``variables`` are those of the await of it."""
+    def _displaced_by(self, variables: dict[str, Any]) -> str:
+        """Return who has taken the place of an AgentTask, if anybody; ``variables`` are those of the await of it."""
         agent_task, session = variables["self"], variables["session"]
         if session._activity is None or session._activity_lock.locked():
             return ""  # the session is closed, or the agent is being changed
         before = {id(agent): old_agent for agent, old_agent in self._awaited.values()}
-        agent = session._activity.agent
+        agent = current = session._activity.agent
         while agent is not agent_task and id(agent) in before:
             agent = before.pop(id(agent))
         if agent is agent_task:
-            return NO_TURN
-        current = session._activity.agent
+            return ""
         calls = [self.infos[task].function_call for task, (awaited, _) in self._awaited.items() if awaited is current]
         tool = f" of the tool {calls[0].name}" if calls and calls[0] else ""
         return f"{name_of(type(current))}{tool}{DISPLACED}"
-
-    def _under_way_in(self, agent_task: Any) -> Iterator[Task]:
-        """Yield the tasks that were begun in an AgentTask by it or for it, and may complete it."""
-        variable = sys.modules[f"{VOICE}agent_activity"]._AgentActivityContextVar
-        for task in self.tasks:
-            activity = context_of(task).get(variable)
-            is_of_it = activity is not None and activity.agent is agent_task
-            if is_of_it and (task in self.infos or not self.stack(task)[0].function.startswith("livekit.")):
-                yield task
 
     @functools.cached_property
     def _awaited(self) -> dict[Task, tuple[Any, Any]]:

@@ -19,6 +19,7 @@ _KINDS = {
 }
 # They stand for one of these, and do not say for which.
 _ITERATORS = ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable")
+_AWAIT_OF_A_FUTURE = asyncio.futures._PyFuture.__await__.__code__  # type: ignore[attr-defined]
 _MADE_BY_A_CLASS_STATEMENT = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _flags_of = type.__dict__["__flags__"].__get__
 name_of = type.__dict__["__name__"].__get__  # of a class, whose own class may be the user's
@@ -47,19 +48,17 @@ def stack(task: asyncio.Task[Any]) -> list[Suspended]:
     found = []
     awaitable: Any = asyncio.Task.get_coro(task)  # the task's class may be the user's
     while awaitable is not None:
-        names = _KINDS.get(id(type(awaitable)))
-        if names:
-            frame, following = (getattr(awaitable, name) for name in names)
-            if frame is not None:
+        kind = _KINDS.get(id(type(awaitable)))
+        if kind:
+            frame = getattr(awaitable, kind[0])
+            if frame is not None and frame.f_code is not _AWAIT_OF_A_FUTURE:
                 found.append(Suspended(awaitable, frame))
-            awaitable = following
+            awaitable = getattr(awaitable, kind[1])
         elif is_builtin(awaitable, _ITERATORS):
             held = gc.get_referents(awaitable)
             awaitable = next((one for one in held if id(type(one)) in _KINDS or is_builtin(one, _ITERATORS)), None)
         else:
             break
-    if found and found[-1].function == "asyncio.futures.__await__":  # of a future that is written in Python
-        found.pop()
     return found
 
 

@@ -24,6 +24,8 @@ from .stack import stack
 if TYPE_CHECKING:
     from .check import Deadlock
 
+Task = asyncio.Task[Any]
+
 _WATCH = "__onenter_deadlock_fix_watch"  # an attribute of the event loop: its watch, while a timer ticks
 # An AgentTask and on_enter of a new agent may take as long as they like, unless they can't complete.
 _FUNCTIONS = CHANGES | {f"{VOICE}agent.__await_impl", f"{VOICE}agent_session._update_activity"}
@@ -44,10 +46,11 @@ _wrappers = Wrappers()
 class _Change:
     """What is known of a change that is under way; times are by the event loop's clock."""
 
-    position: tuple[int, ...] = ()  # in the code of livekit-agents
-    since = next_look = 0.0
     deadlock: Hashable = None  # that the last look has found
     is_told = False
+
+    def __init__(self, since: float, after: float) -> None:
+        self.since, self.next_look = since, since + after
 
 
 class _Watch:
@@ -68,40 +71,38 @@ class _Watch:
         if _request is None:
             return
         try:
-            under_way = list(self._under_way(_request.after))
+            tasks = asyncio.all_tasks(self._loop)
+            under_way = list(self._under_way(tasks, _request.after))
             due = [each for each in under_way if each[1].next_look <= self._loop.time()]
             if under_way:
                 self.tick_later(_request)
             if due:
-                self._look(due, _request)
+                self._look(tasks, due, _request)
         except Exception as error:  # of ours, or of a log handler of the program's
             if repr(error) not in self._logged:
                 self._logged.add(repr(error))
                 _log_error("an error while looking at the changes of an agent, which are left alone")
 
-    def _under_way(self, after: float) -> Iterator[tuple[asyncio.Task[Any], _Change]]:
-        """Yield the tasks that are in the middle of a change, with that."""
-        for task in asyncio.all_tasks(self._loop):
-            with contextlib.suppress(Exception):  # of a task that can't be read
+    def _under_way(self, tasks: set[Task], after: float) -> Iterator[tuple[Task, _Change]]:
+        """Yield those of the tasks that are in the middle of a change, with that."""
+        for task in tasks:
+            try:
                 # by its name alone first, which costs less: this is done for every task
-                named = (one for one in stack(task) if one.frame.f_code.co_name in _NAMES)
-                inside = [one for one in named if one.function in _FUNCTIONS]
-                if inside:
-                    changes = [one for one in inside if one.function in CHANGES]
-                    change = self._changes.setdefault((changes or inside)[0].awaitable, _Change())
-                    position = tuple(one.frame.f_lasti for one in inside)
-                    if change.position != position:
-                        change.position, change.since = position, self._loop.time()
-                        change.next_look = change.since + after
-                    yield task, change
+                named = [one for one in stack(task) if one.frame.f_code.co_name in _NAMES]
+            except Exception:  # of a task that can't be read
+                continue
+            inside = [one for one in named if one.function in _FUNCTIONS]
+            if inside:
+                outermost = next((one for one in inside if one.function in CHANGES), inside[0])
+                yield task, self._changes.setdefault(outermost.awaitable, _Change(self._loop.time(), after))
 
-    def _look(self, due: list[tuple[asyncio.Task[Any], _Change]], request: Request) -> None:
+    def _look(self, tasks: set[Task], due: list[tuple[Task, _Change]], request: Request) -> None:
         """Look at changes that have waited long enough, and once more one tick later where they are deadlocked."""
         # only now: most programs never need them, and each import of livekit.agents would pay for them
         from . import describe, report
         from .check import Look
 
-        look = Look(self._loop, [task for task, _ in due])
+        look = Look(tasks, [task for task, _ in due])
         found = [(look.deadlock(task), task, change) for task, change in due]
         found.sort(key=lambda each: each[0].rank if each[0] else (True, True, ""))
         seen: set[Hashable] = set()
@@ -119,7 +120,7 @@ class _Watch:
                     name, waited = describe.name(look.edges, task).text, self._loop.time() - change.since
                     change.is_told = report.slow(waiters, name, waited, task)
 
-    def _report(self, deadlock: Deadlock, task: asyncio.Task[Any], *, resolves: bool) -> bool:
+    def _report(self, deadlock: Deadlock, task: Task, *, resolves: bool) -> bool:
         """Log a deadlock, unless it was, and let go what can be. Say whether it was logged, with this task's change."""
         from . import report
 
