@@ -13,14 +13,16 @@ import functools
 import gc
 from collections.abc import Iterable, Iterator
 from types import FunctionType, MethodType
-from typing import Any, Optional
+from typing import Any
 
-from .graph import Wait
+from .graph import FREE, Wait
 from .stack import Suspended, is_builtin, stack
 
 Future = asyncio.Future[Any]
 Task = asyncio.Task[Any]
-Completion = tuple[Future, Optional[Wait]]  # what is completed, and what that needs, if not just the one that is done
+Completion = tuple[
+    Future, Wait
+]  # what is completed, and what that needs; nothing where it is just the one that is done
 
 _GATHERING = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
 # By identity, since even == of a class or a function may be the user's. nest_asyncio puts the futures written in Python
@@ -51,21 +53,21 @@ class Edges:
         self._completed_by: dict[Future, Wait] = {}
 
     def closure(self, starts: Iterable[Future]) -> dict[Future, Wait]:
-        """Return the waits of ``starts`` and of all that these wait for. Those that are free are left out."""
-        waits: dict[Future, Wait | None] = {}
+        """Return the waits of ``starts`` and of all that these wait for."""
+        waits: dict[Future, Wait] = {}
         to_do = list(starts)
         for future in to_do:
             if future not in waits:
-                waits[future] = wait = self.wait(future)
-                to_do += wait.awaited if wait else ()
-        return {future: wait for future, wait in waits.items() if wait}
+                waits[future] = self.wait(future)
+                to_do += waits[future].awaited
+        return waits
 
-    def wait(self, future: Future) -> Wait | None:
-        """Return what a future needs to complete, or None where it is free, or where that can't be read."""
+    def wait(self, future: Future) -> Wait:
+        """Return what a future needs to complete; where that can't be read, it is free."""
         with contextlib.suppress(Exception):
             if not future.done():
                 return self._wait_of_task(future) if id(future) in self._task_ids else self._wait_of_future(future)
-        return None
+        return FREE
 
     def stack(self, task: Task) -> list[Suspended]:
         """Return what a task is suspended in, outermost first."""
@@ -73,16 +75,15 @@ class Edges:
             self._stacks[task] = stack(task)
         return self._stacks[task]
 
-    def all_of(self, futures: Iterable[Any]) -> Wait | None:
+    def all_of(self, futures: Iterable[Any]) -> Wait:
         """Return the wait for all of these. Those of kinds that are not known here are free."""
-        awaited = tuple(future for future in futures if self._is_known(future) and not future.done())
-        return Wait(awaited) if awaited else None
+        return Wait(tuple(future for future in futures if self._is_known(future) and not future.done()))
 
-    def any_of(self, futures: Iterable[Any]) -> Wait | None:
+    def any_of(self, futures: Iterable[Any]) -> Wait:
         """Return the wait for any of these."""
         awaited = tuple(futures)
         is_free = any(not self._is_known(future) or future.done() for future in awaited)
-        return None if is_free else Wait(awaited, any_is_enough=True)
+        return FREE if is_free else Wait(awaited, any_is_enough=True)
 
     def read_callbacks(self, futures: Iterable[Future]) -> None:
         """Find out what the callbacks of these complete, and the callbacks of what they complete, and so on."""
@@ -93,8 +94,9 @@ class Edges:
                     for completed, wait in self.completions(*_function_and_held(callback)):
                         if completed not in self._completed_by:
                             to_do.append(completed)
-                        others = self._completed_by.get(completed, Wait(())).awaited
-                        self._completed_by[completed] = wait or Wait((*others, future), any_is_enough=True)
+                        others = self._completed_by.get(completed, FREE).awaited
+                        any_of = Wait((*others, future), any_is_enough=True)
+                        self._completed_by[completed] = wait if wait.awaited else any_of
 
     def callbacks(self, future: Future) -> list[Any]:
         """Return what is called when a future is done."""
@@ -103,40 +105,40 @@ class Edges:
     def completions(self, function: str, held: dict[str, Any]) -> Iterator[Completion]:
         """Yield what a callback completes. ``held`` is what it has closed over, is bound to or is given."""
         if function in _COMPLETES_OUTER:
-            yield held["outer"], None
+            yield held["outer"], FREE
         elif function in ("asyncio.tasks._release_waiter", "livekit.agents.utils.aio.utils._release_waiter"):
-            yield held["0"], None  # of wait_for() before Python 3.12, and of cancel_and_wait()
+            yield held["0"], FREE  # of wait_for() before Python 3.12, and of cancel_and_wait()
         elif function == "asyncio.tasks.as_completed.<locals>._on_completion":
-            yield from ((getter, None) for getter in held["done"]._getters)
+            yield from ((getter, FREE) for getter in held["done"]._getters)
         elif function == "asyncio.tasks._AsCompletedIterator._handle_completion":  # from Python 3.13 on
-            yield from ((getter, None) for getter in held["self"]._done._getters)
+            yield from ((getter, FREE) for getter in held["self"]._done._getters)
         elif function in _TASK_DONE and held["self"]._on_completed_fut is not None:
             yield held["self"]._on_completed_fut, self.all_of(held["self"]._tasks)
 
-    def wait_in(self, suspended: list[Suspended], awaited: Future) -> Wait | None:
+    def wait_in(self, suspended: list[Suspended], awaited: Future) -> Wait:
         """Return what a task needs that is suspended in these, the innermost of which awaits ``awaited``."""
         innermost = suspended[-1]
         if innermost.function == "asyncio.tasks._wait":  # of asyncio.wait()
             asked = innermost.variables
             waits_for = self.any_of if asked["return_when"] == asyncio.FIRST_COMPLETED else self.all_of
-            return waits_for(asked["fs"]) if asked["timeout"] is None else None
+            return waits_for(asked["fs"]) if asked["timeout"] is None else FREE
         if innermost.function == "asyncio.locks.acquire":
             lock = innermost.variables["self"]
             holders = tuple(self._holders.get(id(lock), ()) if lock._locked else ())
             # more than one where a block has let its lock go for a while, and whose that is can't be seen
-            return Wait(holders, any_is_enough=True, lock=lock) if holders else None
+            return Wait(holders, any_is_enough=True, lock=lock) if holders else FREE
         return self.all_of([awaited])
 
-    def _wait_of_task(self, task: Any) -> Wait | None:
+    def _wait_of_task(self, task: Any) -> Wait:
         if not self._is_known(task._fut_waiter) or task._fut_waiter.done():
-            return None  # it is about to go on, or awaits an object of the user's
+            return FREE  # it is about to go on, or awaits an object of the user's
         return self.wait_in(self.stack(task), task._fut_waiter)
 
-    def _wait_of_future(self, future: Any) -> Wait | None:
+    def _wait_of_future(self, future: Any) -> Wait:
         if type(future) is _GATHERING:
             return self.all_of(future._children)
-        wait = self._completed_by.get(future)
-        return self.any_of(wait.awaited) if wait and wait.any_is_enough else wait
+        wait = self._completed_by.get(future, FREE)
+        return self.any_of(wait.awaited) if wait.any_is_enough else wait
 
     def _is_known(self, future: Any) -> bool:
         return id(type(future)) in _FUTURE_IDS or id(future) in self._task_ids

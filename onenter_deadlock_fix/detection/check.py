@@ -53,7 +53,7 @@ class Deadlock(NamedTuple):
 
 
 class Look:
-    """One look at all tasks of an event loop, or at those of them that are due; to be used in a callback of that loop."""
+    """One look at all tasks of an event loop, or at those that are due; to be used in a callback of that loop."""
 
     def __init__(self, tasks: set[Task], due: Iterable[Task] | None = None) -> None:
         self.edges = LivekitEdges(tasks)
@@ -86,9 +86,10 @@ class Look:
                 return []
             waiters = describe.waits(self.edges, task)
             return [
-                one if one.role != "AgentTask" or str(one) != one.name else one._replace(reason=NO_TURN) for one in waiters
+                one if one.role != "AgentTask" or str(one) != one.name else one._replace(reason=NO_TURN)
+                for one in waiters
             ]
-        is_told = not CHANGES.isdisjoint(functions) or self.edges.reason(task).endswith(DISPLACED)
+        is_told = not CHANGES.isdisjoint(functions) or self.edges.wait(task).reason.endswith(DISPLACED)
         return describe.waits(self.edges, task) if is_told else []
 
     def cycle(self) -> list[str]:

@@ -69,28 +69,24 @@ class Name(NamedTuple):
 def waits(edges: LivekitEdges, start: Future, among: Container[Future] | None = None) -> list[Waiter]:
     """Say whom ``start`` waits for, whom these wait for, and so on, ``among`` these nodes or as far as is known."""
     pairs: dict[tuple[Name, Name | None, str], None] = {}
+    to_do: list[tuple[Name | None, Future]] = [(None, start)]  # who waits, and a node on the way to the next one
     seen: set[tuple[Hashable, int]] = set()
-    # who waits, the nodes on the way since it has got its name, and the node that is come to
-    to_do: list[tuple[Name | None, tuple[Future, ...], Future]] = [(None, (), start)]
-    for waiter, way, node in to_do:
+    for position, (waiter, node) in enumerate(to_do):
         for name in names(edges, node):
-            if waiter is None or name.same != waiter.same:
-                way = ()
-                if waiter:
-                    pairs[waiter, name, ""] = None
+            if waiter and name.same != waiter.same:
+                pairs[waiter, name, ""] = None
             waiter = name
-        way = (*way, node)
+        to_do[position] = waiter, node
         wait = edges.wait(node)
-        awaited = [one for one in (wait.awaited if wait else ()) if among is None or one in among]
-        back = [one for one in awaited if any(one is before for before in way)]
-        if waiter and any(next(names(edges, one), waiter).same == waiter.same for one in back):
+        awaited = [one for one in wait.awaited if among is None or one in among]
+        if waiter and not awaited:
+            pairs[waiter, None, wait.reason] = None
+        new = [one for one in awaited if (waiter and waiter.same, id(one)) not in seen]
+        seen.update((waiter and waiter.same, id(one)) for one in new)
+        to_do += [(waiter, one) for one in new]
+    for waiter, _ in reversed(to_do):  # who waits for nothing else waits for itself
+        if waiter and all(waiter.same != other.same for other, *_ in pairs):
             pairs[waiter, waiter, ""] = None
-        elif waiter and not awaited:
-            pairs[waiter, None, wait.reason if wait else edges.reason(node)] = None
-        for one in awaited:
-            if (waiter and waiter.same, id(one)) not in seen:
-                seen.add((waiter and waiter.same, id(one)))
-                to_do.append((waiter, way, one))
     called: dict[str, set[Hashable]] = {}
     for name in (name for pair in pairs for name in pair[:2] if name):
         called.setdefault(name.text, set()).add(name.same)
@@ -107,26 +103,13 @@ def name(edges: LivekitEdges, task: Task) -> Name:
     return [_task_name(task), *names(edges, task)][-1]
 
 
-def names(edges: LivekitEdges, node: Any) -> Iterator[Name]:
-    """Yield what a node is called: nothing, its name, or its name and then the change that it is in the middle of."""
+def names(edges: LivekitEdges, node: Any) -> list[Name]:
+    """Return what a node is called: nothing, its name, or its name and then the change that it is in the middle of."""
     if node in edges.handles:
-        yield speech(edges, edges.handles[node])
-    if node not in edges.tasks:
-        return
+        return [speech(edges, edges.handles[node])]
     with contextlib.suppress(Exception):  # what can't be read has no name
-        places = _places(edges.stack(node))
-        own = _own_name(edges, node)
-        changes = list(_changes(edges, node))
-        if own:
-            yield own._replace(places=places)
-        elif places and not changes:
-            yield _task_name(node)._replace(places=places)
-        if changes:
-            # an activity is closed on the way of others, too, and an AgentTask is what a handoff is for
-            told = [one for one in changes if one[0] not in ("activity close", "AgentTask")] or changes
-            role, text = told[-1]
-            addition = own.addition if own else f" ({_task_name(node).text})"
-            yield Name(role, text, (id(node), role), () if own else places, addition)
+        return _names_of_task(edges, node) if node in edges.tasks else []
+    return []
 
 
 def speech(edges: LivekitEdges, handle: Any) -> Name:
@@ -142,6 +125,22 @@ def _task_name(task: Task) -> Name:
     with contextlib.suppress(Exception):  # of a task from before nest_asyncio was applied
         return Name("task", f"the task {asyncio.Task.get_name(task)}", id(task))
     return Name("task", "a task", id(task))
+
+
+def _names_of_task(edges: LivekitEdges, task: Task) -> list[Name]:
+    own, places = _own_name(edges, task), _places(edges.stack(task))
+    changes = list(_changes(edges, task))
+    found = [own] if own else []
+    if changes:
+        # an activity is closed on the way of others, too, and an AgentTask is what a handoff is for
+        told = [one for one in changes if one[0] not in ("activity close", "AgentTask")] or changes
+        role, text = told[-1]
+        found.append(
+            Name(role, text, (id(task), role), addition=own.addition if own else f" ({_task_name(task).text})")
+        )
+    elif not own and places:
+        found.append(_task_name(task))
+    return [found[0]._replace(places=places), *found[1:]] if found else []
 
 
 def _own_name(edges: LivekitEdges, task: Task) -> Name | None:

@@ -7,16 +7,21 @@ from typing import Any, NamedTuple
 
 
 class Wait(NamedTuple):
-    """What a node needs to complete: all that it awaits (AND), or any of it (OR). An OR of nothing is a dead end.
+    """What a node needs to complete: all that it awaits (AND), or any of it (OR).
 
-    reason: in words, why a dead end is one.
+    So an AND of nothing is free, and an OR of nothing is a dead end.
+
+    reason: in words, why a free node or a dead end waits.
     lock: what the node waits for, where ``awaited`` are those who hold it.
     """
 
-    awaited: tuple[Any, ...]
+    awaited: tuple[Any, ...] = ()
     any_is_enough: bool = False
     reason: str = ""
     lock: Any = None
+
+
+FREE = Wait()
 
 
 def deadlocked(waits: Mapping[Any, Wait]) -> set[Any]:

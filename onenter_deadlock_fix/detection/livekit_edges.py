@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import functools
 from collections.abc import Iterator
 from typing import Any
 
 from .asyncio_edges import Completion, Edges, Future, Task
-from .graph import Wait
+from .graph import FREE, Wait
 from .library import INFO, VOICE
 from .stack import Suspended, name_of
 
@@ -36,24 +34,6 @@ class LivekitEdges(Edges):
             self.handles.update((future, handle) for future in futures if not future.done())
         self.read_callbacks([*tasks, *self.handles])
 
-    def reason(self, node: Any) -> str:
-        """Return why a node that is free has not completed yet, where livekit-agents knows, or else an empty text."""
-        with contextlib.suppress(Exception):  # what can't be read has no reason
-            info = self.infos.get(node)
-            handle = info.speech_handle if info and not info.function_call else self.handles.get(node)
-            if _is_given_up(handle):
-                return GIVEN_UP
-            if handle and node is handle._scheduled_fut and _is_parked(handle, self._activity_of(handle)):
-                return PARKED
-            functions = self.functions(node)
-            if f"{VOICE}io.wait_for_playout" in functions:
-                return PLAYED
-            if functions and not node._fut_waiter.done():  # else it is about to go on
-                if functions[-1] == f"{VOICE}agent.__await_impl":
-                    return self._displaced_by(self.stack(node)[-1].variables)
-                return UNWATCHED if functions[-1] == f"{VOICE}run_result._await_impl" else ""
-        return ""
-
     def functions(self, node: Any) -> list[str]:
         """Return the functions of livekit-agents that a task is suspended in, outermost first; none of other nodes."""
         suspended = self.stack(node) if node in self.tasks else []
@@ -78,19 +58,21 @@ class LivekitEdges(Edges):
         else:
             yield from super().completions(function, held)
 
-    def wait_in(self, suspended: list[Suspended], awaited: Future) -> Wait | None:
+    def wait_in(self, suspended: list[Suspended], awaited: Future) -> Wait:
         functions = [one.function for one in suspended[:-4:-1]]  # innermost first
         if functions[::2] == ["asyncio.tasks._wait", f"{VOICE}speech_handle.wait_if_not_interrupted"]:
             interruption = suspended[-3].variables["self"]._interrupt_fut  # which aborts the wait
             return self.any_of(one for one in suspended[-1].variables["fs"] if one is not interruption)
+        if any(one.function == f"{VOICE}io.wait_for_playout" for one in suspended):
+            return Wait(reason=PLAYED)
         # in the wait() of an Event, it is the caller that knows; anybody may set one of the user's
         position = 1 if functions[0] == "asyncio.locks.wait" else 0
         if not functions[position].startswith(VOICE):
-            return None if position else super().wait_in(suspended, awaited)
+            return FREE if position else super().wait_in(suspended, awaited)
         function, variables = functions[position][len(VOICE) :], suspended[-1 - position].variables
-        own = variables.get("self")
+        own: Any = variables.get("self")
         if function == "agent_activity._scheduling_task":
-            return None if own._q_updated.is_set() else self.all_of(drained(own))
+            return FREE if own._q_updated.is_set() else self.all_of(drained(own))
         if function == "agent._wait_for_inactive":
             awaiting = [task for task, (agent_task, _) in self._awaited.items() if agent_task is own]
             return self.all_of(awaiting) if awaiting else _dead_end(ABANDONED.format(name_of(type(own))))
@@ -104,38 +86,45 @@ class LivekitEdges(Edges):
         if function == "tool_executor.execute":  # for what the tool's own task sets
             return self.all_of([variables["exe_task"]])
         if function == "run_result._await_impl" and all(handle.done() for handle in own._handles):
-            return None
-        if function == "agent.__await_impl" and self._wait_of_future(awaited) is None:
-            return None  # anybody may complete the AgentTask
-        return None if position else super().wait_in(suspended, awaited)
+            return Wait(reason=UNWATCHED)
+        if function == "agent.__await_impl" and awaited not in self.tasks and self._wait_of_future(awaited) == FREE:
+            # anybody may complete an AgentTask
+            return Wait(reason=self._displaced_by(own, variables["session"]))
+        return FREE if position else super().wait_in(suspended, awaited)
 
-    def _wait_for_authorization(self, handle: Any) -> Wait | None:
+    def _wait_for_authorization(self, handle: Any) -> Wait:
         if not handle._scheduled_fut.done():
             return self.all_of([handle._scheduled_fut])
         activity = self._activity_of(handle)
         speaking = activity._current_speech
         is_queued = any(queued is handle for *_, queued in activity._speech_q)
-        return self.all_of(generations(speaking)[-1:]) if is_queued and speaking not in (None, handle) else None
+        return self.all_of(generations(speaking)[-1:]) if is_queued and speaking not in (None, handle) else FREE
 
-    def _wait_of_future(self, future: Any) -> Wait | None:
+    def _wait_of_task(self, task: Any) -> Wait:
+        wait, info = super()._wait_of_task(task), self.infos.get(task)
+        is_given_up = wait == FREE and info and not info.function_call and _is_given_up(info.speech_handle)
+        return Wait(reason=GIVEN_UP) if is_given_up else wait
+
+    def _wait_of_future(self, future: Any) -> Wait:
         handle = self.handles.get(future)
         if handle is None:
             return super()._wait_of_future(future)
         if _is_given_up(handle):
-            return None
+            return Wait(reason=GIVEN_UP)
         if future is handle._done_fut:
             return self.all_of(handle._tasks)
         if future is handle._scheduled_fut:
             activity = self._activity_of(handle)
-            is_dead_end = activity._scheduling_paused and not _is_parked(handle, activity)
-            return _dead_end(NEVER_SCHEDULED) if is_dead_end else None
+            parked = activity._preemptive_generation
+            if parked is not None and parked.speech_handle is handle:
+                return Wait(reason=PARKED)
+            return _dead_end(NEVER_SCHEDULED) if activity._scheduling_paused else FREE
         if handle.done() or future is not generations(handle)[-1]:
             return _dead_end(NEVER_DONE)
         return self.any_of(handle._tasks)
 
-    def _displaced_by(self, variables: dict[str, Any]) -> str:
-        """Return who has taken the place of an AgentTask, if anybody; ``variables`` are those of the await of it."""
-        agent_task, session = variables["self"], variables["session"]
+    def _displaced_by(self, agent_task: Any, session: Any) -> str:
+        """Return who has taken the place of an AgentTask that is awaited, if anybody."""
         if session._activity is None or session._activity_lock.locked():
             return ""  # the session is closed, or the agent is being changed
         before = {id(agent): old_agent for agent, old_agent in self._awaited.values()}
@@ -188,10 +177,5 @@ def _is_given_up(handle: Any) -> bool:
     return getattr(handle, "_interrupt_timeout_handle", None) is not None
 
 
-def _is_parked(handle: Any, activity: Any) -> bool:
-    parked = activity._preemptive_generation
-    return parked is not None and parked.speech_handle is handle
-
-
 def _dead_end(reason: str) -> Wait:
-    return Wait((), any_is_enough=True, reason=reason)
+    return Wait(any_is_enough=True, reason=reason)
