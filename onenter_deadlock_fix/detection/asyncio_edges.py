@@ -11,18 +11,17 @@ import contextlib
 import contextvars
 import functools
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import FunctionType, MethodType
-from typing import Any
+from typing import Any, Callable
 
 from .graph import FREE, Wait
 from .stack import Suspended, is_builtin, stack
 
 Future = asyncio.Future[Any]
 Task = asyncio.Task[Any]
-Completion = tuple[
-    Future, Wait
-]  # what is completed, and what that needs; nothing where it is just the one that is done
+Callback = tuple[Future, Any]  # what is called when a future is done
+Completion = Callable[[dict[str, Any]], tuple[Iterable[Any], Iterable[Any]]]
 
 _GATHERING = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
 # By identity, since even == of a class or a function may be the user's. nest_asyncio puts the futures written in Python
@@ -32,15 +31,23 @@ _FUTURE_IDS = frozenset(map(id, _FUTURES))
 _WAKES_A_TASK_UP = ("method", "builtin_function_or_method", "TaskWakeupMethWrapper")  # the last one on Python 3.9
 _MANAGERS = (asyncio.Lock, asyncio.Condition, contextlib.AsyncExitStack, contextlib._AsyncGeneratorContextManager)
 _EXIT_IDS = frozenset(id(manager.__aexit__) for manager in _MANAGERS)
-_COMPLETES_OUTER = (
-    "asyncio.tasks.shield.<locals>._inner_done_callback",
-    "asyncio.tasks.gather.<locals>._done_callback",
-    "asyncio.tasks._gather.<locals>._done_callback",  # on Python 3.9
-)
-_TASK_DONE = (
-    "asyncio.taskgroups.TaskGroup._on_task_done",
-    "anyio._backends._asyncio.TaskGroup._spawn.<locals>.task_done",
-)
+# What the callbacks of the two libraries complete, by what they have closed over, are bound to ("self") or are given
+# ("0"), and what that needs: all of it, or, where there is nothing, any of those whose callback completes it.
+COMPLETIONS: dict[str, Completion] = {
+    "asyncio.tasks.shield.<locals>._inner_done_callback": lambda held: ([held["outer"]], ()),
+    "asyncio.tasks.gather.<locals>._done_callback": lambda held: ([held["outer"]], ()),
+    "asyncio.tasks._gather.<locals>._done_callback": lambda held: ([held["outer"]], ()),  # on Python 3.9
+    "asyncio.tasks._release_waiter": lambda held: ([held["0"]], ()),  # of wait_for() before Python 3.12
+    "asyncio.tasks.as_completed.<locals>._on_completion": lambda held: (held["done"]._getters, ()),
+    # from Python 3.13 on
+    "asyncio.tasks._AsCompletedIterator._handle_completion": lambda held: (held["self"]._done._getters, ()),
+    "asyncio.taskgroups.TaskGroup._on_task_done": lambda held: _all_of_a_group(held["self"]),
+    "anyio._backends._asyncio.TaskGroup._spawn.<locals>.task_done": lambda held: _all_of_a_group(held["self"]),
+}
+
+
+def _all_of_a_group(group: Any) -> tuple[Iterable[Any], Iterable[Any]]:
+    return [group._on_completed_fut], group._tasks
 
 
 class Edges:
@@ -85,35 +92,19 @@ class Edges:
         is_free = any(not self._is_known(future) or future.done() for future in awaited)
         return FREE if is_free else Wait(awaited, any_is_enough=True)
 
-    def read_callbacks(self, futures: Iterable[Future]) -> None:
-        """Find out what the callbacks of these complete, and the callbacks of what they complete, and so on."""
-        to_do = list(futures)
-        for future in to_do:
-            for callback in self.callbacks(future):
-                with contextlib.suppress(Exception):  # what can't be read completes nothing, as far as is known
-                    for completed, wait in self.completions(*_function_and_held(callback)):
-                        if completed not in self._completed_by:
-                            to_do.append(completed)
-                        others = self._completed_by.get(completed, FREE).awaited
-                        any_of = Wait((*others, future), any_is_enough=True)
-                        self._completed_by[completed] = wait if wait.awaited else any_of
-
-    def callbacks(self, future: Future) -> list[Any]:
-        """Return what is called when a future is done."""
-        return [callback for callback, _ in future._callbacks or ()]
-
-    def completions(self, function: str, held: dict[str, Any]) -> Iterator[Completion]:
-        """Yield what a callback completes. ``held`` is what it has closed over, is bound to or is given."""
-        if function in _COMPLETES_OUTER:
-            yield held["outer"], FREE
-        elif function in ("asyncio.tasks._release_waiter", "livekit.agents.utils.aio.utils._release_waiter"):
-            yield held["0"], FREE  # of wait_for() before Python 3.12, and of cancel_and_wait()
-        elif function == "asyncio.tasks.as_completed.<locals>._on_completion":
-            yield from ((getter, FREE) for getter in held["done"]._getters)
-        elif function == "asyncio.tasks._AsCompletedIterator._handle_completion":  # from Python 3.13 on
-            yield from ((getter, FREE) for getter in held["self"]._done._getters)
-        elif function in _TASK_DONE and held["self"]._on_completed_fut is not None:
-            yield held["self"]._on_completed_fut, self.all_of(held["self"]._tasks)
+    def read(self, callbacks: Iterable[Callback], completions: Mapping[str, Completion]) -> None:
+        """Find out what these callbacks complete, and what the callbacks of that complete, and so on."""
+        to_do = list(callbacks)
+        for future, callback in to_do:
+            with contextlib.suppress(Exception):  # what can't be read completes nothing, as far as is known
+                function, held = _function_and_held(callback)
+                completed, needed = completions[function](held) if function in completions else ((), ())
+                for one in filter(self._is_known, completed):
+                    if one not in self._completed_by:
+                        to_do += callbacks_of(one)
+                    any_of = Wait((*self._completed_by.get(one, FREE).awaited, future), any_is_enough=True)
+                    all_of = self.all_of(needed)
+                    self._completed_by[one] = all_of if all_of.awaited else any_of
 
     def wait_in(self, suspended: list[Suspended], awaited: Future) -> Wait:
         """Return what a task needs that is suspended in these, the innermost of which awaits ``awaited``."""
@@ -157,6 +148,11 @@ class Edges:
             for lock in entered:
                 holders.setdefault(lock, []).append(task)
         return holders
+
+
+def callbacks_of(future: Any) -> list[Callback]:
+    """Return what is called when a future is done, each with the future."""
+    return [(future, callback) for callback, _ in future._callbacks or ()]
 
 
 def context_of(task: Any) -> contextvars.Context:

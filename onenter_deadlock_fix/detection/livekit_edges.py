@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from typing import Any
 
-from .asyncio_edges import Completion, Edges, Future, Task
+from .asyncio_edges import COMPLETIONS, Completion, Edges, Future, Task, callbacks_of
 from .graph import FREE, Wait
 from .library import INFO, VOICE
 from .stack import Suspended, name_of
@@ -21,6 +20,20 @@ UNWATCHED = "no speech is under way that it watches, and it ends with the next o
 PARKED = "a preemptive generation is parked, and ends only with the user's next turn"
 NO_TURN = "nobody sends the user's next turn meanwhile"
 
+_COMPLETIONS: dict[str, Completion] = {
+    **COMPLETIONS,
+    "livekit.agents.utils.aio.utils._release_waiter": COMPLETIONS["asyncio.tasks._release_waiter"],
+    # the current speech alone on the oldest releases
+    f"{VOICE}agent_activity.AgentActivity.interrupt.<locals>.on_playout_done": lambda held: (
+        [held["future"]],
+        [handle._done_fut for handle in held.get("interrupted_speeches", ())],
+    ),
+    f"{VOICE}run_result.RunResult._mark_done_if_needed": lambda held: (
+        [held["self"]._done_fut],
+        [getattr(handle, "_done_fut", handle) for handle in held["self"]._handles],
+    ),
+}
+
 
 class LivekitEdges(Edges):
     """The waits among all tasks of an event loop, those of livekit-agents included."""
@@ -29,10 +42,15 @@ class LivekitEdges(Edges):
         super().__init__(tasks)
         self.infos = {task: info for task in tasks if (info := getattr(task, INFO, None)) is not None}
         self.handles: dict[Future, Any] = {}  # by each of the futures of a speech handle that are not done
-        for handle in {id(info.speech_handle): info.speech_handle for info in self.infos.values()}.values():
-            futures = (handle._done_fut, handle._scheduled_fut, *generations(handle)) if handle else ()
+        callbacks = [each for task in tasks for each in callbacks_of(task)]
+        for handle in {id(handle): handle for info in self.infos.values() if (handle := info.speech_handle)}.values():
+            futures = (handle._done_fut, handle._scheduled_fut, *generations(handle))
             self.handles.update((future, handle) for future in futures if not future.done())
-        self.read_callbacks([*tasks, *self.handles])
+        for future, handle in self.handles.items():
+            # a handle has callbacks of its own, which one of its future's calls
+            own = handle._done_callbacks if future is handle._done_fut else ()
+            callbacks += [*callbacks_of(future), *((future, callback) for callback in own)]
+        self.read(callbacks, _COMPLETIONS)
 
     def functions(self, node: Any) -> list[str]:
         """Return the functions of livekit-agents that a task is suspended in, outermost first; none of other nodes."""
@@ -42,21 +60,6 @@ class LivekitEdges(Edges):
     def agent_task(self, task: Task) -> Any:
         """Return the AgentTask that a task awaits, or None."""
         return self._awaited.get(task, (None, None))[0]
-
-    def callbacks(self, future: Future) -> list[Any]:
-        handle = self.handles.get(future)  # has callbacks of its own, which one of its future's calls
-        own = handle._done_callbacks if handle is not None and future is handle._done_fut else ()
-        return [*super().callbacks(future), *own]
-
-    def completions(self, function: str, held: dict[str, Any]) -> Iterator[Completion]:
-        if function == f"{VOICE}agent_activity.AgentActivity.interrupt.<locals>.on_playout_done":
-            speeches = held.get("interrupted_speeches", ())  # the current one alone on the oldest releases
-            yield held["future"], self.all_of(handle._done_fut for handle in speeches)
-        elif function == f"{VOICE}run_result.RunResult._mark_done_if_needed":
-            handles = held["self"]._handles
-            yield held["self"]._done_fut, self.all_of(getattr(handle, "_done_fut", handle) for handle in handles)
-        else:
-            yield from super().completions(function, held)
 
     def wait_in(self, suspended: list[Suspended], awaited: Future) -> Wait:
         functions = [one.function for one in suspended[:-4:-1]]  # innermost first
