@@ -56,7 +56,7 @@ class Edges:
     def __init__(self, tasks: set[Task]) -> None:
         self.tasks: set[Any] = tasks
         self._task_ids = set(map(id, tasks))
-        self._stacks: dict[Task, list[Suspended]] = {}
+        self.stack: Callable[[Task], list[Suspended]] = functools.lru_cache(maxsize=None)(stack)
         self._completed_by: dict[Future, Wait] = {}
 
     def closure(self, starts: Iterable[Future]) -> dict[Future, Wait]:
@@ -75,12 +75,6 @@ class Edges:
             if not future.done():
                 return self._wait_of_task(future) if id(future) in self._task_ids else self._wait_of_future(future)
         return FREE
-
-    def stack(self, task: Task) -> list[Suspended]:
-        """Return what a task is suspended in, outermost first."""
-        if task not in self._stacks:
-            self._stacks[task] = stack(task)
-        return self._stacks[task]
 
     def all_of(self, futures: Iterable[Any]) -> Wait:
         """Return the wait for all of these. Those of kinds that are not known here are free."""

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from . import describe, graph
+from . import graph
 from .asyncio_edges import Task
-from .describe import Name, Waiter
+from .describe import Name, Names, Waiter
 from .library import CHANGES, VOICE
 from .livekit_edges import DISPLACED, NO_TURN, LivekitEdges, drained, generations
 
@@ -57,6 +57,7 @@ class Look:
 
     def __init__(self, tasks: set[Task], due: Iterable[Task] | None = None) -> None:
         self.edges = LivekitEdges(tasks)
+        self.names = Names(self.edges)
         self._waits = self.edges.closure(tasks if due is None else due)
         self._deadlocked = graph.deadlocked(self._waits)
 
@@ -69,9 +70,9 @@ class Look:
         # with where in the library they wait: a task that was deadlocked may be so once more, in another change
         key = frozenset((id(one), *self.edges.functions(one)) for one in known)
         among = graph.reachable([task], self._waits, self._deadlocked)
-        waiters = describe.waits(self.edges, task, among)
         is_on_it = task in core and bool(self._waits[task].awaited)
-        return Deadlock(key, describe.name(self.edges, task), is_on_it, waiters, list(self._releases(among)))
+        change, waiters = self.names.of_change(task), self.names.waits(task, among)
+        return Deadlock(key, change, is_on_it, waiters, list(self._releases(among)))
 
     def slow(self, task: Task) -> list[Waiter]:
         """Return whom a task waits for; nobody where that may take as long as it likes.
@@ -80,17 +81,15 @@ class Look:
         turn to it, and ``on_enter``.
         """
         functions = self.edges.functions(task)
-        if f"{VOICE}run_result._await_impl" in functions:
-            under_way = [one for speech in self.edges.infos for one in describe.waits(self.edges, speech)]
-            if any(one.role in _AT_WORK and not one.waits_for and not one.reason for one in under_way):
-                return []
-            waiters = describe.waits(self.edges, task)
-            return [
-                one if one.role != "AgentTask" or str(one) != one.name else one._replace(reason=NO_TURN)
-                for one in waiters
-            ]
-        is_told = not CHANGES.isdisjoint(functions) or self.edges.wait(task).reason.endswith(DISPLACED)
-        return describe.waits(self.edges, task) if is_told else []
+        is_run = f"{VOICE}run_result._await_impl" in functions
+        if is_run:
+            under_way = (one for speech in self.edges.infos for one in self.names.waits(speech))
+            is_told = not any(one.is_last and one.role in _AT_WORK for one in under_way)
+        else:
+            is_told = not CHANGES.isdisjoint(functions) or self.edges.wait(task).reason.endswith(DISPLACED)
+        waiters = self.names.waits(task) if is_told else []
+        needs_turn = (is_run and one.is_last and one.role == "AgentTask" for one in waiters)
+        return [one._replace(reason=NO_TURN) if turn else one for one, turn in zip(waiters, needs_turn)]
 
     def cycle(self) -> list[str]:
         """Return who waits for whom in the smallest deadlock, or nothing where there is none."""
@@ -105,19 +104,18 @@ class Look:
         speech that nothing can complete, since nobody can miss it. Nothing is let go that waits for the session's lock:
         before 1.7.1 the AgentTask of the handoff that comes second would make the first one's get lost.
         """
-        edges = self.edges
-        for task in (node for node in nodes if node in edges.tasks):
-            for one in edges.stack(task):
+        for task in (node for node in nodes if node in self.edges.tasks):
+            for one in self.edges.stack(task):
                 if one.function == f"{VOICE}agent_activity._pause_scheduling_task":
                     activity = one.variables["self"]
                     awaited, speaking = drained(activity), activity._current_speech
                     let_go = [each for each in awaited if self._can_let_go(task, each, activity.session._activity_lock)]
-                    given_up = [describe.name(edges, each).text for each in let_go]
+                    given_up = [self.names.of_change(each).text for each in let_go]
                     if speaking is not None and speaking.done():
-                        given_up.append(describe.speech(edges, speaking).text)
-                    remaining = [describe.name(edges, each).text for each in awaited if each not in let_go]
+                        given_up.append(self.names.of_speech(speaking).text)
+                    remaining = [self.names.of_change(each).text for each in awaited if each not in let_go]
                     if given_up:
-                        yield Release(describe.name(edges, task), activity, let_go, given_up, remaining)
+                        yield Release(self.names.of_change(task), activity, let_go, given_up, remaining)
 
     def _can_let_go(self, task: Task, speech_task: Task, lock: asyncio.Lock) -> bool:
         """Say whether the drain that a task waits in can let go a speech task."""

@@ -31,20 +31,14 @@ class Request(NamedTuple):
 
 def requested(call: tuple[object, object] | None) -> Request:
     """Return what a call of ``detect()`` asks for, with its mode and seconds; what the environment does for None."""
-    mode: object
-    after: object
-    if call is None:
-        mode, after = os.environ.get(DETECT) or "off", os.environ.get(DETECT_AFTER) or AFTER
-        names = (f"{DETECT}=", f"{DETECT_AFTER}=")
-    else:
-        mode, after = call
-        names = ("detect() with mode ", "detect() with after=")
+    named = (f"{DETECT}=", f"{DETECT_AFTER}=") if call is None else ("detect() with mode ", "detect() with after=")
+    mode, after = call or (os.environ.get(DETECT) or "off", os.environ.get(DETECT_AFTER) or AFTER)
     known, seconds = _MODES.get(str(mode).strip().lower()), seconds_of(after)
     problems = []
     if known is None:
-        problems.append(f"{names[0]}{mode} is no known mode and means report (off, report, resolve)")
+        problems.append(f"{named[0]}{mode} is no known mode and means report (off, report, resolve)")
     if seconds is None:
-        problems.append(f"{names[1]}{after} is no number of seconds ({SHORTEST:g} or more) and means {AFTER:g}")
+        problems.append(f"{named[1]}{after} is no number of seconds ({SHORTEST:g} or more) and means {AFTER:g}")
     return Request(known or "report", seconds or AFTER, tuple(problems))
 
 

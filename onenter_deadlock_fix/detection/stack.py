@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Sequence
+from operator import attrgetter
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
 # By identity, since even the hash of a class may be the user's. Where each has its frame, and what it awaits.
 _KINDS = {
-    id(CoroutineType): ("cr_frame", "cr_await"),
-    id(GeneratorType): ("gi_frame", "gi_yieldfrom"),
-    id(AsyncGeneratorType): ("ag_frame", "ag_await"),
+    id(CoroutineType): attrgetter("cr_frame", "cr_await"),
+    id(GeneratorType): attrgetter("gi_frame", "gi_yieldfrom"),
+    id(AsyncGeneratorType): attrgetter("ag_frame", "ag_await"),
 }
 # They stand for one of these, and do not say for which.
 _ITERATORS = ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable")
@@ -48,12 +49,12 @@ def stack(task: asyncio.Task[Any]) -> list[Suspended]:
     found = []
     awaitable: Any = asyncio.Task.get_coro(task)  # the task's class may be the user's
     while awaitable is not None:
-        kind = _KINDS.get(id(type(awaitable)))
-        if kind:
-            frame = getattr(awaitable, kind[0])
+        frame_and_awaited = _KINDS.get(id(type(awaitable)))
+        if frame_and_awaited:
+            frame, awaited = frame_and_awaited(awaitable)
             if frame is not None and frame.f_code is not _AWAIT_OF_A_FUTURE:
                 found.append(Suspended(awaitable, frame))
-            awaitable = getattr(awaitable, kind[1])
+            awaitable = awaited
         elif is_builtin(awaitable, _ITERATORS):
             held = gc.get_referents(awaitable)
             awaitable = next((one for one in held if id(type(one)) in _KINDS or is_builtin(one, _ITERATORS)), None)

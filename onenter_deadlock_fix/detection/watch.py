@@ -99,7 +99,7 @@ class _Watch:
     def _look(self, tasks: set[Task], due: list[tuple[Task, _Change]], request: Request) -> None:
         """Look at changes that have waited long enough, and once more one tick later where they are deadlocked."""
         # only now: most programs never need them, and each import of livekit.agents would pay for them
-        from . import describe, report
+        from . import report
         from .check import Look
 
         look = Look(tasks, [task for task, _ in due])
@@ -114,11 +114,9 @@ class _Watch:
             if deadlock and deadlock.key not in seen:
                 seen.add(deadlock.key)
                 change.is_told |= self._report(deadlock, task, resolves=request.mode == "resolve")
-            if not change.is_told and not (deadlock and deadlock.is_on_it):
-                waiters = look.slow(task)
-                if waiters:
-                    name, waited = describe.name(look.edges, task).text, self._loop.time() - change.since
-                    change.is_told = report.slow(waiters, name, waited, task)
+            if not change.is_told and not (deadlock and deadlock.is_on_it) and (waiters := look.slow(task)):
+                name, waited = look.names.of_change(task).text, self._loop.time() - change.since
+                change.is_told = report.slow(waiters, name, waited, task)
 
     def _report(self, deadlock: Deadlock, task: Task, *, resolves: bool) -> bool:
         """Log a deadlock, unless it was, and let go what can be. Say whether it was logged, with this task's change."""
