@@ -10,8 +10,9 @@ ever time out. PostgreSQL does not ask whether ``statement_timeout`` will come e
 
 A node waits for *all* that it awaits (AND: ``gather``, a task group, a drain), or for *any* of it (OR:
 ``wait(FIRST_COMPLETED)``, ``as_completed``). It is *free* where who completes it is not known: a socket, a thread, an
-``Event``, a queue, an ``AgentTask``, a sleep, a ``wait()`` with a time-out, which it completes with. It is a *dead end*
-where that is known not to exist any more, as for a reply that was made while scheduling was paused: an OR of nothing.
+``Event``, a queue, an ``AgentTask``, a sleep, a ``wait()`` with a time-out, which it completes with: an AND of nothing.
+It is a *dead end* where that is known not to exist any more, as for a reply that was made while scheduling was paused:
+an OR of nothing.
 
 *Deadlocked* is the largest set of nodes none of which can complete unless another of the set does. To find it, the
 free nodes are taken away, then those that these make free, until nothing changes (``graph``). What is left is reported
@@ -24,8 +25,9 @@ object of theirs, which may run their code. One thing that it can't read is one 
 So it can't see who would set an event, fill a queue, release a semaphore or complete a future of the user's; who holds
 a lock that was taken by ``await lock.acquire()`` and not by ``async with``; what a thread or another event loop waits
 for. A cycle through one of these is no deadlock here, but a wait that takes long. So is ``session.run()``, and an
-``AgentTask`` that another agent has displaced, where only a turn of the user would end them, and nobody sends one. One
-thing is taken to be known: ``RunContext.update()`` is called by the tool itself, and not by a helper of it.
+``AgentTask`` that another agent has displaced, where only a turn of the user would end them, and nobody sends one. Two
+things are taken to be known: a lock is released by the task that is in its ``async with``, and ``RunContext.update()``
+is called by the tool itself, and not by a helper of it.
 
 ``library`` has what is relied on in livekit-agents. ``watch`` says which changes are under way, ``stack`` what a task
 is suspended in, ``asyncio_edges`` and ``livekit_edges`` who completes what, ``graph`` who is deadlocked, ``check`` what

@@ -73,11 +73,12 @@ class _Watch:
         try:
             tasks = asyncio.all_tasks(self._loop)
             under_way = list(self._under_way(tasks, _request.after))
-            due = [each for each in under_way if each[1].next_look <= self._loop.time()]
             if under_way:
                 self.tick_later(_request)
-            if due:
-                self._look(tasks, due, _request)
+            # where one is due, all are looked at that are old enough: the best placed of them is told of a deadlock
+            now = self._loop.time()
+            if any(change.next_look <= now for _, change in under_way):
+                self._look(tasks, [each for each in under_way if each[1].since + _request.after <= now], _request)
         except Exception as error:  # of ours, or of a log handler of the program's
             if repr(error) not in self._logged:
                 self._logged.add(repr(error))
