@@ -20,6 +20,8 @@ FUNCTIONS = (
     ("agent_session", "AgentSession", "_update_activity"),
     ("agent_activity", "AgentActivity", "pause"),
     ("agent_activity", "AgentActivity", "drain"),
+    ("agent_session", "AgentSession", "_aclose_impl"),
+    ("run_result", "RunResult", "__await__"),
 )
 _AT_A_TIME = 8  # scenarios that are played in one process, one after the other: the first one in it is dear
 _LIMIT = 120  # seconds that a scenario can take at the very most; those that hang say so themselves, and sooner
