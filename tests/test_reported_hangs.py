@@ -69,8 +69,9 @@ def test_run_that_leads_to_an_agent_task_that_needs_a_turn_is_told_with_the_whol
     ]
 
 
-def test_run_that_waits_for_a_model_or_a_tool_is_not_told(play: Play) -> None:
-    seen = play("reported.run_with_a_slow_model", "report")
+@pytest.mark.parametrize("slow", ["a_slow_model", "slow_words", "a_long_playout"])
+def test_run_that_waits_for_what_goes_on_is_not_told(slow: str, play: Play) -> None:
+    seen = play(f"reported.run_with_{slow}", "report")
     assert (seen["over"], seen["records"]) == (True, [])
 
 

@@ -84,12 +84,14 @@ class Look:
         is_run = f"{VOICE}run_result._await_impl" in functions
         if is_run:
             under_way = (one for speech in self.edges.infos for one in self.names.waits(speech))
-            is_told = not any(one.is_last and one.role in _AT_WORK for one in under_way)
+            is_told = not any(one.role in _AT_WORK and not one.waits_for for one in under_way)
         else:
             is_told = not CHANGES.isdisjoint(functions) or self.edges.wait(task).reason.endswith(DISPLACED)
         waiters = self.names.waits(task) if is_told else []
-        needs_turn = (is_run and one.is_last and one.role == "AgentTask" for one in waiters)
-        return [one._replace(reason=NO_TURN) if turn else one for one, turn in zip(waiters, needs_turn)]
+        needs_turn = {
+            one for one in waiters if is_run and (one.role, one.waits_for, one.reason) == ("AgentTask", "", "")
+        }
+        return [one._replace(reason=NO_TURN) if one in needs_turn else one for one in waiters]
 
     def cycle(self) -> list[str]:
         """Return who waits for whom in the smallest deadlock, or nothing where there is none."""

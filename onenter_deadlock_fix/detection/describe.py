@@ -59,11 +59,6 @@ class Waiter(NamedTuple):
     reason: str = ""
     places: tuple[Place, ...] = ()
 
-    @property
-    def is_last(self) -> bool:
-        """Say whether it is not known whom it waits for, nor why."""
-        return not self.waits_for and not self.reason
-
     def __str__(self) -> str:
         waits = f" waits for {self.waits_for}" if self.waits_for else " waits" if self.reason else ""
         return f"{self.name}{waits}" + (f": {self.reason}" if self.reason else "")

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from livekit.agents import AgentSession, AgentTask, function_tool
+from speaker import Speaker, sound
 from turns import preemptive_generation, user_has_spoken, user_is_speaking
 
 from onenter_deadlock_fix.verify.agents import complete
@@ -101,6 +102,31 @@ async def run_with_a_slow_model() -> None:
         await asyncio.sleep(2)
 
     session = await start(Desk(wait))
+    await session.run(user_input="ask")
+
+
+async def run_with_slow_words() -> None:
+    """session.run() while the user's own code takes its time to find the words of a say()."""
+
+    async def words() -> AsyncIterator[str]:
+        await asyncio.sleep(2)
+        yield "here they are"
+
+    async def wait(desk: Desk) -> None:
+        desk.session.say(words())
+
+    session = await start(Desk(wait))
+    await session.run(user_input="ask")
+
+
+async def run_with_a_long_playout() -> None:
+    """session.run() while the answer is being played."""
+
+    async def wait(desk: Desk) -> None:
+        desk.session.say("Here they are.", audio=sound())
+
+    session = await start(Desk(wait))
+    session.output.audio = Speaker(2)
     await session.run(user_input="ask")
 
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 from collections.abc import AsyncIterator
 from typing import Any
 
-from livekit import rtc
 from livekit.agents import Agent, AgentSession, AgentTask, function_tool
-from livekit.agents.voice import io
+from speaker import Speaker, sound
 from turns import preemptive_generation, user_has_spoken, user_is_speaking
 
 from onenter_deadlock_fix.verify.scripted_model import ToolCall
@@ -171,37 +169,8 @@ async def a_tool_speaks_until_it_is_over() -> None:
     await note("the user", reply(session, user_input="desk"))
 
 
-class Speaker(io.AudioOutput):
-    """Plays for as long as it is told."""
-
-    def __init__(self, seconds: float | None) -> None:
-        options: dict[str, Any] = {"label": "speaker", "sample_rate": 16000}
-        if hasattr(io, "AudioOutputCapabilities"):
-            options["capabilities"] = io.AudioOutputCapabilities(pause=False)
-        known = inspect.signature(io.AudioOutput).parameters
-        super().__init__(**{name: value for name, value in options.items() if name in known})
-        self._seconds = seconds
-
-    async def capture_frame(self, frame: rtc.AudioFrame) -> None:
-        await super().capture_frame(frame)
-
-    def flush(self) -> None:
-        super().flush()
-        if self._seconds is not None:
-            asyncio.get_running_loop().call_later(self._seconds, self._finished)
-
-    def clear_buffer(self) -> None:
-        """Nothing is played any more, and nothing is said of it."""
-
-    def _finished(self) -> None:
-        self.on_playback_finished(playback_position=self._seconds or 0.0, interrupted=False)
-
-
 async def play_goodbye(seconds: float | None) -> None:
     """Have the agent say goodbye, and change it meanwhile."""
-
-    async def sound() -> AsyncIterator[rtc.AudioFrame]:
-        yield rtc.AudioFrame.create(16000, 1, 160)
 
     session = await start(Lobby())
     session.output.audio = Speaker(seconds)
