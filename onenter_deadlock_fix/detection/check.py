@@ -81,17 +81,15 @@ class Look:
         turn to it, and ``on_enter``.
         """
         functions = self.edges.functions(task)
-        is_run = f"{VOICE}run_result._await_impl" in functions
-        if is_run:
+        if f"{VOICE}run_result._await_impl" in functions:
             under_way = (one for speech in self.edges.infos for one in self.names.waits(speech))
-            is_told = not any(one.role in _AT_WORK and not one.waits_for for one in under_way)
-        else:
-            is_told = not CHANGES.isdisjoint(functions) or self.edges.wait(task).reason.endswith(DISPLACED)
-        waiters = self.names.waits(task) if is_told else []
-        needs_turn = {
-            one for one in waiters if is_run and (one.role, one.waits_for, one.reason) == ("AgentTask", "", "")
-        }
-        return [one._replace(reason=NO_TURN) if one in needs_turn else one for one in waiters]
+            if any(one.role in _AT_WORK and not one.waits_for for one in under_way):
+                return []
+            last = ("AgentTask", "", "")  # an AgentTask, if it is not known for whom it waits, nor why
+            waiters = self.names.waits(task)
+            return [one._replace(reason=NO_TURN) if (one.role, *one[2:4]) == last else one for one in waiters]
+        is_told = not CHANGES.isdisjoint(functions) or self.edges.wait(task).reason.endswith(DISPLACED)
+        return self.names.waits(task) if is_told else []
 
     def cycle(self) -> list[str]:
         """Return who waits for whom in the smallest deadlock, or nothing where there is none."""

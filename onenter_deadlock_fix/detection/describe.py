@@ -15,17 +15,20 @@ from .library import VOICE
 from .livekit_edges import LivekitEdges
 from .stack import Suspended, name_of
 
-# the role of who is in a function of the library, and what it is called with the name of the agent
-_OWN = {
-    f"{VOICE}agent_activity._traceable_on_enter": "on_enter",
-    f"{VOICE}agent_activity._traceable_on_exit": "on_exit",
-    f"{VOICE}agent_activity._user_turn_completed_task": "on_user_turn_completed",
-}
-_SESSION = {
+# function -> the role of who is in it, and what it is called with the class of the agent
+_ROLES = {
+    f"{VOICE}agent_activity._traceable_on_enter": ("on_enter", "on_enter of {}"),
+    f"{VOICE}agent_activity._traceable_on_exit": ("on_exit", "on_exit of {}"),
+    f"{VOICE}agent_activity._user_turn_completed_task": ("user turn", "the turn of the user with {}"),
+    f"{VOICE}agent_activity.aclose": ("activity close", "the close of the activity of {}"),
+    f"{VOICE}agent.__await_impl": ("AgentTask", "the AgentTask {}"),
+    f"{VOICE}agent_session._update_activity": ("handoff", "the handoff to {}"),
+    f"{VOICE}agent_session._update_activity_task": ("update_agent()", "update_agent() to {}"),
     f"{VOICE}agent_session._aclose_impl": ("session close", "the session close"),
     f"{VOICE}agent_session.drain": ("session.drain()", "session.drain()"),
     f"{VOICE}run_result._await_impl": ("session.run()", "session.run()"),
 }
+_MADE_FOR = ("on_enter", "on_exit", "user turn", "on_user_turn_completed")  # the others are changes
 _NOT_THE_USERS = ("livekit.", "opentelemetry.", "wrapt.", "onenter_deadlock_fix._", "onenter_deadlock_fix.detection.")
 _STDLIB = sysconfig.get_path("stdlib") + os.sep
 _INSTALLED = ("site-packages", "dist-packages")
@@ -118,53 +121,49 @@ class Names:
         found: list[Name] = []
         with contextlib.suppress(Exception):  # what can't be read has no name
             suspended = self._edges.stack(node) if node in self._edges.tasks else []
-            own, places = self._own(node, suspended), _places(suspended)
-            changes = list(self._changes(node, suspended))
+            roles, places = list(self._roles(node, suspended)), _places(suspended)
+            own = self._own(node, [each for each in roles if each[0] in _MADE_FOR])
+            changes = [each for each in roles if each[0] not in _MADE_FOR]
             if own or (places and not changes):
                 found.append((own or _of_task(node))._replace(places=places))
             if changes:
                 # an activity is closed on the way of others, too, and an AgentTask is what a handoff is for
-                told = [one for one in changes if one[0] not in ("activity close", "AgentTask")] or changes
+                told = [each for each in changes if each[0] not in ("activity close", "AgentTask")] or changes
                 addition = own.addition if own else f" ({_of_task(node).text})"
                 found.append(Name(*told[-1], (id(node), told[-1]), () if own else places, addition))
         return found
 
-    def _own(self, task: Task, suspended: list[Suspended]) -> Name | None:
-        """Return what a task is by what it was made for, or None where livekit-agents has not made it for the user."""
+    def _own(self, task: Task, made_for: list[tuple[str, str]]) -> Name | None:
+        """Return what a task is called by what livekit-agents has made it for, or None where it has not made it."""
         info = self._edges.infos.get(task)
         if info and info.function_call:
             call = info.function_call
             return Name("tool", f"the tool {call.name}", call.call_id, addition=f" ({call.call_id})")
-        for one in suspended:
-            if role := _OWN.get(one.function):
-                agent = name_of(type(one.variables["self"].agent))
-                if role == "on_user_turn_completed" and all(each.frame.f_code.co_name != role for each in suspended):
-                    return Name("user turn", f"the turn of the user with {agent}", id(task))
-                return Name(role, f"{role} of {agent}", id(task))
+        if made_for:
+            return Name(*made_for[0], id(task))
         return self.of_speech(info.speech_handle) if info and info.speech_handle else None
 
-    def _changes(self, task: Task, suspended: list[Suspended]) -> Iterator[tuple[str, str]]:
-        """Yield the changes of the agent, and the waits for the session, that a task is in, outermost first."""
+    def _roles(self, task: Task, suspended: list[Suspended]) -> Iterator[tuple[str, str]]:
+        """Yield what a task is by the functions of the library that it is in, outermost first: role and name."""
         agent_task = self._edges.agent_task(task)
-        kind = name_of(type(agent_task))
         functions = [one.function for one in suspended]
-        for function, one in zip(functions, suspended):
-            if function == f"{VOICE}agent.__await_impl":
-                yield "AgentTask", f"the AgentTask {kind}"
-            elif function == f"{VOICE}agent_session._update_activity":
-                # innermost, it waits for on_enter of the AgentTask, and the handoff is over
-                if agent_task is not None and one is not suspended[-1]:
-                    way = "to" if one.variables["agent"] is agent_task else "back from"
-                    yield "handoff", f"the handoff {way} {kind}"
-            elif function == f"{VOICE}agent_session._update_activity_task":
+        for one, function in zip(suspended, functions):
+            role, text = _ROLES.get(function, ("", ""))
+            agent = agent_task
+            if function.startswith(f"{VOICE}agent_activity.") and role:
+                agent = one.variables["self"].agent
+            if role == "user turn" and any(each.frame.f_code.co_name == "on_user_turn_completed" for each in suspended):
+                role, text = "on_user_turn_completed", "on_user_turn_completed of {}"
+            elif role == "update_agent()":
                 agent = one.variables[one.frame.f_code.co_varnames[one.frame.f_code.co_argcount - 1]]  # by its place
-                yield "update_agent()", f"update_agent() to {name_of(type(agent))}"
-            elif function == f"{VOICE}agent_activity.aclose":
-                yield "activity close", f"the close of the activity of {name_of(type(one.variables['self'].agent))}"
-            elif function == f"{VOICE}run_result._await_impl" and f"{VOICE}agent_session.start" in functions:
-                yield "session.run()", "session.start(capture_run=True)"
-            elif function in _SESSION:
-                yield _SESSION[function]
+            elif role == "handoff" and (agent_task is None or one is suspended[-1]):
+                role = ""  # innermost, it waits for on_enter of the AgentTask, and the handoff is over
+            elif role == "handoff" and one.variables["agent"] is not agent_task:
+                text = "the handoff back from {}"
+            elif role == "session.run()" and f"{VOICE}agent_session.start" in functions:
+                text = "session.start(capture_run=True)"
+            if role:
+                yield role, text.format(name_of(type(agent)))
 
 
 def _of_task(task: Task) -> Name:
