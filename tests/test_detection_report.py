@@ -101,7 +101,7 @@ def test_helper_task_is_named_with_its_own_line(play: Play) -> None:
     [
         ("closing", "the handoff to Name", {"session.drain()", "on_exit", "reply", "tool", "handoff"}),
         ("changing", "update_agent() to Desk", {"update_agent()", "reply", "tool", "handoff"}),
-        ("two_at_once", "the handoff to Name", {"reply", "tool", "handoff"}),
+        ("two_at_once", "the handoff to Name (CALL)", {"reply", "tool", "handoff"}),
     ],
 )
 def test_every_kind_of_drain_is_looked_at(program: str, name: str, roles: set[str], play: Play) -> None:
@@ -109,7 +109,7 @@ def test_every_kind_of_drain_is_looked_at(program: str, name: str, roles: set[st
     assert not seen["over"]
     assert seen["cycle"]
     record = only_record(seen, "ERROR")
-    assert record["said"].startswith(f"deadlock: {name} waits for itself\n")
+    assert without_chance(record["said"]).startswith(f"deadlock: {name} waits for itself\n")
     assert {wait["role"] for wait in record["told"]["deadlock"]["waits"]} == roles
 
 

@@ -43,6 +43,6 @@ def test_agent_task_that_fights_back_is_left_alone_where_a_run_leads_to_it(play:
     assert seen["result"] == []
 
 
-@pytest.mark.parametrize("what", ["as_usual", "odd_futures", "odd_tasks", "odd_agents"])
+@pytest.mark.parametrize("what", ["as_usual", "odd_futures", "odd_tasks", "odd_attributes", "odd_agents"])
 def test_future_task_or_agent_that_fights_back_is_left_alone(what: str, play: Play) -> None:
     assert_reported_and_untouched(play(f"odd_objects.{what}", "report"))

@@ -39,3 +39,8 @@ def test_what_completes_it_makes_nothing_untrue_and_the_next_deadlock_of_the_sam
     # on 1.3.5 and 1.3.6 the tool then closes the activity that its own reply is in
     assert not seen["over"]
     assert deadlocks(seen) == [f"deadlock: the close of the activity of {agent} waits for itself"]
+
+
+def test_agent_task_is_not_said_to_be_displaced_by_one_that_is_awaited_where_nothing_can_look(play: Play) -> None:
+    seen = play("displaced.is_awaited_by_an_awaitable_of_the_users", "report")
+    assert (seen["over"], seen["records"]) == (False, [])

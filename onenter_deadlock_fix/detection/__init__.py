@@ -26,8 +26,8 @@ So it can't see who would set an event, fill a queue, release a semaphore or com
 a lock that was taken by ``await lock.acquire()`` and not by ``async with``; what a thread or another event loop waits
 for. A cycle through one of these is no deadlock here, but a wait that takes long. So is ``session.run()``, and an
 ``AgentTask`` that another agent has displaced, where only a turn of the user would end them, and nobody sends one. Two
-things are taken to be known: a lock is released by the task that is in its ``async with``, and ``RunContext.update()``
-is called by the tool itself, and not by a helper of it.
+things are taken to be known: a lock is held and released by the task that is in its ``async with``, and
+``RunContext.update()`` is called by the tool itself, and not by a helper of it.
 
 ``library`` has what is relied on in livekit-agents. ``watch`` says which changes are under way, ``stack`` what a task
 is suspended in, ``asyncio_edges`` and ``livekit_edges`` who completes what, ``graph`` who is deadlocked, ``check`` what

@@ -108,8 +108,9 @@ class Edges:
             waits_for = self.any_of if asked["return_when"] == asyncio.FIRST_COMPLETED else self.all_of
             return waits_for(asked["fs"]) if asked["timeout"] is None else FREE
         if innermost.function == "asyncio.locks.acquire":
-            lock = innermost.variables["self"]
-            holders = tuple(self._holders.get(id(lock), ()) if lock._locked else ())
+            lock: Any = innermost.variables["self"]  # or a semaphore, or of a class of the user's
+            is_held = type(lock) is asyncio.Lock and lock.locked()
+            holders = tuple(self._holders.get(id(lock), ()) if is_held else ())
             # more than one where a block has let its lock go for a while, and whose that is can't be seen
             return Wait(holders, any_is_enough=True, lock=lock) if holders else FREE
         return self.all_of([awaited])
@@ -145,8 +146,11 @@ class Edges:
 
 
 def callbacks_of(future: Any) -> list[Callback]:
-    """Return what is called when a future is done, each with the future."""
-    return [(future, callback) for callback, _ in future._callbacks or ()]
+    """Return what is called when a future is done, each with the future; nothing where that can't be read."""
+    try:
+        return [(future, callback) for callback, _ in future._callbacks or ()]
+    except Exception:
+        return []
 
 
 def context_of(task: Any) -> contextvars.Context:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -16,9 +17,13 @@ _AT_WORK = ("tool", "reply", "say", "user turn", "on_user_turn_completed", "task
 
 
 class Release(NamedTuple):
-    """The speech tasks that the drain of a change can let go, and the names of what it gives up and of what remains."""
+    """The speech tasks that the drain of a change can let go, and the names of what it gives up and of what remains.
+
+    closes: whether the activity is closed after that drain, and not paused.
+    """
 
     change: Name
+    closes: bool
     activity: Any
     speech_tasks: list[Task]
     given_up: list[str]
@@ -71,8 +76,8 @@ class Look:
         key = frozenset((id(one), *self.edges.functions(one)) for one in known)
         among = graph.reachable([task], self._waits, self._deadlocked)
         is_on_it = task in core and bool(self._waits[task].awaited)
-        change, waiters = self.names.of_change(task), self.names.waits(task, among)
-        return Deadlock(key, change, is_on_it, waiters, list(self._releases(among)))
+        waiters = self.names.waits(task, among)
+        return Deadlock(key, self.names.of_change(task), is_on_it, waiters, list(self._releases(among)))
 
     def slow(self, task: Task) -> list[Waiter]:
         """Return whom a task waits for; nobody where that may take as long as it likes.
@@ -106,16 +111,21 @@ class Look:
         """
         for task in (node for node in nodes if node in self.edges.tasks):
             for one in self.edges.stack(task):
-                if one.function == f"{VOICE}agent_activity._pause_scheduling_task":
-                    activity = one.variables["self"]
-                    awaited, speaking = drained(activity), activity._current_speech
-                    let_go = [each for each in awaited if self._can_let_go(task, each, activity.session._activity_lock)]
-                    given_up = [self.names.of_change(each).text for each in let_go]
-                    if speaking is not None and speaking.done():
-                        given_up.append(self.names.of_speech(speaking).text)
-                    remaining = [self.names.of_change(each).text for each in awaited if each not in let_go]
-                    if given_up:
-                        yield Release(self.names.of_change(task), activity, let_go, given_up, remaining)
+                with contextlib.suppress(Exception):  # what can't be read is not let go
+                    if one.function == f"{VOICE}agent_activity._pause_scheduling_task":
+                        release = self._release(task, one.variables["self"])
+                        if release.given_up:
+                            yield release
+
+    def _release(self, task: Task, activity: Any) -> Release:
+        awaited, speaking, lock = drained(activity), activity._current_speech, activity.session._activity_lock
+        let_go = [each for each in awaited if self._can_let_go(task, each, lock)]
+        given_up = [self.names.of_task(each) for each in let_go]
+        if speaking is not None and speaking.done():
+            given_up.append(self.names.of_speech(speaking).text)
+        remaining = [self.names.of_task(each) for each in awaited if each not in let_go]
+        closes = f"{VOICE}agent_activity.drain" in self.edges.functions(task)
+        return Release(self.names.of_change(task), closes, activity, let_go, given_up, remaining)
 
     def _can_let_go(self, task: Task, speech_task: Task, lock: asyncio.Lock) -> bool:
         """Say whether the drain that a task waits in can let go a speech task."""

@@ -72,6 +72,7 @@ class Names:
 
     def __init__(self, edges: LivekitEdges) -> None:
         self._edges = edges
+        self._ambiguous: set[Hashable] = set()  # those whose text something else has, too
 
     def waits(self, start: Future, among: Container[Future] | None = None) -> list[Waiter]:
         """Say whom ``start`` waits for, whom these wait for, and so on, ``among`` these nodes or as far as is known."""
@@ -96,16 +97,21 @@ class Names:
                 pairs[waiter, waiter, ""] = None
         called = {(name.text, name.same) for pair in pairs for name in pair[:2] if name}
         texts = [text for text, _ in called]
-
-        def text(name: Name | None) -> str:
-            return name.text + (name.addition if texts.count(name.text) > 1 else "") if name else ""
-
-        told = (Waiter(name.role, text(name), text(after), reason, name.places) for name, after, reason in pairs)
+        self._ambiguous.update(same for text, same in called if texts.count(text) > 1)
+        told = (
+            Waiter(name.role, self._text(name), self._text(after) if after else "", reason, name.places)
+            for name, after, reason in pairs
+        )
         return list(dict.fromkeys(told))
 
     def of_change(self, task: Task) -> Name:
         """Return the name of the change that a task is in the middle of, as a handoff, or else the task's own."""
-        return [_of_task(task), *self._of(task)][-1]
+        name = [_of_task(task), *self._of(task)][-1]
+        return name._replace(text=self._text(name))
+
+    def of_task(self, task: Task) -> str:
+        """Return what a task is called, whatever change it is in the middle of."""
+        return self._text([*self._of(task), _of_task(task)][0])
 
     def of_speech(self, handle: Any) -> Name:
         """Return what a speech is called."""
@@ -113,6 +119,9 @@ class Names:
         is_say = any(one.frame.f_code.co_name == "_tts_task" for task in tasks for one in self._edges.stack(task))
         role, text = ("say", "session.say()") if is_say else ("reply", "the reply")
         return Name(role, f"{text} {handle.id}", handle.id)
+
+    def _text(self, name: Name) -> str:
+        return name.text + (name.addition if name.same in self._ambiguous else "")
 
     def _of(self, node: Any) -> list[Name]:
         """Return what a node is called: nothing, its name, or that and then the change that it is in the middle of."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from typing import Any
 
 from .asyncio_edges import COMPLETIONS, Completion, Edges, Future, Task, callbacks_of
 from .graph import FREE, Wait
 from .library import INFO, VOICE
-from .stack import Suspended, name_of
+from .stack import Suspended, is_whole, name_of
 
 NEVER_SCHEDULED = "it was made while scheduling was paused, and nothing will schedule it"
 NEVER_DONE = "its generation was never marked as done, and nothing will mark it"
 ABANDONED = "no task awaits the AgentTask {} any more, and it can't become inactive"
 DISPLACED = " has taken its place, and no turn of the user reaches it"
-GIVEN_UP = "it was interrupted, and livekit-agents is about to give it up"
+GIVEN_UP = "it was interrupted, and livekit-agents gives it up unless it is over soon"
 PLAYED = "it is being played"
 UNWATCHED = "no speech is under way that it watches, and it ends with the next one"
 PARKED = "a preemptive generation is parked, and ends only with the user's next turn"
@@ -40,7 +41,7 @@ class LivekitEdges(Edges):
 
     def __init__(self, tasks: set[Task]) -> None:
         super().__init__(tasks)
-        self.infos = {task: info for task in tasks if (info := getattr(task, INFO, None)) is not None}
+        self.infos = {task: info for task in tasks if (info := _info_of(task)) is not None}
         self.handles: dict[Future, Any] = {}  # by each of the futures of a speech handle that are not done
         callbacks = [each for task in tasks for each in callbacks_of(task)]
         for handle in {id(handle): handle for info in self.infos.values() if (handle := info.speech_handle)}.values():
@@ -78,7 +79,8 @@ class LivekitEdges(Edges):
             return FREE if own._q_updated.is_set() else self.all_of(drained(own))
         if function == "agent._wait_for_inactive":
             awaiting = [task for task, (agent_task, _) in self._awaited.items() if agent_task is own]
-            return self.all_of(awaiting) if awaiting else _dead_end(ABANDONED.format(name_of(type(own))))
+            is_abandoned = not awaiting and self._all_are_known
+            return _dead_end(ABANDONED.format(name_of(type(own)))) if is_abandoned else self.all_of(awaiting)
         if function == "speech_handle._wait_for_authorization":
             return self._wait_for_authorization(own)
         if function == "speech_handle._wait_for_generation":
@@ -104,9 +106,9 @@ class LivekitEdges(Edges):
         return self.all_of(generations(speaking)[-1:]) if is_queued and speaking not in (None, handle) else FREE
 
     def _wait_of_task(self, task: Any) -> Wait:
-        wait, info = super()._wait_of_task(task), self.infos.get(task)
-        is_given_up = wait == FREE and info and not info.function_call and _is_given_up(info.speech_handle)
-        return Wait(reason=GIVEN_UP) if is_given_up else wait
+        info = self.infos.get(task)
+        is_given_up = info and not info.function_call and _is_given_up(info.speech_handle)
+        return Wait(reason=GIVEN_UP) if is_given_up else super()._wait_of_task(task)
 
     def _wait_of_future(self, future: Any) -> Wait:
         handle = self.handles.get(future)
@@ -128,7 +130,7 @@ class LivekitEdges(Edges):
 
     def _displaced_by(self, agent_task: Any, session: Any) -> str:
         """Return who has taken the place of an AgentTask that is awaited, if anybody."""
-        if session._activity is None or session._activity_lock.locked():
+        if session._activity is None or session._activity_lock.locked() or not self._all_are_known:
             return ""  # the session is closed, or the agent is being changed
         before = {id(agent): old_agent for agent, old_agent in self._awaited.values()}
         agent = current = session._activity.agent
@@ -150,6 +152,11 @@ class LivekitEdges(Edges):
             if one.function == f"{VOICE}agent.__await_impl"
         }
 
+    @functools.cached_property
+    def _all_are_known(self) -> bool:
+        """Say whether it is known of every task that can await an AgentTask whether it does."""
+        return all(is_whole(self.stack(task)) for task, info in self.infos.items() if info.inline_task)
+
     def _activity_of(self, handle: Any) -> Any:
         """Return the activity that has made a speech handle."""
         in_tasks = (one for task in handle._tasks if task in self.tasks for one in self.stack(task))
@@ -165,8 +172,18 @@ def drained(activity: Any) -> list[Task]:
     return [task for task in awaited if not task.done() and task not in blocked and _speech_handle(task) not in handles]
 
 
+def _info_of(task: Task) -> Any:
+    """Return what livekit-agents notes on a task, if anything."""
+    if type(task) is asyncio.Task:
+        return getattr(task, INFO, None)
+    try:  # its class is the user's, and may have a __getattr__ of its own
+        return object.__getattribute__(task, INFO)
+    except AttributeError:
+        return None
+
+
 def _speech_handle(task: Task) -> Any:
-    return getattr(getattr(task, INFO, None), "speech_handle", None)
+    return getattr(_info_of(task), "speech_handle", None)
 
 
 def generations(handle: Any) -> list[Future]:

@@ -59,7 +59,9 @@ def _told(given: Release) -> str:
     given_up, remaining = (" and ".join(dict.fromkeys(names)) for names in (given.given_up, given.remaining))
     if remaining:
         return f"{given.change.text} no longer waits for {given_up}, but still for {remaining}"
-    return f"{given.change.text} goes on and no longer waits for {given_up}"
+    # the close of the activity, which comes after that drain, may wait for the same once more
+    goes_on = "goes on to the close of the activity" if given.closes else "goes on"
+    return f"{given.change.text} {goes_on} and no longer waits for {given_up}"
 
 
 def _cured_in(waiters: Sequence[Waiter]) -> str | None:

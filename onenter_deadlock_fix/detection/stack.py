@@ -63,6 +63,12 @@ def stack(task: asyncio.Task[Any]) -> list[Suspended]:
     return found
 
 
+def is_whole(suspended: Sequence[Suspended]) -> bool:
+    """Say whether these go down to a future, and do not end at an awaitable of the user's."""
+    _, awaited = _KINDS[id(type(suspended[-1].awaitable))](suspended[-1].awaitable)
+    return awaited is None or id(type(awaited)) in _KINDS or is_builtin(awaited, ("FutureIter",))
+
+
 def is_builtin(thing: Any, names: Sequence[str]) -> bool:
     """Say whether something is of one of the interpreter's own kinds, by name."""
     kind = type(thing)  # its name may be asked for where it is the interpreter's own

@@ -112,26 +112,26 @@ class _Watch:
                 change.deadlock = deadlock.key  # the next tick sees whether it still is one
                 continue
             change.next_look = self._loop.time() + request.after
-            if deadlock and deadlock.key not in seen:
-                seen.add(deadlock.key)
-                change.is_told |= self._report(deadlock, task, resolves=request.mode == "resolve")
-            if not change.is_told and not (deadlock and deadlock.is_on_it) and (waiters := look.slow(task)):
-                name, waited = look.names.of_change(task).text, self._loop.time() - change.since
-                change.is_told = report.slow(waiters, name, waited, task)
+            if deadlock:
+                change.is_told = True
+                if deadlock.key not in seen:
+                    seen.add(deadlock.key)
+                    self._report(deadlock, task, resolves=request.mode == "resolve")
+            elif not change.is_told and (waiters := look.slow(task)):
+                waited = self._loop.time() - change.since
+                change.is_told = report.slow(waiters, look.names.of_change(task).text, waited, task)
 
-    def _report(self, deadlock: Deadlock, task: Task, *, resolves: bool) -> bool:
-        """Log a deadlock, unless it was, and let go what can be. Say whether it was logged, with this task's change."""
+    def _report(self, deadlock: Deadlock, task: Task, *, resolves: bool) -> None:
+        """Log a deadlock, unless it was, and let go what can be."""
         from . import report
 
         releases = deadlock.releases if resolves else []
         for release in releases:
             release()  # before anything is logged: a handler of the program's may raise
-        is_new = deadlock.key not in self._logged and report.deadlock(deadlock, task, resolves=resolves)
-        if is_new:
+        if deadlock.key not in self._logged and report.deadlock(deadlock, task, resolves=resolves):
             self._logged.add(deadlock.key)
         for release in releases:
             report.let_go(release, task)
-        return is_new
 
 
 def _watching(wrapped: CoroutineFunction) -> CoroutineFunction:

@@ -61,3 +61,45 @@ async def helper_of_its_own_completes_it() -> None:
             return Helped()
 
     await (await _replaced(Helping()))
+
+
+class Own:
+    """An awaitable of the user's, whose iterator is no generator: nothing can follow it."""
+
+    def __init__(self, awaitable: Any) -> None:
+        self.iterator = awaitable.__await__()
+
+    def __await__(self) -> Any:
+        return self
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self.iterator)
+
+    def send(self, value: Any) -> Any:
+        return self.iterator.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        return self.iterator.throw(*error)
+
+
+async def is_awaited_by_an_awaitable_of_the_users() -> None:
+    """An AgentTask is awaited in one, and its tool awaits another in an awaitable of the user's."""
+
+    class Outer(Ask):
+        async def on_enter(self) -> None:
+            self.session.generate_reply(user_input="inner")
+
+        @function_tool
+        async def inner(self) -> str:
+            """Hands over."""
+            return str(await Own(Ask()))
+
+    class Asks(Asking):
+        async def awaited(self) -> Ask:
+            return Outer()
+
+    session = await start(Asks())
+    await session.generate_reply(user_input="collect")

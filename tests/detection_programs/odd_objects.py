@@ -281,6 +281,42 @@ async def odd_tasks() -> list[str]:
     return told
 
 
+async def odd_attributes() -> list[str]:
+    """Tasks are asked for attributes that they do not have, and so are what tools wait for to acquire."""
+
+    class AsksTask(asyncio.Task):  # type: ignore[type-arg]
+        def __getattr__(self, name: str) -> Any:
+            return odd_method(f"task.{name}")()
+
+    class AsksLock(asyncio.Lock):
+        is_odd = False
+
+        def __getattribute__(self, name: str) -> Any:
+            return odd_method(f"lock.{name}")() if AsksLock.is_odd else super().__getattribute__(name)
+
+    class AsksSemaphore(asyncio.Semaphore):
+        def __getattr__(self, name: str) -> Any:
+            return odd_method(f"semaphore.{name}")()
+
+    async def acquire(lock: Any) -> None:
+        async with lock, lock:
+            pass
+
+    async def wait(desk: Desk) -> None:
+        await asyncio.gather(desk.inner(), acquire(AsksLock()), acquire(AsksSemaphore()))
+
+    loop = asyncio.get_running_loop()
+    other = AsksTask(asyncio.sleep(3600), loop=loop)
+    session = await start(Desk(wait))
+    session.generate_reply(user_input="ask")
+    await some_time()
+    AsksLock.is_odd = True
+    told = await _looked_at()
+    AsksLock.is_odd = False
+    other.cancel()
+    return told
+
+
 async def odd_agents() -> list[str]:
     """The agent and the AgentTask themselves are odd."""
 

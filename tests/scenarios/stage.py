@@ -250,7 +250,8 @@ async def _nothing_can_happen(patience: float) -> None:
 
 
 def _is_of_detection(timer: asyncio.TimerHandle) -> bool:
-    return getattr(timer._callback, "__module__", "").startswith("onenter_deadlock_fix.")  # type: ignore[attr-defined]
+    module = getattr(timer._callback, "__module__", None) or ""  # type: ignore[attr-defined]  # None of C's methods
+    return module.startswith("onenter_deadlock_fix.")
 
 
 def _cycle() -> list[str]:
