@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from livekit.agents import function_tool
+from own_awaitable import Own
 
 from onenter_deadlock_fix.verify.agents import complete
 
@@ -61,28 +62,6 @@ async def helper_of_its_own_completes_it() -> None:
             return Helped()
 
     await (await _replaced(Helping()))
-
-
-class Own:
-    """An awaitable of the user's, whose iterator is no generator: nothing can follow it."""
-
-    def __init__(self, awaitable: Any) -> None:
-        self.iterator = awaitable.__await__()
-
-    def __await__(self) -> Any:
-        return self
-
-    def __iter__(self) -> Any:
-        return self
-
-    def __next__(self) -> Any:
-        return next(self.iterator)
-
-    def send(self, value: Any) -> Any:
-        return self.iterator.send(value)
-
-    def throw(self, *error: Any) -> Any:
-        return self.iterator.throw(*error)
 
 
 async def is_awaited_by_an_awaitable_of_the_users() -> None:

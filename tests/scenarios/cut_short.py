@@ -7,6 +7,7 @@ import contextlib
 from typing import Any, Callable
 
 from livekit.agents import Agent, AgentSession, function_tool
+from own_awaitable import Own
 
 from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
@@ -249,6 +250,14 @@ async def closed_during_the_hand_over() -> None:
 async def closed_as_the_agent_task_is_entered() -> None:
     """The session is closed while on_enter of the AgentTask runs."""
     session = await start(Cancelled(Entering))
+    await happens("Name.on_enter")
+    await note("close", session.aclose())
+
+
+@scenario
+async def closed_as_the_agent_task_is_entered_that_an_awaitable_of_the_users_awaits() -> None:
+    """The session is closed while on_enter of the AgentTask runs, and nothing can be seen of who awaits it."""
+    session = await start(Cancelled(lambda: Own(Entering())))
     await happens("Name.on_enter")
     await note("close", session.aclose())
 
