@@ -20,6 +20,18 @@ _KINDS = {
 }
 # They stand for one of these, and do not say for which.
 _ITERATORS = ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable")
+
+
+class _Loop:
+    """As much of an event loop as it takes to make a future."""
+
+    @staticmethod
+    def get_debug() -> bool:
+        return False
+
+
+# The type of what awaits a future, which has no name; nest_asyncio leaves the base of this class alone.
+_FUTURE_ITERATOR = type(asyncio.tasks._GatheringFuture.__base__(loop=_Loop()).__await__())  # type: ignore[attr-defined]
 _AWAIT_OF_A_FUTURE = asyncio.futures._PyFuture.__await__.__code__  # type: ignore[attr-defined]
 _MADE_BY_A_CLASS_STATEMENT = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _flags_of = type.__dict__["__flags__"].__get__
@@ -66,7 +78,7 @@ def stack(task: asyncio.Task[Any]) -> list[Suspended]:
 def is_whole(suspended: Sequence[Suspended]) -> bool:
     """Say whether these go down to a future, and do not end at an awaitable of the user's."""
     _, awaited = _KINDS[id(type(suspended[-1].awaitable))](suspended[-1].awaitable)
-    return awaited is None or id(type(awaited)) in _KINDS or is_builtin(awaited, ("FutureIter",))
+    return awaited is None or type(awaited) is _FUTURE_ITERATOR or id(type(awaited)) in _KINDS
 
 
 def is_builtin(thing: Any, names: Sequence[str]) -> bool:
