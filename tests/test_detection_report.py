@@ -96,6 +96,14 @@ def test_helper_task_is_named_with_its_own_line(play: Play) -> None:
     assert "\n  the task my helper waits for the reply SPEECH\n" + at("ask waits here", "inner") + "\n" in said
 
 
+def test_of_many_waits_the_first_are_told_and_the_place_of_a_waiter_once(play: Play) -> None:
+    record = only_record(play("deadlocks.wide", "report"), "ERROR")
+    waits = 1 + 1 + 1 + 100 + 100 + 1  # of collect, the handoff, a reply, ask, the helpers, and the other reply
+    assert f"\n  and {waits - 50} waits more\n" in record["said"]
+    assert len(record["told"]["deadlock"]["waits"]) == 50
+    assert record["said"].count(at("ask waits for a hundred here", "wait")) == 1
+
+
 @pytest.mark.parametrize(
     ("program", "name", "roles"),
     [

@@ -72,7 +72,7 @@ def test_run_that_leads_to_an_agent_task_that_needs_a_turn_is_told_with_the_whol
     ]
 
 
-@pytest.mark.parametrize("slow", ["a_slow_model", "slow_words", "a_long_playout"])
+@pytest.mark.parametrize("slow", ["a_slow_model", "slow_words", "a_long_playout", "a_moment_of_on_enter"])
 def test_run_that_waits_for_what_goes_on_is_not_told(slow: str, play: Play) -> None:
     seen = play(f"reported.run_with_{slow}", "report")
     assert (seen["over"], seen["records"]) == (True, [])

@@ -21,7 +21,7 @@ from .stack import Suspended, is_builtin, stack
 Future = asyncio.Future[Any]
 Task = asyncio.Task[Any]
 Callback = tuple[Future, Any]  # what is called when a future is done
-Completion = Callable[[dict[str, Any]], tuple[Iterable[Any], Iterable[Any]]]
+Completion = Callable[[dict[str, Any]], tuple[Iterable[Any], Iterable[Any], Iterable[Any]]]
 
 _GATHERING = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
 # By identity, since even == of a class or a function may be the user's. nest_asyncio puts the futures written in Python
@@ -32,22 +32,26 @@ _WAKES_A_TASK_UP = ("method", "builtin_function_or_method", "TaskWakeupMethWrapp
 _MANAGERS = (asyncio.Lock, asyncio.Condition, contextlib.AsyncExitStack, contextlib._AsyncGeneratorContextManager)
 _EXIT_IDS = frozenset(id(manager.__aexit__) for manager in _MANAGERS)
 # What the callbacks of the two libraries complete, by what they have closed over, are bound to ("self") or are given
-# ("0"), and what that needs: all of it, or, where there is nothing, any of those whose callback completes it.
+# ("0"), and what that needs: all of these, any of those, or else just one whose callback completes it.
 COMPLETIONS: dict[str, Completion] = {
-    "asyncio.tasks.shield.<locals>._inner_done_callback": lambda held: ([held["outer"]], ()),
-    "asyncio.tasks.gather.<locals>._done_callback": lambda held: ([held["outer"]], ()),
-    "asyncio.tasks._gather.<locals>._done_callback": lambda held: ([held["outer"]], ()),  # on Python 3.9
-    "asyncio.tasks._release_waiter": lambda held: ([held["0"]], ()),  # of wait_for() before Python 3.12
-    "asyncio.tasks.as_completed.<locals>._on_completion": lambda held: (held["done"]._getters, ()),
+    "asyncio.tasks.shield.<locals>._inner_done_callback": lambda held: ([held["outer"]], (), ()),
+    "asyncio.tasks.gather.<locals>._done_callback": lambda held: ([held["outer"]], (), ()),
+    "asyncio.tasks._gather.<locals>._done_callback": lambda held: ([held["outer"]], (), ()),  # on Python 3.9
+    "asyncio.tasks._release_waiter": lambda held: ([held["0"]], (), ()),  # of wait_for() before Python 3.12
+    "asyncio.tasks.as_completed.<locals>._on_completion": lambda held: (held["done"]._getters, (), held["todo"]),
     # from Python 3.13 on
-    "asyncio.tasks._AsCompletedIterator._handle_completion": lambda held: (held["self"]._done._getters, ()),
+    "asyncio.tasks._AsCompletedIterator._handle_completion": lambda held: _next_of_those_left(held["self"]),
     "asyncio.taskgroups.TaskGroup._on_task_done": lambda held: _all_of_a_group(held["self"]),
     "anyio._backends._asyncio.TaskGroup._spawn.<locals>.task_done": lambda held: _all_of_a_group(held["self"]),
 }
 
 
-def _all_of_a_group(group: Any) -> tuple[Iterable[Any], Iterable[Any]]:
-    return [group._on_completed_fut], group._tasks
+def _next_of_those_left(iterator: Any) -> tuple[Iterable[Any], Iterable[Any], Iterable[Any]]:
+    return iterator._done._getters, (), iterator._todo
+
+
+def _all_of_a_group(group: Any) -> tuple[Iterable[Any], Iterable[Any], Iterable[Any]]:
+    return [group._on_completed_fut], group._tasks, ()
 
 
 class Edges:
@@ -92,13 +96,15 @@ class Edges:
         for future, callback in to_do:
             with contextlib.suppress(Exception):  # what can't be read completes nothing, as far as is known
                 function, held = _function_and_held(callback)
-                completed, needed = completions[function](held) if function in completions else ((), ())
+                rule = completions.get(function)
+                completed, all_needed, any_enough = rule(held) if rule else ((), (), ())
                 for one in filter(self._is_known, completed):
-                    if one not in self._completed_by:
+                    before = self._completed_by.get(one)
+                    if before is None:
                         to_do += callbacks_of(one)
-                    any_of = Wait((*self._completed_by.get(one, FREE).awaited, future), any_is_enough=True)
-                    all_of = self.all_of(needed)
-                    self._completed_by[one] = all_of if all_of.awaited else any_of
+                    any_of = tuple(any_enough) or (*(before or FREE).awaited, future)
+                    all_of = self.all_of(all_needed)
+                    self._completed_by[one] = all_of if all_of.awaited else Wait(any_of, any_is_enough=True)
 
     def wait_in(self, suspended: list[Suspended], awaited: Future) -> Wait:
         """Return what a task needs that is suspended in these, the innermost of which awaits ``awaited``."""

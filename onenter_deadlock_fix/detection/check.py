@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable
 from typing import Any, NamedTuple
 
 from . import graph
@@ -48,8 +48,6 @@ class Deadlock(NamedTuple):
     key: Hashable
     change: Name
     is_on_it: bool
-    waiters: list[Waiter]
-    releases: list[Release]
 
     @property
     def rank(self) -> tuple[bool, bool, str]:
@@ -74,10 +72,31 @@ class Look:
         known = [one for one in core if one in self.edges.tasks or one in self.edges.handles]
         # with where in the library they wait: a task that was deadlocked may be so once more, in another change
         key = frozenset((id(one), *self.edges.functions(one)) for one in known)
-        among = graph.reachable([task], self._waits, self._deadlocked)
         is_on_it = task in core and bool(self._waits[task].awaited)
-        waiters = self.names.waits(task, among)
-        return Deadlock(key, self.names.of_change(task), is_on_it, waiters, list(self._releases(among)))
+        return Deadlock(key, self.names.of_change(task), is_on_it)
+
+    def waiters(self, task: Task) -> list[Waiter]:
+        """Return who waits for whom, from a task that is deadlocked on."""
+        return self.names.waits(task, graph.reachable([task], self._waits, self._deadlocked))
+
+    def releases(self, task: Task) -> list[Release]:
+        """Return what the drains can let go that a deadlocked task waits for, or is in.
+
+        In a handoff to an AgentTask or back those are the speech tasks that wait for it, and in any drain those of a
+        speech that nothing can complete, since nobody can miss it. Nothing is let go that waits for the session's lock:
+        before 1.7.1 the AgentTask of the handoff that comes second would make the first one's get lost.
+        """
+        found = []
+        for node in graph.reachable([task], self._waits, self._deadlocked):
+            for one in self.edges.stack(node) if node in self.edges.tasks else ():
+                with contextlib.suppress(Exception):  # what can't be read is not let go
+                    if one.function == f"{VOICE}agent_activity._pause_scheduling_task":
+                        found.append(self._release(node, one.variables["self"]))
+        return [release for release in found if release.given_up]
+
+    def is_run(self, task: Task) -> bool:
+        """Say whether a task waits for ``session.run()``, or for ``session.start(capture_run=True)``."""
+        return f"{VOICE}run_result._await_impl" in self.edges.functions(task)
 
     def slow(self, task: Task) -> list[Waiter]:
         """Return whom a task waits for; nobody where that may take as long as it likes.
@@ -85,37 +104,20 @@ class Look:
         So may ``session.run()`` while something of the user's or a model is at work, an AgentTask while the user may
         turn to it, and ``on_enter``.
         """
-        functions = self.edges.functions(task)
-        if f"{VOICE}run_result._await_impl" in functions:
+        if self.is_run(task):
             under_way = (one for speech in self.edges.infos for one in self.names.waits(speech))
             if any(one.role in _AT_WORK and not one.waits_for for one in under_way):
                 return []
             last = ("AgentTask", "", "")  # an AgentTask, if it is not known for whom it waits, nor why
             waiters = self.names.waits(task)
             return [one._replace(reason=NO_TURN) if (one.role, *one[2:4]) == last else one for one in waiters]
-        is_told = not CHANGES.isdisjoint(functions) or self.edges.wait(task).reason.endswith(DISPLACED)
+        is_told = not CHANGES.isdisjoint(self.edges.functions(task)) or self.edges.wait(task).reason.endswith(DISPLACED)
         return self.names.waits(task) if is_told else []
 
     def cycle(self) -> list[str]:
         """Return who waits for whom in the smallest deadlock, or nothing where there is none."""
-        deadlocks = (self.deadlock(task) for task in self.edges.tasks if task in self._deadlocked)
-        told = ([str(waiter) for waiter in deadlock.waiters] for deadlock in deadlocks if deadlock)
+        told = (list(map(str, self.waiters(task))) for task in self.edges.tasks if task in self._deadlocked)
         return min(told, key=lambda lines: (len(lines), lines), default=[])
-
-    def _releases(self, nodes: Iterable[Any]) -> Iterator[Release]:
-        """Yield what the drains among these nodes can let go.
-
-        In a handoff to an AgentTask or back those are the speech tasks that wait for it, and in any drain those of a
-        speech that nothing can complete, since nobody can miss it. Nothing is let go that waits for the session's lock:
-        before 1.7.1 the AgentTask of the handoff that comes second would make the first one's get lost.
-        """
-        for task in (node for node in nodes if node in self.edges.tasks):
-            for one in self.edges.stack(task):
-                with contextlib.suppress(Exception):  # what can't be read is not let go
-                    if one.function == f"{VOICE}agent_activity._pause_scheduling_task":
-                        release = self._release(task, one.variables["self"])
-                        if release.given_up:
-                            yield release
 
     def _release(self, task: Task, activity: Any) -> Release:
         awaited, speaking, lock = drained(activity), activity._current_speech, activity.session._activity_lock

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import linecache
 import os
 import sysconfig
+from collections import Counter
 from collections.abc import Container, Hashable, Iterator
 from typing import Any, NamedTuple
 
@@ -72,6 +74,7 @@ class Names:
 
     def __init__(self, edges: LivekitEdges) -> None:
         self._edges = edges
+        self._of = functools.lru_cache(maxsize=None)(self._find)
         self._ambiguous: set[Hashable] = set()  # those whose text something else has, too
 
     def waits(self, start: Future, among: Container[Future] | None = None) -> list[Waiter]:
@@ -92,12 +95,14 @@ class Names:
             new = [one for one in awaited if (waiter and waiter.same, id(one)) not in seen]
             seen.update((waiter and waiter.same, id(one)) for one in new)
             to_do += [(waiter, one) for one in new]
-        for waiter, _ in reversed(to_do):  # who waits for nothing else waits for itself
-            if waiter and all(waiter.same != other.same for other, *_ in pairs):
+        waiting = {waiter.same for waiter, *_ in pairs}
+        for waiter, _ in reversed(to_do):
+            if waiter and waiter.same not in waiting:  # who waits for nothing else waits for itself
+                waiting.add(waiter.same)
                 pairs[waiter, waiter, ""] = None
         called = {(name.text, name.same) for pair in pairs for name in pair[:2] if name}
-        texts = [text for text, _ in called]
-        self._ambiguous.update(same for text, same in called if texts.count(text) > 1)
+        texts = Counter(text for text, _ in called)
+        self._ambiguous.update(same for text, same in called if texts[text] > 1)
         told = (
             Waiter(name.role, self._text(name), self._text(after) if after else "", reason, name.places)
             for name, after, reason in pairs
@@ -123,7 +128,7 @@ class Names:
     def _text(self, name: Name) -> str:
         return name.text + (name.addition if name.same in self._ambiguous else "")
 
-    def _of(self, node: Any) -> list[Name]:
+    def _find(self, node: Any) -> list[Name]:
         """Return what a node is called: nothing, its name, or that and then the change that it is in the middle of."""
         if node in self._edges.handles:
             return [self.of_speech(self._edges.handles[node])]
@@ -178,7 +183,8 @@ class Names:
 def _of_task(task: Task) -> Name:
     """Return what a task is called that has no other name; its class may be the user's."""
     with contextlib.suppress(Exception):  # of a task from before nest_asyncio was applied
-        return Name("task", f"the task {asyncio.Task.get_name(task)}", id(task))
+        if name := asyncio.Task.get_name(task):
+            return Name("task", f"the task {name}", id(task))
     return Name("task", "a task", id(task))
 
 

@@ -60,8 +60,16 @@ def core(start: Any, waits: Mapping[Any, Wait], among: Container[Any]) -> dict[A
 
     It is the same from wherever it is looked at, and ``start`` is in it where it is on the cycle itself.
     """
-    for node in reachable([start], waits, among):
-        behind = reachable(waits[node].awaited, waits, among)
-        if node in behind or not waits[node].awaited:
-            return {node: None, **behind}
+    nodes = reachable([start], waits, among)
+    waiters: dict[Any, list[Any]] = {node: [] for node in nodes}
+    for node in nodes:
+        for one in waits[node].awaited:
+            waiters.get(one, []).append(node)
+    # Where nobody waits for a node but who is on no cycle, it is on none. To see that first keeps a long way short.
+    maybe_on_a_cycle = deadlocked({node: Wait(tuple(waiters[node])) for node in nodes})
+    for node in nodes:
+        if node in maybe_on_a_cycle or not waits[node].awaited:
+            behind = reachable(waits[node].awaited, waits, among)
+            if node in behind or not waits[node].awaited:
+                return {node: None, **behind}
     raise ValueError(f"{start} is not deadlocked")

@@ -28,10 +28,12 @@ _COMPLETIONS: dict[str, Completion] = {
     f"{VOICE}agent_activity.AgentActivity.interrupt.<locals>.on_playout_done": lambda held: (
         [held["future"]],
         [handle._done_fut for handle in held.get("interrupted_speeches", ())],
+        (),
     ),
     f"{VOICE}run_result.RunResult._mark_done_if_needed": lambda held: (
         [held["self"]._done_fut],
         [getattr(handle, "_done_fut", handle) for handle in held["self"]._handles],
+        (),
     ),
 }
 

@@ -26,19 +26,22 @@ _CURES = {
     frozenset({("handoff", "session close"), ("session close", "on_enter")}): "1.6.1",  # pull request #6071
     frozenset({("handoff", "update_agent()"), ("update_agent()", "on_exit")}): "1.8.2",
 }
+_MANY = 50  # waits in a record
 _ROLES_OF_CHANGES = ("handoff", "update_agent()", "session close", "session.drain()", "activity close")
 
 
-def deadlock(found: Deadlock, task: Task, *, resolves: bool) -> bool:
+def deadlock(
+    found: Deadlock, name: str, waiters: Sequence[Waiter], releases: Sequence[Release], task: Task, *, resolves: bool
+) -> bool:
     """Log that a change can never complete; say whether that was emitted."""
-    lines = [f"deadlock: {found.change.text} waits for {'itself' if found.is_on_it else 'what can never complete'}"]
-    lines += [*_lines(found.waiters), "none of these can complete; a time-out or a cancellation may abort it"]
-    cured_in = _cured_in(found.waiters)
+    lines = [f"deadlock: {name} waits for {'itself' if found.is_on_it else 'what can never complete'}"]
+    lines += [*_lines(waiters), "none of these can complete; a time-out or a cancellation may abort it"]
+    cured_in = _cured_in(waiters)
     if cured_in:
         lines.append(f"livekit-agents {cured_in} and later are cured of this")
     if not resolves:
-        lines += [f"with {DETECT}=resolve, {_told(one)}" for one in found.releases]
-    data = {"waits": _data(found.waiters), "cured_in": cured_in, "can_let_go": bool(found.releases)}
+        lines += [f"with {DETECT}=resolve, {_told(one)}" for one in releases]
+    data = {"waits": _data(waiters), "cured_in": cured_in, "can_let_go": bool(releases)}
     return _log(logging.ERROR, lines, {"deadlock": data}, task)
 
 
@@ -48,7 +51,7 @@ def let_go(given: Release, task: Task) -> bool:
     return _log(logging.WARNING, [_told(given)], {"let_go": {"waits": waits}}, task)
 
 
-def slow(waiters: Sequence[Waiter], name: str, waited: float, task: Task) -> bool:
+def slow(name: str, waiters: Sequence[Waiter], waited: float, task: Task) -> bool:
     """Log that a change has waited for so many seconds, and for whom; say whether that was emitted."""
     awaited = " and ".join(dict.fromkeys(one.waits_for for one in waiters if one.name == name and one.waits_for))
     lines = [f"{name} has waited{f' for {awaited}' if awaited else ''} for {waited:.1f} s", *_lines(waiters)]
@@ -73,16 +76,21 @@ def _cured_in(waiters: Sequence[Waiter]) -> str | None:
 
 
 def _lines(waiters: Sequence[Waiter]) -> list[str]:
-    return [
-        line
-        for one in waiters
-        for line in (str(one), *(f"  at {': '.join(filter(None, place))}" for place in one.places))
-    ]
+    """Return the first waits, with the user's lines where a waiter comes for the first time."""
+    says_more = {one.name for one in waiters if one.waits_for or one.reason}
+    told = [one for one in waiters if one.waits_for or one.reason or one.name not in says_more]
+    lines, shown = [], set()
+    for one in told[:_MANY]:
+        lines.append(str(one))
+        if (one.name, one.places) not in shown:
+            lines += [f"  at {': '.join(filter(None, place))}" for place in one.places]
+            shown.add((one.name, one.places))
+    return [*lines, f"and {len(told) - _MANY} waits more"] if len(told) > _MANY else lines
 
 
 def _data(waiters: Sequence[Waiter]) -> list[dict[str, Any]]:
     """Return the waits without the text of lines, whose brackets livekit-agents' console takes for markup up to 1.3."""
-    waits = ({**one._asdict(), "places": [where for where, _ in one.places]} for one in waiters)
+    waits = ({**one._asdict(), "places": [where for where, _ in one.places]} for one in waiters[:_MANY])
     return [{name: value for name, value in wait.items() if value} for wait in waits]
 
 

@@ -22,7 +22,7 @@ from .library import CHANGES, FINGERPRINT, VOICE
 from .stack import stack
 
 if TYPE_CHECKING:
-    from .check import Deadlock
+    from .check import Deadlock, Look
 
 Task = asyncio.Task[Any]
 
@@ -47,6 +47,7 @@ class _Change:
     """What is known of a change that is under way; times are by the event loop's clock."""
 
     deadlock: Hashable = None  # that the last look has found
+    was_slow = False  # by the last look
     is_told = False
 
     def __init__(self, since: float, after: float) -> None:
@@ -111,27 +112,37 @@ class _Watch:
             if deadlock and deadlock.key != change.deadlock:
                 change.deadlock = deadlock.key  # the next tick sees whether it still is one
                 continue
-            change.next_look = self._loop.time() + request.after
+            is_due = change.next_look <= self._loop.time()
+            if is_due:
+                change.next_look = self._loop.time() + request.after
             if deadlock:
                 change.is_told = True
                 if deadlock.key not in seen:
                     seen.add(deadlock.key)
-                    self._report(deadlock, task, resolves=request.mode == "resolve")
-            elif not change.is_told and (waiters := look.slow(task)):
-                waited = self._loop.time() - change.since
-                change.is_told = report.slow(waiters, look.names.of_change(task).text, waited, task)
+                    self._report(look, deadlock, task, resolves=request.mode == "resolve")
+            elif is_due and not change.is_told:
+                waiters = look.slow(task)
+                # a run is slow where two looks find nobody at work: between two turns of a model nobody is for a moment
+                if waiters and (change.was_slow or not look.is_run(task)):
+                    name, waited = look.names.of_change(task).text, self._loop.time() - change.since
+                    change.is_told = report.slow(name, waiters, waited, task)
+                change.was_slow = bool(waiters)
 
-    def _report(self, deadlock: Deadlock, task: Task, *, resolves: bool) -> None:
+    def _report(self, look: Look, deadlock: Deadlock, task: Task, *, resolves: bool) -> None:
         """Log a deadlock, unless it was, and let go what can be."""
         from . import report
 
-        releases = deadlock.releases if resolves else []
-        for release in releases:
-            release()  # before anything is logged: a handler of the program's may raise
-        if deadlock.key not in self._logged and report.deadlock(deadlock, task, resolves=resolves):
+        is_new = deadlock.key not in self._logged
+        waiters, releases = look.waiters(task) if is_new else [], look.releases(task)
+        if resolves:
+            for release in releases:
+                release()  # before anything is logged: a handler of the program's may raise
+        name = look.names.of_change(task).text
+        if is_new and report.deadlock(deadlock, name, waiters, releases, task, resolves=resolves):
             self._logged.add(deadlock.key)
-        for release in releases:
-            report.let_go(release, task)
+        if resolves:
+            for release in releases:
+                report.let_go(release, task)
 
 
 def _watching(wrapped: CoroutineFunction) -> CoroutineFunction:

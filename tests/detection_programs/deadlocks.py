@@ -117,6 +117,20 @@ async def mixed() -> None:
     assert events == ["look_up is done", "collect goes on"], events
 
 
+async def wide() -> None:
+    """A hundred helpers of a tool await a reply whose tool awaits an AgentTask."""
+
+    async def wait(desk: Desk) -> None:
+        asked = desk.session.generate_reply(user_input="collect", tool_choice="auto")
+
+        async def helper() -> None:
+            await asked
+
+        await asyncio.gather(*(helper() for _ in range(100)))  # ask waits for a hundred here
+
+    await (await start(Desk(wait))).generate_reply(user_input="ask")
+
+
 async def closing() -> None:
     """on_exit awaits a reply whose tool awaits an AgentTask, as the session is drained."""
 

@@ -130,6 +130,22 @@ async def run_with_a_long_playout() -> None:
     await session.run(user_input="ask")
 
 
+async def run_with_a_moment_of_on_enter() -> None:
+    """session.run() whose tool takes its time, and then on_enter of an AgentTask does for a moment."""
+
+    class Entering(Name):
+        async def on_enter(self) -> None:
+            await asyncio.sleep(0.18)  # there is a look each 0.2 s, and one in this moment
+            await super().on_enter()
+
+    async def wait(_: Desk) -> None:
+        await asyncio.sleep(0.5)
+        await Entering()
+
+    session = await start(Desk(wait))
+    await session.run(user_input="ask")
+
+
 async def close_before_await() -> None:
     """livekit/agents #4730, pull request #6071: the session closes while on_enter is about to await an AgentTask."""
 

@@ -300,6 +300,19 @@ async def ends_with_the_time_out_of_wait() -> None:
     await play(lambda asking: asyncio.wait([asyncio.ensure_future(asking.inner())], timeout=LONG))
 
 
+@scenario
+async def ends_with_the_first_of_as_completed() -> None:
+    """A tool takes what comes first of a reply, whose tool awaits an AgentTask, and of a future that a timer sets."""
+
+    async def way(asking: Asking) -> None:
+        loop = asyncio.get_running_loop()
+        told = loop.create_future()
+        loop.call_later(LONG, told.set_result, None)
+        await next(iter(asyncio.as_completed([asyncio.ensure_future(asking.inner()), told])))
+
+    await play(way)
+
+
 @scenario(aborted=True)
 async def ends_with_the_time_out_of_as_completed() -> None:
     """A tool gives asyncio.as_completed() of a reply, whose tool awaits an AgentTask, a time-out, and gives up."""
