@@ -211,7 +211,7 @@ def test_nothing_is_said_of_resolve_where_it_would_do_nothing(program: str, play
     assert record["told"]["deadlock"]["can_let_go"] is False
 
 
-@pytest.mark.parametrize("program", ["nested", "closing", "behind"])
+@pytest.mark.parametrize("program", ["nested", "closing", "behind", "second_in_line"])
 def test_no_release_is_named_where_none_is_cured(program: str, play: Play) -> None:
     record = only_record(play(f"deadlocks.{program}", "report"), "ERROR")
     assert "cured" not in record["said"]

@@ -43,6 +43,13 @@ def test_what_is_on_no_cycle_is_still_waited_for(play: Play) -> None:
     assert waits["waits_for"] in [wait["name"] for wait in deadlock["told"]["deadlock"]["waits"]]
 
 
+@pytest.mark.parametrize("mode", ["report", "resolve"])
+def test_speech_that_was_let_go_and_has_more_to_say_in_the_agent_task_keeps_nobody_waiting(
+    mode: str, play: Play
+) -> None:
+    assert play("deadlocks.times_out_in_the_agent_task", mode)["over"]
+
+
 def test_each_deadlock_is_let_go(play: Play) -> None:
     seen = play("deadlocks.twice", "resolve")
     assert seen["over"]

@@ -39,7 +39,7 @@ def test_object_that_fights_back_is_left_alone_wherever_it_is(kind: str, play: P
 def test_agent_task_that_fights_back_is_left_alone_where_a_run_leads_to_it(play: Play) -> None:
     seen = play("odd_objects.odd_agents_in_a_run", "report")
     assert [record["level"] for record in seen["records"]] == ["WARNING"]
-    assert seen["records"][0]["said"].endswith(": nobody sends the user's next turn meanwhile")
+    assert seen["records"][0]["said"].endswith(": it may need the user's next turn, which the run does not send")
     assert seen["result"] == []
 
 

@@ -11,7 +11,7 @@ Play = Callable[..., Any]
 
 NEVER_SCHEDULED = "it was made while scheduling was paused, and nothing will schedule it"
 PARKED = "a preemptive generation is parked, and ends only with the user's next turn"
-NO_TURN = "nobody sends the user's next turn meanwhile"
+NO_TURN = "it may need the user's next turn, which the run does not send"
 
 
 def test_speech_made_while_scheduling_was_paused_is_a_dead_end(play: Play) -> None:

@@ -190,7 +190,7 @@ def _entered(suspended: Suspended) -> Iterator[asyncio.Lock]:
     """Yield the locks whose ``async with`` a coroutine or generator is in: the way out of the block is on its stack.
 
     That is a bound ``__aexit__``; from Python 3.14 on it is the function, and then what it would be bound to. Before
-    Python 3.11 the frame has the stack, and not the coroutine.
+    Python 3.11 the frame has the stack, and not the coroutine. The variables are there, too, and not told apart.
     """
     entries = gc.get_referents(*suspended)
     for entry, following in zip(entries, [*entries[1:], None]):

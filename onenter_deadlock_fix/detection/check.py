@@ -11,7 +11,7 @@ from . import graph
 from .asyncio_edges import Task
 from .describe import Name, Names, Waiter
 from .library import CHANGES, VOICE
-from .livekit_edges import DISPLACED, NO_TURN, LivekitEdges, drained, generations
+from .livekit_edges import NO_TURN, UNREACHED, LivekitEdges, drained, generations, speech_handle
 
 _AT_WORK = ("tool", "reply", "say", "user turn", "on_user_turn_completed", "task")
 
@@ -40,6 +40,18 @@ class Release(NamedTuple):
                 if not generation.done():
                     generation.set_result(None)
         activity._wake_up_scheduling_task()
+
+    def interrupt_dropped(self) -> None:
+        """Interrupt what was let go and can't be said any more, as livekit-agents does itself from 1.4.3 on.
+
+        What a speech says after its tool is dropped while its activity is paused, and nobody authorizes it later.
+        """
+        activity = self.activity
+        for handle in filter(None, map(speech_handle, self.speech_tasks)):
+            waits = handle._scheduled_fut.done() and not handle._authorize_event.is_set()
+            is_queued = any(queued is handle for *_, queued in activity._speech_q)
+            if waits and not is_queued and activity._current_speech is not handle:
+                handle._cancel()
 
 
 class Deadlock(NamedTuple):
@@ -111,7 +123,7 @@ class Look:
             last = ("AgentTask", "", "")  # an AgentTask, if it is not known for whom it waits, nor why
             waiters = self.names.waits(task)
             return [one._replace(reason=NO_TURN) if (one.role, *one[2:4]) == last else one for one in waiters]
-        is_told = not CHANGES.isdisjoint(self.edges.functions(task)) or self.edges.wait(task).reason.endswith(DISPLACED)
+        is_told = not CHANGES.isdisjoint(self.edges.functions(task)) or self.edges.wait(task).reason.endswith(UNREACHED)
         return self.names.waits(task) if is_told else []
 
     def cycle(self) -> list[str]:

@@ -121,7 +121,9 @@ class Names:
     def of_speech(self, handle: Any) -> Name:
         """Return what a speech is called."""
         tasks = (task for task in handle._tasks if task in self._edges.tasks)
-        is_say = any(one.frame.f_code.co_name == "_tts_task" for task in tasks for one in self._edges.stack(task))
+        is_say = any(
+            one.function == f"{VOICE}agent_activity._tts_task" for task in tasks for one in self._edges.stack(task)
+        )
         role, text = ("say", "session.say()") if is_say else ("reply", "the reply")
         return Name(role, f"{text} {handle.id}", handle.id)
 

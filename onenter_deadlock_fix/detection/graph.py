@@ -58,7 +58,7 @@ def reachable(starts: Iterable[Any], waits: Mapping[Any, Wait], among: Container
 def core(start: Any, waits: Mapping[Any, Wait], among: Container[Any]) -> dict[Any, None]:
     """Return what keeps a deadlocked node from completing: the nearest cycle or dead end, and what that waits for.
 
-    It is the same from wherever it is looked at, and ``start`` is in it where it is on the cycle itself.
+    It is the same from wherever only that can be reached, and ``start`` is in it where it is on the cycle itself.
     """
     nodes = reachable([start], waits, among)
     waiters: dict[Any, list[Any]] = {node: [] for node in nodes}

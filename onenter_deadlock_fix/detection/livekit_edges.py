@@ -14,12 +14,12 @@ from .stack import Suspended, is_whole, name_of
 NEVER_SCHEDULED = "it was made while scheduling was paused, and nothing will schedule it"
 NEVER_DONE = "its generation was never marked as done, and nothing will mark it"
 ABANDONED = "no task awaits the AgentTask {} any more, and it can't become inactive"
-DISPLACED = " has taken its place, and no turn of the user reaches it"
+UNREACHED = ", and no turn of the user reaches it"
 GIVEN_UP = "it was interrupted, and livekit-agents gives it up unless it is over soon"
 PLAYED = "it is being played"
 UNWATCHED = "no speech is under way that it watches, and it ends with the next one"
 PARKED = "a preemptive generation is parked, and ends only with the user's next turn"
-NO_TURN = "nobody sends the user's next turn meanwhile"
+NO_TURN = "it may need the user's next turn, which the run does not send"
 
 _COMPLETIONS: dict[str, Completion] = {
     **COMPLETIONS,
@@ -96,7 +96,7 @@ class LivekitEdges(Edges):
             return Wait(reason=UNWATCHED)
         if function == "agent.__await_impl" and awaited not in self.tasks and self._wait_of_future(awaited) == FREE:
             # anybody may complete an AgentTask
-            return Wait(reason=self._displaced_by(own, variables["session"]))
+            return Wait(reason=self._why_unreached(own, variables["session"]))
         return FREE if position else super().wait_in(suspended, awaited)
 
     def _wait_for_authorization(self, handle: Any) -> Wait:
@@ -130,10 +130,12 @@ class LivekitEdges(Edges):
             return _dead_end(NEVER_DONE)
         return self.any_of(handle._tasks)
 
-    def _displaced_by(self, agent_task: Any, session: Any) -> str:
-        """Return who has taken the place of an AgentTask that is awaited, if anybody."""
-        if session._activity is None or session._activity_lock.locked() or not self._all_are_known:
-            return ""  # the session is closed, or the agent is being changed
+    def _why_unreached(self, agent_task: Any, session: Any) -> str:
+        """Return why no turn of the user reaches an AgentTask that is awaited; nothing where one may."""
+        if session._activity is None:
+            return f"the session is closed{UNREACHED}"
+        if session._activity_lock.locked() or not self._all_are_known:
+            return ""  # the agent is being changed, or it can't be seen who has taken whose place
         before = {id(agent): old_agent for agent, old_agent in self._awaited.values()}
         agent = current = session._activity.agent
         while agent is not agent_task and id(agent) in before:
@@ -142,7 +144,7 @@ class LivekitEdges(Edges):
             return ""
         calls = [self.infos[task].function_call for task, (awaited, _) in self._awaited.items() if awaited is current]
         tool = f" of the tool {calls[0].name}" if calls and calls[0] else ""
-        return f"{name_of(type(current))}{tool}{DISPLACED}"
+        return f"{name_of(type(current))}{tool} has taken its place{UNREACHED}"
 
     @functools.cached_property
     def _awaited(self) -> dict[Task, tuple[Any, Any]]:
@@ -169,9 +171,9 @@ class LivekitEdges(Edges):
 def drained(activity: Any) -> list[Task]:
     """Return the speech tasks that a drain of this activity waits for, as its ``_scheduling_task()`` works them out."""
     blocked = list(activity._drain_blocked_tasks)
-    handles = [handle for task in blocked if (handle := _speech_handle(task)) is not None]
+    handles = [handle for task in blocked if (handle := speech_handle(task)) is not None]
     awaited = activity._speech_tasks if activity._scheduling_paused else ()
-    return [task for task in awaited if not task.done() and task not in blocked and _speech_handle(task) not in handles]
+    return [task for task in awaited if not task.done() and task not in blocked and speech_handle(task) not in handles]
 
 
 def _info_of(task: Task) -> Any:
@@ -184,7 +186,8 @@ def _info_of(task: Task) -> Any:
         return None
 
 
-def _speech_handle(task: Task) -> Any:
+def speech_handle(task: Task) -> Any:
+    """Return the speech that a task is for, if any."""
     return getattr(_info_of(task), "speech_handle", None)
 
 

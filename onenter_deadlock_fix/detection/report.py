@@ -24,10 +24,10 @@ _logger = logging.getLogger(LOGGER)
 _CURES = {
     frozenset({("handoff", "on_enter")}): "1.3.6",  # livekit/agents issue #4109
     frozenset({("handoff", "session close"), ("session close", "on_enter")}): "1.6.1",  # pull request #6071
-    frozenset({("handoff", "update_agent()"), ("update_agent()", "on_exit")}): "1.8.2",
+    frozenset({("handoff", "AgentTask", "update_agent()"), ("update_agent()", "on_exit")}): "1.8.2",
 }
 _MANY = 50  # waits in a record
-_ROLES_OF_CHANGES = ("handoff", "update_agent()", "session close", "session.drain()", "activity close")
+_ROLES_OF_CHANGES = ("handoff", "AgentTask", "update_agent()", "session close", "session.drain()", "activity close")
 
 
 def deadlock(

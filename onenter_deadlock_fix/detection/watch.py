@@ -22,7 +22,7 @@ from .library import CHANGES, FINGERPRINT, VOICE
 from .stack import stack
 
 if TYPE_CHECKING:
-    from .check import Deadlock, Look
+    from .check import Deadlock, Look, Release
 
 Task = asyncio.Task[Any]
 
@@ -46,12 +46,11 @@ _wrappers = Wrappers()
 class _Change:
     """What is known of a change that is under way; times are by the event loop's clock."""
 
+    position: tuple[int, ...] = ()  # in the code of livekit-agents
+    since = next_look = 0.0
     deadlock: Hashable = None  # that the last look has found
     was_slow = False  # by the last look
     is_told = False
-
-    def __init__(self, since: float, after: float) -> None:
-        self.since, self.next_look = since, since + after
 
 
 class _Watch:
@@ -61,6 +60,7 @@ class _Watch:
         self._loop = loop
         self._changes: WeakKeyDictionary[Any, _Change] = WeakKeyDictionary()  # by the coroutine
         self._logged: set[Hashable] = set()
+        self._let_go: list[Release] = []
 
     def tick_later(self, request: Request) -> None:
         # In an empty context, since that of a change has its activity in it.
@@ -76,6 +76,8 @@ class _Watch:
             under_way = list(self._under_way(tasks, _request.after))
             if under_way:
                 self.tick_later(_request)
+            for release in self._let_go:
+                release.interrupt_dropped()
             # where one is due, all are looked at that are old enough: the best placed of them is told of a deadlock
             now = self._loop.time()
             if any(change.next_look <= now for _, change in under_way):
@@ -96,7 +98,12 @@ class _Watch:
             inside = [one for one in named if one.function in _FUNCTIONS]
             if inside:
                 outermost = next((one for one in inside if one.function in CHANGES), inside[0])
-                yield task, self._changes.setdefault(outermost.awaitable, _Change(self._loop.time(), after))
+                change = self._changes.setdefault(outermost.awaitable, _Change())
+                position = tuple(one.frame.f_lasti for one in inside)
+                if change.position != position:
+                    change.position, change.since, change.was_slow = position, self._loop.time(), False
+                    change.next_look = change.since + after
+                yield task, change
 
     def _look(self, tasks: set[Task], due: list[tuple[Task, _Change]], request: Request) -> None:
         """Look at changes that have waited long enough, and once more one tick later where they are deadlocked."""
@@ -137,6 +144,7 @@ class _Watch:
         if resolves:
             for release in releases:
                 release()  # before anything is logged: a handler of the program's may raise
+            self._let_go += releases
         name = look.names.of_change(task).text
         if is_new and report.deadlock(deadlock, name, waiters, releases, task, resolves=resolves):
             self._logged.add(deadlock.key)

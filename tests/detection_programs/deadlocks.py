@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from livekit.agents import AgentSession, function_tool
+from livekit.agents import AgentSession, function_tool, llm
 from livekit.agents.voice import SpeechHandle
 
 import onenter_deadlock_fix
+from onenter_deadlock_fix.verify.scripted_model import Answer, ScriptedLLM, ToolCall, cue
 
 from .stage import Desk, Name, start
 
@@ -131,6 +132,30 @@ async def wide() -> None:
     await (await start(Desk(wait))).generate_reply(user_input="ask")
 
 
+async def times_out_in_the_agent_task() -> None:
+    """A tool gives up a reply while the AgentTask of that is there, and the next handoff comes after all that."""
+
+    class Later(Name):
+        async def on_enter(self) -> None:
+            await asyncio.sleep(1.5)
+            await super().on_enter()
+
+    class Hurried(Desk):
+        @function_tool
+        async def collect(self) -> str:
+            """Hands over."""
+            return await Later()
+
+    async def wait(desk: Desk) -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(desk.inner(), 1)
+
+    session = await start(Hurried(wait))
+    await session.generate_reply(user_input="ask")
+    await asyncio.sleep(3)
+    await session.generate_reply(user_input="collect")
+
+
 async def closing() -> None:
     """on_exit awaits a reply whose tool awaits an AgentTask, as the session is drained."""
 
@@ -160,6 +185,35 @@ async def two_at_once() -> None:
     first = session.generate_reply(user_input="collect")
     second = session.generate_reply(user_input="collect")
     await asyncio.gather(first.wait_for_playout(), second.wait_for_playout())
+
+
+async def second_in_line() -> None:
+    """One of two tools has the lock that on_enter of the other one's AgentTask waits for, and awaits an AgentTask."""
+    lock = asyncio.Lock()
+
+    class Locked(Name):
+        async def on_enter(self) -> None:
+            await asyncio.sleep(0.05)
+            async with lock:
+                await super().on_enter()
+
+    class Host(Desk):
+        @function_tool
+        async def collect(self) -> str:
+            """Hands over."""
+            return await Locked()
+
+    async def wait(_: Desk) -> None:
+        async with lock:
+            await asyncio.sleep(0.02)
+            await Name()
+
+    def both(chat_ctx: llm.ChatContext) -> Answer:
+        return [ToolCall("collect"), ToolCall("ask")] if cue(chat_ctx).role == "user" else ""
+
+    session: AgentSession[None] = AgentSession(llm=ScriptedLLM(both))
+    await session.start(Host(wait))
+    await session.generate_reply(user_input="both")
 
 
 async def behind() -> None:
