@@ -12,6 +12,7 @@ from .asyncio_edges import Task
 from .describe import Name, Names, Waiter
 from .library import CHANGES, VOICE
 from .livekit_edges import NO_TURN, UNREACHED, LivekitEdges, drained, generations, speech_handle
+from .stack import stack
 
 _AT_WORK = ("tool", "reply", "say", "user turn", "on_user_turn_completed", "task")
 
@@ -41,16 +42,17 @@ class Release(NamedTuple):
                     generation.set_result(None)
         activity._wake_up_scheduling_task()
 
-    def interrupt_dropped(self) -> None:
+    def interrupt_dropped(self, tasks: Iterable[Task]) -> None:
         """Interrupt what was let go and can't be said any more, as livekit-agents does itself from 1.4.3 on.
 
         What a speech says after its tool is dropped while its activity is paused, and nobody authorizes it later.
         """
-        activity = self.activity
-        for handle in filter(None, map(speech_handle, self.speech_tasks)):
-            waits = handle._scheduled_fut.done() and not handle._authorize_event.is_set()
+        function, activity = f"{VOICE}speech_handle._wait_for_authorization", self.activity
+        waiting = [one.variables["self"] for task in tasks for one in stack(task)[-2:] if one.function == function]
+        let_go = [speech_handle(task) for task in self.speech_tasks]
+        for handle in (one for one in waiting if one in let_go and one._scheduled_fut.done()):
             is_queued = any(queued is handle for *_, queued in activity._speech_q)
-            if waits and not is_queued and activity._current_speech is not handle:
+            if not is_queued and activity._current_speech is not handle:
                 handle._cancel()
 
 
@@ -120,9 +122,9 @@ class Look:
             under_way = (one for speech in self.edges.infos for one in self.names.waits(speech))
             if any(one.role in _AT_WORK and not one.waits_for for one in under_way):
                 return []
-            last = ("AgentTask", "", "")  # an AgentTask, if it is not known for whom it waits, nor why
             waiters = self.names.waits(task)
-            return [one._replace(reason=NO_TURN) if (one.role, *one[2:4]) == last else one for one in waiters]
+            last = [one.role == "AgentTask" and not one.waits_for and not one.reason for one in waiters]
+            return [one._replace(reason=NO_TURN) if is_last else one for one, is_last in zip(waiters, last)]
         is_told = not CHANGES.isdisjoint(self.edges.functions(task)) or self.edges.wait(task).reason.endswith(UNREACHED)
         return self.names.waits(task) if is_told else []
 

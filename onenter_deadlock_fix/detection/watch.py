@@ -77,7 +77,8 @@ class _Watch:
             if under_way:
                 self.tick_later(_request)
             for release in self._let_go:
-                release.interrupt_dropped()
+                with contextlib.suppress(Exception):  # of a task that can't be read
+                    release.interrupt_dropped(tasks)
             # where one is due, all are looked at that are old enough: the best placed of them is told of a deadlock
             now = self._loop.time()
             if any(change.next_look <= now for _, change in under_way):
@@ -115,6 +116,7 @@ class _Watch:
         found = [(look.deadlock(task), task, change) for task, change in due]
         found.sort(key=lambda each: each[0].rank if each[0] else (True, True, ""))
         seen: set[Hashable] = set()
+        let_go_before = len(self._let_go)
         for deadlock, task, change in found:
             if deadlock and deadlock.key != change.deadlock:
                 change.deadlock = deadlock.key  # the next tick sees whether it still is one
@@ -122,12 +124,12 @@ class _Watch:
             is_due = change.next_look <= self._loop.time()
             if is_due:
                 change.next_look = self._loop.time() + request.after
-            if deadlock:
-                change.is_told = True
-                if deadlock.key not in seen:
-                    seen.add(deadlock.key)
-                    self._report(look, deadlock, task, resolves=request.mode == "resolve")
-            elif is_due and not change.is_told:
+            if deadlock and deadlock.key not in seen:
+                seen.add(deadlock.key)
+                change.is_told |= self._report(look, deadlock, task, resolves=request.mode == "resolve")
+            change.is_told |= deadlock is not None and deadlock.is_on_it
+            # what the look has seen is not so any more where something was let go
+            if is_due and not change.is_told and len(self._let_go) == let_go_before:
                 waiters = look.slow(task)
                 # a run is slow where two looks find nobody at work: between two turns of a model nobody is for a moment
                 if waiters and (change.was_slow or not look.is_run(task)):
@@ -135,8 +137,8 @@ class _Watch:
                     change.is_told = report.slow(name, waiters, waited, task)
                 change.was_slow = bool(waiters)
 
-    def _report(self, look: Look, deadlock: Deadlock, task: Task, *, resolves: bool) -> None:
-        """Log a deadlock, unless it was, and let go what can be."""
+    def _report(self, look: Look, deadlock: Deadlock, task: Task, *, resolves: bool) -> bool:
+        """Log a deadlock, unless it was, and let go what can be. Say whether it was logged, with this task's change."""
         from . import report
 
         is_new = deadlock.key not in self._logged
@@ -146,11 +148,13 @@ class _Watch:
                 release()  # before anything is logged: a handler of the program's may raise
             self._let_go += releases
         name = look.names.of_change(task).text
-        if is_new and report.deadlock(deadlock, name, waiters, releases, task, resolves=resolves):
+        is_new = is_new and report.deadlock(deadlock, name, waiters, releases, task, resolves=resolves)
+        if is_new:
             self._logged.add(deadlock.key)
         if resolves:
             for release in releases:
                 report.let_go(release, task)
+        return is_new
 
 
 def _watching(wrapped: CoroutineFunction) -> CoroutineFunction:
