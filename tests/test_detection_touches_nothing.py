@@ -46,3 +46,8 @@ def test_agent_task_that_fights_back_is_left_alone_where_a_run_leads_to_it(play:
 @pytest.mark.parametrize("what", ["as_usual", "odd_futures", "odd_tasks", "odd_attributes", "odd_agents"])
 def test_future_task_or_agent_that_fights_back_is_left_alone(what: str, play: Play) -> None:
     assert_reported_and_untouched(play(f"odd_objects.{what}", "report"))
+
+
+def test_look_keeps_nothing_alive_until_the_next_garbage_collection(play: Play) -> None:
+    seen = play("locks.held_by_a_task_that_was_looked_at", "off")
+    assert seen["result"] == [["the task a task waits for the task a task"], True]

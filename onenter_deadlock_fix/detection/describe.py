@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import linecache
 import os
 import sysconfig
@@ -74,7 +73,7 @@ class Names:
 
     def __init__(self, edges: LivekitEdges) -> None:
         self._edges = edges
-        self._of = functools.lru_cache(maxsize=None)(self._find)
+        self._found: dict[Future, list[Name]] = {}
         self._ambiguous: set[Hashable] = set()  # those whose text something else has, too
 
     def waits(self, start: Future, among: Container[Future] | None = None) -> list[Waiter]:
@@ -130,8 +129,13 @@ class Names:
     def _text(self, name: Name) -> str:
         return name.text + (name.addition if name.same in self._ambiguous else "")
 
-    def _find(self, node: Any) -> list[Name]:
+    def _of(self, node: Any) -> list[Name]:
         """Return what a node is called: nothing, its name, or that and then the change that it is in the middle of."""
+        if node not in self._found:
+            self._found[node] = self._find(node)
+        return self._found[node]
+
+    def _find(self, node: Any) -> list[Name]:
         if node in self._edges.handles:
             return [self.of_speech(self._edges.handles[node])]
         found: list[Name] = []

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import weakref
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Callable
 
 from livekit.agents import Agent, function_tool
+
+from onenter_deadlock_fix import detection
 
 from .stage import Name, some_time, start
 
@@ -262,3 +266,27 @@ async def acquired_by_hand() -> None:
             pass
 
     await both(collect, ask)
+
+
+async def held_by_a_task_that_was_looked_at() -> tuple[list[str], bool]:
+    """A task takes a lock twice, is looked at and cancelled; say what was told, and whether what it held is gone."""
+
+    class Held:
+        """Something that can be referred to weakly."""
+
+    async def wait(held: Held) -> Held:
+        async with lock, lock:
+            return held
+
+    lock, held = asyncio.Lock(), Held()
+    reference = weakref.ref(held)
+    task = asyncio.create_task(wait(held), name="a task")
+    del held
+    await asyncio.sleep(0)
+    gc.disable()
+    told = detection.cycle()
+    task.cancel()
+    await asyncio.wait([task])
+    del task
+    await asyncio.sleep(0)
+    return told, reference() is None
