@@ -218,7 +218,7 @@ def test_no_release_is_named_where_none_is_cured(program: str, play: Play) -> No
     assert record["told"]["deadlock"]["cured_in"] is None
 
 
-@pytest.mark.parametrize("release", ["1.3.6", "1.8.9"])
+@pytest.mark.parametrize("release", ["1.3.6", "1.8.9", "acme-build-7"])
 def test_release_that_is_cured_is_not_named_on_itself_and_later(release: str, play: Play) -> None:
     record = only_record(play("deadlocks.pattern", "report", fix=False, release=release), "ERROR")
     assert "cured" not in record["said"]

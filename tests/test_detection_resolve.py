@@ -47,7 +47,9 @@ def test_what_is_on_no_cycle_is_still_waited_for(play: Play) -> None:
 def test_speech_that_was_let_go_and_has_more_to_say_in_the_agent_task_keeps_nobody_waiting(
     mode: str, play: Play
 ) -> None:
-    assert play("deadlocks.times_out_in_the_agent_task", mode)["over"]
+    seen = play("deadlocks.times_out_in_the_agent_task", mode)
+    assert seen["over"]
+    assert ["let_go" in record["told"] for record in seen["records"]].count(True) == (1 if mode == "resolve" else 0)
 
 
 def test_each_deadlock_is_let_go(play: Play) -> None:

@@ -1,7 +1,7 @@
 """Deadlocks between handoffs, replies and whatever else waits in an agent: found, reported, and let go where asked for.
 
 The model is the one that databases have had for decades (PostgreSQL's ``deadlock.c``): there is a deadlock if and only
-if the wait-for graph has a cycle of waits that can't complete.
+if the wait-for graph has a cycle of waits that can't complete, or a wait that nothing is left to complete.
 
 *Nodes* are tasks and futures; a speech handle and a run stand in it by the future that is done when they are. *Edges*:
 X -> Y where X can **complete** only when Y completes. A time-out, a cancellation, an interruption and a failure *abort*
@@ -25,7 +25,7 @@ object of theirs, which may run their code. One thing that it can't read is one 
 So it can't see who would set an event, fill a queue, release a semaphore or complete a future of the user's; who holds
 a lock that was taken by ``await lock.acquire()`` and not by ``async with``; what a thread or another event loop waits
 for. A cycle through one of these is no deadlock here, but a wait that takes long. So is ``session.run()``, and an
-``AgentTask`` that another agent has displaced, where only a turn of the user would end them, and nobody sends one. Two
+``AgentTask`` that no turn of the user reaches any more, where only such a turn would end them, or other code. Two
 things are taken to be known: a lock is held and released by the task that is in its ``async with``, and
 ``RunContext.update()`` is called by the tool itself, and not by a helper of it.
 

@@ -11,14 +11,14 @@ from . import graph
 from .asyncio_edges import Task
 from .describe import Name, Names, Waiter
 from .library import CHANGES, VOICE
-from .livekit_edges import NO_TURN, UNREACHED, LivekitEdges, drained, generations, speech_handle
+from .livekit_edges import GIVEN_UP, NO_TURN, PLAYED, UNREACHED, LivekitEdges, drained, generations, speech_handle
 from .stack import stack
 
 _AT_WORK = ("tool", "reply", "say", "user turn", "on_user_turn_completed", "task")
 
 
-class Release(NamedTuple):
-    """The speech tasks that the drain of a change can let go, and the names of what it gives up and of what remains.
+class LetGo(NamedTuple):
+    """The speech tasks that the drain of a change can let go, and the names of what it lets go and of what remains.
 
     closes: whether the activity is closed after that drain, and not paused.
     """
@@ -27,7 +27,7 @@ class Release(NamedTuple):
     closes: bool
     activity: Any
     speech_tasks: list[Task]
-    given_up: list[str]
+    let_go: list[str]
     remaining: list[str]
 
     def __call__(self) -> None:
@@ -42,6 +42,11 @@ class Release(NamedTuple):
                     generation.set_result(None)
         activity._wake_up_scheduling_task()
 
+    @property
+    def handles(self) -> list[Any]:
+        """Return the speeches that can be let go; ``on_enter`` and ``on_exit`` have none."""
+        return [handle for task in self.speech_tasks if (handle := speech_handle(task)) is not None]
+
     def interrupt_dropped(self, tasks: Iterable[Task]) -> None:
         """Interrupt what was let go and can't be said any more, as livekit-agents does itself from 1.4.3 on.
 
@@ -49,8 +54,7 @@ class Release(NamedTuple):
         """
         function, activity = f"{VOICE}speech_handle._wait_for_authorization", self.activity
         waiting = [one.variables["self"] for task in tasks for one in stack(task)[-2:] if one.function == function]
-        let_go = [speech_handle(task) for task in self.speech_tasks]
-        for handle in (one for one in waiting if one in let_go and one._scheduled_fut.done()):
+        for handle in (one for one in waiting if one in self.handles and one._scheduled_fut.done()):
             is_queued = any(queued is handle for *_, queued in activity._speech_q)
             if not is_queued and activity._current_speech is not handle:
                 handle._cancel()
@@ -65,7 +69,7 @@ class Deadlock(NamedTuple):
 
     @property
     def rank(self) -> tuple[bool, bool, str]:
-        """Where several changes lead to it, the one of the least rank is told: of a tool, and one that is on it."""
+        """Where several changes lead to it, the least rank is told: of a tool first, and then one on the cycle."""
         return (self.change.role not in ("handoff", "AgentTask"), not self.is_on_it, self.change.text)
 
 
@@ -93,7 +97,7 @@ class Look:
         """Return who waits for whom, from a task that is deadlocked on."""
         return self.names.waits(task, graph.reachable([task], self._waits, self._deadlocked))
 
-    def releases(self, task: Task) -> list[Release]:
+    def can_let_go(self, task: Task) -> list[LetGo]:
         """Return what the drains can let go that a deadlocked task waits for, or is in.
 
         In a handoff to an AgentTask or back those are the speech tasks that wait for it, and in any drain those of a
@@ -105,8 +109,8 @@ class Look:
             for one in self.edges.stack(node) if node in self.edges.tasks else ():
                 with contextlib.suppress(Exception):  # what can't be read is not let go
                     if one.function == f"{VOICE}agent_activity._pause_scheduling_task":
-                        found.append(self._release(node, one.variables["self"]))
-        return [release for release in found if release.given_up]
+                        found.append(self._let_go(node, one.variables["self"]))
+        return [one for one in found if one.let_go]
 
     def is_run(self, task: Task) -> bool:
         """Say whether a task waits for ``session.run()``, or for ``session.start(capture_run=True)``."""
@@ -120,11 +124,13 @@ class Look:
         """
         if self.is_run(task):
             under_way = (one for speech in self.edges.infos for one in self.names.waits(speech))
-            if any(one.role in _AT_WORK and not one.waits_for for one in under_way):
+            at_work = (one for one in under_way if one.role in _AT_WORK and one.reason in ("", PLAYED, GIVEN_UP))
+            if any(not one.waits_for for one in at_work):
                 return []
-            waiters = self.names.waits(task)
-            last = [one.role == "AgentTask" and not one.waits_for and not one.reason for one in waiters]
-            return [one._replace(reason=NO_TURN) if is_last else one for one, is_last in zip(waiters, last)]
+            return [
+                one._replace(reason=one.reason or NO_TURN) if one.role == "AgentTask" and not one.waits_for else one
+                for one in self.names.waits(task)
+            ]
         is_told = not CHANGES.isdisjoint(self.edges.functions(task)) or self.edges.wait(task).reason.endswith(UNREACHED)
         return self.names.waits(task) if is_told else []
 
@@ -133,15 +139,15 @@ class Look:
         told = (list(map(str, self.waiters(task))) for task in self.edges.tasks if task in self._deadlocked)
         return min(told, key=lambda lines: (len(lines), lines), default=[])
 
-    def _release(self, task: Task, activity: Any) -> Release:
+    def _let_go(self, task: Task, activity: Any) -> LetGo:
         awaited, speaking, lock = drained(activity), activity._current_speech, activity.session._activity_lock
-        let_go = [each for each in awaited if self._can_let_go(task, each, lock)]
-        given_up = [self.names.of_task(each) for each in let_go]
+        speech_tasks = [each for each in awaited if self._can_let_go(task, each, lock)]
+        let_go = [self.names.of_task(each) for each in speech_tasks]
         if speaking is not None and speaking.done():
-            given_up.append(self.names.of_speech(speaking).text)
-        remaining = [self.names.of_task(each) for each in awaited if each not in let_go]
+            let_go.append(self.names.of_speech(speaking).text)
+        remaining = [self.names.of_task(each) for each in awaited if each not in speech_tasks]
         closes = f"{VOICE}agent_activity.drain" in self.edges.functions(task)
-        return Release(self.names.of_change(task), closes, activity, let_go, given_up, remaining)
+        return LetGo(self.names.of_change(task), closes, activity, speech_tasks, let_go, remaining)
 
     def _can_let_go(self, task: Task, speech_task: Task, lock: asyncio.Lock) -> bool:
         """Say whether the drain that a task waits in can let go a speech task."""

@@ -5,33 +5,44 @@ They are logged in the context of the task that hangs, so that what the program 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from typing import Any
 
-from livekit.agents.version import __version__ as release
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from .asyncio_edges import Task, context_of
-from .check import Deadlock, Release
+from .check import Deadlock, LetGo
 from .config import DETECT, LOGGER
 from .describe import Waiter
 
 _logger = logging.getLogger(LOGGER)
 
-# Deadlocks that upstream has taken out: whom the changes on the cycle wait for, by roles, and the release from which on
-# that does not happen any more, as docs/compatibility.md shows.
+# Deadlocks that upstream has taken out: whom the changes, on_enter and the tools on the cycle wait for, by roles, and
+# the release from which on that does not happen any more, as docs/compatibility.md shows.
 _CURES = {
-    frozenset({("handoff", "on_enter")}): "1.3.6",  # livekit/agents issue #4109
-    frozenset({("handoff", "session close"), ("session close", "on_enter")}): "1.6.1",  # pull request #6071
-    frozenset({("handoff", "AgentTask", "update_agent()"), ("update_agent()", "on_exit")}): "1.8.2",
+    # livekit/agents issue #4109
+    frozenset({("tool", "handoff"), ("handoff", "on_enter"), ("on_enter", "reply")}): "1.3.6",
+    # pull request #6071
+    frozenset({("on_enter", "handoff"), ("handoff", "session close"), ("session close", "on_enter")}): "1.6.1",
+    frozenset({("tool", "handoff"), ("handoff", "update_agent()"), ("update_agent()", "on_exit")}): "1.8.2",
 }
 _MANY = 50  # waits in a record
-_ROLES_OF_CHANGES = ("handoff", "AgentTask", "update_agent()", "session close", "session.drain()", "activity close")
+_CURED = (
+    "handoff",
+    "AgentTask",
+    "update_agent()",
+    "session close",
+    "session.drain()",
+    "activity close",
+    "on_enter",
+    "tool",
+)
 
 
 def deadlock(
-    found: Deadlock, name: str, waiters: Sequence[Waiter], releases: Sequence[Release], task: Task, *, resolves: bool
+    found: Deadlock, name: str, waiters: Sequence[Waiter], can_let_go: Sequence[LetGo], task: Task, *, resolves: bool
 ) -> bool:
     """Log that a change can never complete; say whether that was emitted."""
     lines = [f"deadlock: {name} waits for {'itself' if found.is_on_it else 'what can never complete'}"]
@@ -40,15 +51,15 @@ def deadlock(
     if cured_in:
         lines.append(f"livekit-agents {cured_in} and later are cured of this")
     if not resolves:
-        lines += [f"with {DETECT}=resolve, {_told(one)}" for one in releases]
-    data = {"waits": _data(waiters), "cured_in": cured_in, "can_let_go": bool(releases)}
+        lines += [f"with {DETECT}=resolve, {_told(one)}" for one in can_let_go]
+    data = {"waits": _data(waiters), "cured_in": cured_in, "can_let_go": bool(can_let_go)}
     return _log(logging.ERROR, lines, {"deadlock": data}, task)
 
 
-def let_go(given: Release, task: Task) -> bool:
-    """Log that a drain no longer waits for what it has let go; say whether that was emitted."""
-    waits = [{"role": given.change.role, "name": given.change.text, "waits_for": name} for name in given.given_up]
-    return _log(logging.WARNING, [_told(given)], {"let_go": {"waits": waits}}, task)
+def let_go(given: LetGo, task: Task) -> None:
+    """Log that a drain no longer waits for what it has let go."""
+    waits = [{"role": given.change.role, "name": given.change.text, "waits_for": name} for name in given.let_go]
+    _log(logging.WARNING, [_told(given)], {"let_go": {"waits": waits}}, task)
 
 
 def slow(name: str, waiters: Sequence[Waiter], waited: float, task: Task) -> bool:
@@ -58,21 +69,25 @@ def slow(name: str, waiters: Sequence[Waiter], waited: float, task: Task) -> boo
     return _log(logging.WARNING, lines, {"wait": {"waits": _data(waiters), "seconds": round(waited, 1)}}, task)
 
 
-def _told(given: Release) -> str:
-    given_up, remaining = (" and ".join(dict.fromkeys(names)) for names in (given.given_up, given.remaining))
+def _told(given: LetGo) -> str:
+    let_go, remaining = (" and ".join(dict.fromkeys(names)) for names in (given.let_go, given.remaining))
     if remaining:
-        return f"{given.change.text} no longer waits for {given_up}, but still for {remaining}"
+        return f"{given.change.text} no longer waits for {let_go}, but still for {remaining}"
     # the close of the activity, which comes after that drain, may wait for the same once more
     goes_on = "goes on to the close of the activity" if given.closes else "goes on"
-    return f"{given.change.text} {goes_on} and no longer waits for {given_up}"
+    return f"{given.change.text} {goes_on} and no longer waits for {let_go}"
 
 
 def _cured_in(waiters: Sequence[Waiter]) -> str | None:
     """Return the release that is cured of this whole deadlock, if there is one, and this is an older one."""
     roles = {waiter.name: waiter.role for waiter in waiters}
-    waits = {(one.role, roles.get(one.waits_for, "")) for one in waiters if one.role in _ROLES_OF_CHANGES}
+    waits = {(one.role, roles.get(one.waits_for, "")) for one in waiters if one.role in _CURED}
     cured_in = _CURES.get(frozenset(waits))
-    return cured_in if cured_in and Version(release) < Version(cured_in) else None
+    with contextlib.suppress(ImportError, InvalidVersion, TypeError):  # a build that does not say which release it is
+        from livekit.agents.version import __version__ as release
+
+        return cured_in if cured_in and Version(release) < Version(cured_in) else None
+    return None
 
 
 def _lines(waiters: Sequence[Waiter]) -> list[str]:

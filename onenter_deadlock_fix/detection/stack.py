@@ -57,9 +57,12 @@ class Suspended(NamedTuple):
 
 
 def stack(task: asyncio.Task[Any]) -> list[Suspended]:
-    """Return what a task is suspended in, outermost first."""
-    found = []
-    awaitable: Any = asyncio.Task.get_coro(task)  # the task's class may be the user's
+    """Return what a task is suspended in, outermost first; nothing of one that can't be read."""
+    found: list[Suspended] = []
+    try:
+        awaitable: Any = asyncio.Task.get_coro(task)  # the task's class may be the user's
+    except Exception:  # it is no task of this asyncio's
+        return found
     while awaitable is not None:
         frame_and_awaited = _KINDS.get(id(type(awaitable)))
         if frame_and_awaited:
@@ -77,6 +80,8 @@ def stack(task: asyncio.Task[Any]) -> list[Suspended]:
 
 def is_whole(suspended: Sequence[Suspended]) -> bool:
     """Say whether these go down to a future, and do not end at an awaitable of the user's."""
+    if not suspended:
+        return False
     _, awaited = _KINDS[id(type(suspended[-1].awaitable))](suspended[-1].awaitable)
     return awaited is None or type(awaited) is _FUTURE_ITERATOR or id(type(awaited)) in _KINDS
 

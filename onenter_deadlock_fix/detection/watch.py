@@ -22,7 +22,7 @@ from .library import CHANGES, FINGERPRINT, VOICE
 from .stack import stack
 
 if TYPE_CHECKING:
-    from .check import Deadlock, Look, Release
+    from .check import Deadlock, LetGo, Look
 
 Task = asyncio.Task[Any]
 
@@ -48,7 +48,6 @@ class _Change:
 
     position: tuple[int, ...] = ()  # in the code of livekit-agents
     since = next_look = 0.0
-    deadlock: Hashable = None  # that the last look has found
     was_slow = False  # by the last look
     is_told = False
 
@@ -59,8 +58,10 @@ class _Watch:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._changes: WeakKeyDictionary[Any, _Change] = WeakKeyDictionary()  # by the coroutine
+        self._found: set[Hashable] = set()  # the deadlocks of the last look
         self._logged: set[Hashable] = set()
-        self._let_go: list[Release] = []
+        self._let_go: list[LetGo] = []
+        self._errors: set[int] = set()
 
     def tick_later(self, request: Request) -> None:
         # In an empty context, since that of a change has its activity in it.
@@ -68,34 +69,32 @@ class _Watch:
         setattr(self._loop, _WATCH, self)
 
     def _tick(self) -> None:
-        setattr(self._loop, _WATCH, None)
-        if _request is None:
-            return
+        request = _request
         try:
+            setattr(self._loop, _WATCH, None)
+            if request is None:
+                return
             tasks = asyncio.all_tasks(self._loop)
-            under_way = list(self._under_way(tasks, _request.after))
+            under_way = list(self._under_way(tasks, request.after))
             if under_way:
-                self.tick_later(_request)
-            for release in self._let_go:
-                with contextlib.suppress(Exception):  # of a task that can't be read
-                    release.interrupt_dropped(tasks)
+                self.tick_later(request)
+            self._let_go = [one for one in self._let_go if not all(handle.done() for handle in one.handles)]
+            for one in self._let_go:
+                one.interrupt_dropped(tasks)
             # where one is due, all are looked at that are old enough: the best placed of them is told of a deadlock
             now = self._loop.time()
             if any(change.next_look <= now for _, change in under_way):
-                self._look(tasks, [each for each in under_way if each[1].since + _request.after <= now], _request)
+                self._look(tasks, [each for each in under_way if each[1].since + request.after <= now], request)
         except Exception as error:  # of ours, or of a log handler of the program's
-            if repr(error) not in self._logged:
-                self._logged.add(repr(error))
+            if id(type(error)) not in self._errors:
+                self._errors.add(id(type(error)))
                 _log_error("an error while looking at the changes of an agent, which are left alone")
 
     def _under_way(self, tasks: set[Task], after: float) -> Iterator[tuple[Task, _Change]]:
         """Yield those of the tasks that are in the middle of a change, with that."""
         for task in tasks:
-            try:
-                # by its name alone first, which costs less: this is done for every task
-                named = [one for one in stack(task) if one.frame.f_code.co_name in _NAMES]
-            except Exception:  # of a task that can't be read
-                continue
+            # by its name alone first, which costs less: this is done for every task
+            named = [one for one in stack(task) if one.frame.f_code.co_name in _NAMES]
             inside = [one for one in named if one.function in _FUNCTIONS]
             if inside:
                 outermost = next((one for one in inside if one.function in CHANGES), inside[0])
@@ -115,11 +114,13 @@ class _Watch:
         look = Look(tasks, [task for task, _ in due])
         found = [(look.deadlock(task), task, change) for task, change in due]
         found.sort(key=lambda each: each[0].rank if each[0] else (True, True, ""))
+        before, self._found = self._found, {deadlock.key for deadlock, *_ in found if deadlock}
+        self._logged &= self._found  # another one may come to be where one is over
         seen: set[Hashable] = set()
-        let_go_before = len(self._let_go)
+        let_go = len(self._let_go)
         for deadlock, task, change in found:
-            if deadlock and deadlock.key != change.deadlock:
-                change.deadlock = deadlock.key  # the next tick sees whether it still is one
+            # The next tick sees whether it still is a deadlock, and what is so where something was let go meanwhile.
+            if (deadlock and deadlock.key not in before) or len(self._let_go) > let_go:
                 continue
             is_due = change.next_look <= self._loop.time()
             if is_due:
@@ -128,8 +129,7 @@ class _Watch:
                 seen.add(deadlock.key)
                 change.is_told |= self._report(look, deadlock, task, resolves=request.mode == "resolve")
             change.is_told |= deadlock is not None and deadlock.is_on_it
-            # what the look has seen is not so any more where something was let go
-            if is_due and not change.is_told and len(self._let_go) == let_go_before:
+            if is_due and not change.is_told and len(self._let_go) == let_go:
                 waiters = look.slow(task)
                 # a run is slow where two looks find nobody at work: between two turns of a model nobody is for a moment
                 if waiters and (change.was_slow or not look.is_run(task)):
@@ -142,18 +142,17 @@ class _Watch:
         from . import report
 
         is_new = deadlock.key not in self._logged
-        waiters, releases = look.waiters(task) if is_new else [], look.releases(task)
-        if resolves:
-            for release in releases:
-                release()  # before anything is logged: a handler of the program's may raise
-            self._let_go += releases
+        waiters, can_let_go = look.waiters(task) if is_new else [], look.can_let_go(task)
+        let_go = can_let_go if resolves else []
+        for one in let_go:
+            one()  # before anything is logged: a handler of the program's may raise
+        self._let_go += let_go
         name = look.names.of_change(task).text
-        is_new = is_new and report.deadlock(deadlock, name, waiters, releases, task, resolves=resolves)
+        is_new = is_new and report.deadlock(deadlock, name, waiters, can_let_go, task, resolves=resolves)
         if is_new:
             self._logged.add(deadlock.key)
-        if resolves:
-            for release in releases:
-                report.let_go(release, task)
+        for one in let_go:
+            report.let_go(one, task)
         return is_new
 
 
@@ -171,11 +170,13 @@ def _watching(wrapped: CoroutineFunction) -> CoroutineFunction:
 
 def _begin(loop: asyncio.AbstractEventLoop) -> None:
     """Have the timer tick; raise nothing."""
-    if _request is not None and loop not in _unwatched:
+    request = _request
+    if request is not None and loop not in _unwatched:
         try:
-            _Watch(loop).tick_later(_request)
+            _Watch(loop).tick_later(request)
         except Exception:  # of an event loop that is not like asyncio's
-            _unwatched.add(loop)
+            with contextlib.suppress(TypeError):  # it can't be referred to weakly
+                _unwatched.add(loop)
             _log_error("changes of an agent can't be watched in this event loop")
 
 
@@ -194,10 +195,10 @@ def install(request: Request) -> str:
     if different:
         uninstall()
         return f"in this build {different}"
-    _request = request
     _wrappers.install(
         (getattr(importlib.import_module(VOICE + module), owner), name, _watching) for module, owner, name in _WRAPPED
     )
+    _request = request
     loop = _get_running_loop()
     if loop is not None and getattr(loop, _WATCH, None) is None:
         _begin(loop)
