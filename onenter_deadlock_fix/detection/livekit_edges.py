@@ -65,7 +65,8 @@ class LivekitEdges(Edges):
         return self._awaited.get(task, (None, None))[0]
 
     def wait_in(self, suspended: list[Suspended], awaited: Future) -> Wait:
-        functions = [one.function for one in suspended[:-4:-1]]  # innermost first
+        # Innermost first. A task of which nothing can be read has none, which raises, and so it is free.
+        functions = [one.function for one in suspended[:-4:-1]]
         if functions[::2] == ["asyncio.tasks._wait", f"{VOICE}speech_handle.wait_if_not_interrupted"]:
             interruption = suspended[-3].variables["self"]._interrupt_fut  # which aborts the wait
             return self.any_of(one for one in suspended[-1].variables["fs"] if one is not interruption)
