@@ -142,6 +142,8 @@ class _Watch:
         from . import report
 
         is_new = deadlock.key not in self._logged
+        if not is_new and not resolves:
+            return False
         waiters, can_let_go = look.waiters(task) if is_new else [], look.can_let_go(task)
         let_go = can_let_go if resolves else []
         for one in let_go:
