@@ -30,8 +30,9 @@ things are taken to be known: a lock is held and released by the task that is in
 ``RunContext.update()`` is called by the tool itself, and not by a helper of it.
 
 ``library`` has what is relied on in livekit-agents. ``watch`` says which changes are under way, ``stack`` what a task
-is suspended in, ``asyncio_edges`` and ``livekit_edges`` who completes what, ``graph`` who is deadlocked, ``check`` what
-that means for a change and what it can let go, ``describe`` who is who, and ``report`` logs it.
+is suspended in, ``locks`` who holds a lock, ``asyncio_edges`` and ``livekit_edges`` who completes what, ``graph`` who
+is deadlocked, ``check`` what that means for a change and what it can let go, ``describe`` who is who, and ``report``
+logs it.
 """
 
 from __future__ import annotations

@@ -10,18 +10,19 @@ import asyncio
 import contextlib
 import contextvars
 import functools
-import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from types import FunctionType, MethodType
 from typing import Any, Callable
 
 from .graph import FREE, Wait
+from .locks import holders
 from .stack import Suspended, is_builtin, stack
 
 Future = asyncio.Future[Any]
 Task = asyncio.Task[Any]
 Callback = tuple[Future, Any]  # what is called when a future is done
-Completion = Callable[[dict[str, Any]], tuple[Iterable[Any], Iterable[Any], Iterable[Any]]]
+Completed = tuple[Iterable[Any], Iterable[Any], Iterable[Any]]  # futures, and all or any of what they need
+Completion = Callable[[dict[str, Any]], Completed]
 
 _GATHERING = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
 # By identity, since even == of a class or a function may be the user's. nest_asyncio puts the futures written in Python
@@ -29,8 +30,6 @@ _GATHERING = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
 _FUTURES = (_GATHERING.__base__, asyncio.futures._PyFuture, _GATHERING)  # type: ignore[attr-defined]
 _FUTURE_IDS = frozenset(map(id, _FUTURES))
 _WAKES_A_TASK_UP = ("method", "builtin_function_or_method", "TaskWakeupMethWrapper")  # the last one on Python 3.9
-_MANAGERS = (asyncio.Lock, asyncio.Condition, contextlib.AsyncExitStack, contextlib._AsyncGeneratorContextManager)
-_EXIT_IDS = frozenset(id(manager.__aexit__) for manager in _MANAGERS)
 # What the callbacks of the two libraries complete, by what they have closed over, are bound to ("self") or are given
 # ("0"), and what that needs: all of these, any of those, or else just one whose callback completes it.
 COMPLETIONS: dict[str, Completion] = {
@@ -46,11 +45,11 @@ COMPLETIONS: dict[str, Completion] = {
 }
 
 
-def _next_of_those_left(iterator: Any) -> tuple[Iterable[Any], Iterable[Any], Iterable[Any]]:
+def _next_of_those_left(iterator: Any) -> Completed:
     return iterator._done._getters, (), iterator._todo
 
 
-def _all_of_a_group(group: Any) -> tuple[Iterable[Any], Iterable[Any], Iterable[Any]]:
+def _all_of_a_group(group: Any) -> Completed:
     return [group._on_completed_fut], group._tasks, ()
 
 
@@ -116,9 +115,9 @@ class Edges:
         if innermost.function == "asyncio.locks.acquire":
             lock: Any = innermost.variables["self"]  # or a semaphore, or of a class of the user's
             is_held = type(lock) is asyncio.Lock and lock.locked()
-            holders = tuple(self._holders.get(id(lock), ()) if is_held else ())
+            held_by = tuple(self._holders.get(id(lock), ()) if is_held else ())
             # more than one where a block has let its lock go for a while, and whose that is can't be seen
-            return Wait(holders, any_is_enough=True, lock=lock) if holders else FREE
+            return Wait(held_by, any_is_enough=True, lock=lock) if held_by else FREE
         return self.all_of([awaited])
 
     def _wait_of_task(self, task: Any) -> Wait:
@@ -137,18 +136,7 @@ class Edges:
 
     @functools.cached_property
     def _holders(self) -> dict[int, list[Task]]:
-        """The tasks that are in the block of an ``async with``, by the lock; twice, if one has entered that twice."""
-        holders: dict[int, list[Task]] = {}
-        for task in self.tasks:
-            suspended = self.stack(task)
-            entered = [id(lock) for one in suspended for lock in _entered(one)]
-            lock = _lock_waited_for(suspended[-1]) if entered else None
-            by_a_stack = [one.function for one in suspended[-3:-2]] == ["contextlib.enter_async_context"]
-            if lock in entered and not by_a_stack:  # the way out of a block is there before the lock is taken
-                entered.remove(lock)
-            for lock in entered:
-                holders.setdefault(lock, []).append(task)
-        return holders
+        return holders(self.tasks, self.stack)
 
 
 def callbacks_of(future: Any) -> list[Callback]:
@@ -184,41 +172,3 @@ def _function_and_held(callback: Any) -> tuple[str, dict[str, Any]]:
             held[name] = cell.cell_contents
     names: Any = dict.get(callback.__globals__, "__name__"), callback.__qualname__
     return ".".join(names) if all(type(name) is str for name in names) else "", held  # a str of the user's may be odd
-
-
-def _entered(suspended: Suspended) -> Iterator[asyncio.Lock]:
-    """Yield the locks whose ``async with`` a coroutine or generator is in: the way out of the block is on its stack.
-
-    That is a bound ``__aexit__``; from Python 3.14 on it is the function, and then what it would be bound to. Before
-    Python 3.11 the frame has the stack, and not the coroutine. The variables are there, too, and not told apart.
-    """
-    entries = gc.get_referents(*suspended)
-    for entry, following in zip(entries, [*entries[1:], None]):
-        if type(entry) is MethodType and id(entry.__func__) in _EXIT_IDS:
-            yield from _locks_of(entry.__self__)
-        elif id(entry) in _EXIT_IDS:
-            yield from _locks_of(following)
-
-
-def _locks_of(manager: Any) -> Iterator[asyncio.Lock]:
-    """Yield the locks that a context manager of the standard library holds for its block."""
-    kind: Any = type(manager)
-    if kind is asyncio.Lock:
-        yield manager
-    elif kind is asyncio.Condition:
-        yield from _locks_of(manager._lock)
-    elif kind is contextlib.AsyncExitStack:
-        for _, callback in manager._exit_callbacks:
-            yield from _locks_of(callback.__self__) if type(callback) is MethodType else ()
-    elif kind is contextlib._AsyncGeneratorContextManager and not manager.gen.ag_running:
-        # else the generator, as it enters or leaves the block, is on the task's stack itself
-        yield from _entered(Suspended(manager.gen, manager.gen.ag_frame))
-
-
-def _lock_waited_for(innermost: Suspended) -> int | None:
-    """Return the identity of the lock that a task waits for, to enter its block or to be told of in it."""
-    if innermost.function == "asyncio.locks.acquire":
-        return id(innermost.variables["self"])
-    own: Any = innermost.variables["self"] if innermost.function == "asyncio.locks.wait" else None
-    kind: Any = type(own)
-    return id(own._lock) if kind is asyncio.Condition else None

@@ -110,12 +110,12 @@ class Names:
 
     def of_change(self, task: Task) -> Name:
         """Return the name of the change that a task is in the middle of, as a handoff, or else the task's own."""
-        name = [_of_task(task), *self._of(task)][-1]
+        name = [_plain_name(task), *self._of(task)][-1]
         return name._replace(text=self._text(name))
 
     def of_task(self, task: Task) -> str:
         """Return what a task is called, whatever change it is in the middle of."""
-        return self._text([*self._of(task), _of_task(task)][0])
+        return self._text([*self._of(task), _plain_name(task)][0])
 
     def of_speech(self, handle: Any) -> Name:
         """Return what a speech is called."""
@@ -145,11 +145,11 @@ class Names:
             own = self._own(node, [each for each in roles if each[0] in _MADE_FOR])
             changes = [each for each in roles if each[0] not in _MADE_FOR]
             if own or (places and not changes):
-                found.append((own or _of_task(node))._replace(places=places))
+                found.append((own or _plain_name(node))._replace(places=places))
             if changes:
                 # an activity is closed on the way of others, too, and an AgentTask is what a handoff is for
                 told = [each for each in changes if each[0] not in ("activity close", "AgentTask")] or changes
-                addition = own.addition if own else f" ({_of_task(node).text})"
+                addition = own.addition if own else f" ({_plain_name(node).text})"
                 found.append(Name(*told[-1], (id(node), told[-1]), () if own else places, addition))
         return found
 
@@ -186,7 +186,7 @@ class Names:
                 yield role, text.format(name_of(type(agent)))
 
 
-def _of_task(task: Task) -> Name:
+def _plain_name(task: Task) -> Name:
     """Return what a task is called that has no other name; its class may be the user's."""
     with contextlib.suppress(Exception):  # of a task from before nest_asyncio was applied
         if name := asyncio.Task.get_name(task):
