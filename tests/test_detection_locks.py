@@ -42,12 +42,6 @@ def test_task_that_takes_one_lock_twice_waits_for_itself(play: Play) -> None:
     assert "\n" + at("ask waits for itself in its own block here", "again") + "\n" in said
 
 
-def test_so_does_one_that_has_an_exit_stack_take_it_again(play: Play) -> None:
-    seen = play("locks.the_same_lock_again_by_an_exit_stack", "report")
-    assert (seen["over"], levels(seen)) == (False, ["ERROR"])
-    assert seen["cycle"] == ["the tool ask waits for the tool ask"]
-
-
 def test_two_locks_that_two_tasks_take_in_opposite_order_are_a_deadlock(play: Play) -> None:
     seen = play("locks.two_locks_in_opposite_order", "report")
     assert (seen["over"], levels(seen)) == (False, ["ERROR"])

@@ -16,7 +16,7 @@ def without_chance(text: str) -> str:
 
 
 ABORTS = "  none of these can complete; a time-out or a cancellation may abort it"
-RESOLVE = "  with ONENTER_DEADLOCK_FIX_DETECT=resolve, the handoff to Name goes on and no longer waits for "
+RESOLVE = "  with ONENTER_DEADLOCK_FIX_DETECT=resolve, the handoff to Name no longer waits for "
 
 
 def only_record(seen: Any, level: str) -> Any:

@@ -17,7 +17,7 @@ def test_handoff_goes_on_and_it_is_said_what_was_let_go(play: Play) -> None:
     assert deadlock["said"].startswith("deadlock: the handoff to Name waits for itself\n")
     assert "ONENTER_DEADLOCK_FIX_DETECT" not in deadlock["said"]
     assert let_go["level"] == "WARNING"
-    said = r"the handoff to Name goes on and no longer waits for the reply (speech_\w+)"
+    said = r"the handoff to Name no longer waits for the reply (speech_\w+)"
     reply = re.fullmatch(said, let_go["said"])
     assert reply
     assert f"  the handoff to Name waits for the reply {reply[1]}\n" in deadlock["said"]
@@ -28,7 +28,7 @@ def test_detection_alone_takes_the_deadlock_out_that_the_shim_is_for(play: Play)
     seen = play("deadlocks.pattern", "resolve", fix=False)
     assert (seen["state"], seen["detection"], seen["over"]) == ("off", "resolve", True)
     assert [record["level"] for record in seen["records"]] == ["ERROR", "WARNING"]
-    assert seen["records"][1]["said"].endswith("goes on and no longer waits for on_enter of EagerDesk")
+    assert seen["records"][1]["said"].endswith("the handoff to Name no longer waits for on_enter of EagerDesk")
 
 
 def test_what_is_on_no_cycle_is_still_waited_for(play: Play) -> None:

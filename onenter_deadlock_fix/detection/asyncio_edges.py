@@ -12,7 +12,7 @@ import contextvars
 import functools
 from collections.abc import Iterable, Mapping
 from types import FunctionType, MethodType
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 from .graph import FREE, Wait
 from .locks import holders
@@ -21,8 +21,8 @@ from .stack import Suspended, is_builtin, stack
 Future = asyncio.Future[Any]
 Task = asyncio.Task[Any]
 Callback = tuple[Future, Any]  # what is called when a future is done
-Completed = tuple[Iterable[Any], Iterable[Any], Iterable[Any]]  # futures, and all or any of what they need
-Completion = Callable[[dict[str, Any]], Completed]
+# Of what a callback holds: the futures that it completes, and what these need; None for the one whose callback it is.
+Completion = Callable[[dict[str, Any]], tuple[Iterable[Any], Optional[Wait]]]
 
 _GATHERING = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
 # By identity, since even == of a class or a function may be the user's. nest_asyncio puts the futures written in Python
@@ -30,27 +30,30 @@ _GATHERING = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
 _FUTURES = (_GATHERING.__base__, asyncio.futures._PyFuture, _GATHERING)  # type: ignore[attr-defined]
 _FUTURE_IDS = frozenset(map(id, _FUTURES))
 _WAKES_A_TASK_UP = ("method", "builtin_function_or_method", "TaskWakeupMethWrapper")  # the last one on Python 3.9
-# What the callbacks of the two libraries complete, by what they have closed over, are bound to ("self") or are given
-# ("0"), and what that needs: all of these, any of those, or else just one whose callback completes it.
+
+
+def _next_one(done: Any, todo: Iterable[Any]) -> tuple[Iterable[Any], Wait]:
+    return done._getters, Wait(tuple(todo), any_is_enough=True)
+
+
+def _end_of_group(group: Any) -> tuple[Iterable[Any], Wait]:
+    return [group._on_completed_fut], Wait(tuple(group._tasks))
+
+
+# By function; what it holds is what it has closed over, is bound to ("self") or is given ("0").
 COMPLETIONS: dict[str, Completion] = {
-    "asyncio.tasks.shield.<locals>._inner_done_callback": lambda held: ([held["outer"]], (), ()),
-    "asyncio.tasks.gather.<locals>._done_callback": lambda held: ([held["outer"]], (), ()),
-    "asyncio.tasks._gather.<locals>._done_callback": lambda held: ([held["outer"]], (), ()),  # on Python 3.9
-    "asyncio.tasks._release_waiter": lambda held: ([held["0"]], (), ()),  # of wait_for() before Python 3.12
-    "asyncio.tasks.as_completed.<locals>._on_completion": lambda held: (held["done"]._getters, (), held["todo"]),
+    "asyncio.tasks.shield.<locals>._inner_done_callback": lambda held: ([held["outer"]], None),
+    "asyncio.tasks.gather.<locals>._done_callback": lambda held: ([held["outer"]], None),
+    "asyncio.tasks._gather.<locals>._done_callback": lambda held: ([held["outer"]], None),  # on Python 3.9
+    "asyncio.tasks._release_waiter": lambda held: ([held["0"]], None),  # of wait_for() before Python 3.12
+    "asyncio.tasks.as_completed.<locals>._on_completion": lambda held: _next_one(held["done"], held["todo"]),
     # from Python 3.13 on
-    "asyncio.tasks._AsCompletedIterator._handle_completion": lambda held: _next_of_those_left(held["self"]),
-    "asyncio.taskgroups.TaskGroup._on_task_done": lambda held: _all_of_a_group(held["self"]),
-    "anyio._backends._asyncio.TaskGroup._spawn.<locals>.task_done": lambda held: _all_of_a_group(held["self"]),
+    "asyncio.tasks._AsCompletedIterator._handle_completion": lambda held: _next_one(
+        held["self"]._done, held["self"]._todo
+    ),
+    "asyncio.taskgroups.TaskGroup._on_task_done": lambda held: _end_of_group(held["self"]),
+    "anyio._backends._asyncio.TaskGroup._spawn.<locals>.task_done": lambda held: _end_of_group(held["self"]),
 }
-
-
-def _next_of_those_left(iterator: Any) -> Completed:
-    return iterator._done._getters, (), iterator._todo
-
-
-def _all_of_a_group(group: Any) -> Completed:
-    return [group._on_completed_fut], group._tasks, ()
 
 
 class Edges:
@@ -73,21 +76,14 @@ class Edges:
         return waits
 
     def wait(self, future: Future) -> Wait:
-        """Return what a future needs to complete; where that can't be read, it is free."""
+        """Return what a future needs to complete. What can't be read, or is of a kind that is not known, is free."""
         with contextlib.suppress(Exception):
             if not future.done():
-                return self._wait_of_task(future) if id(future) in self._task_ids else self._wait_of_future(future)
+                wait = self._wait_of_task(future) if id(future) in self._task_ids else self._wait_of_future(future)
+                awaited = tuple(one for one in wait.awaited if self._is_known(one) and not one.done())
+                is_enough = wait.any_is_enough and len(awaited) < len(wait.awaited)
+                return FREE if is_enough else wait._replace(awaited=awaited)
         return FREE
-
-    def all_of(self, futures: Iterable[Any]) -> Wait:
-        """Return the wait for all of these. Those of kinds that are not known here are free."""
-        return Wait(tuple(future for future in futures if self._is_known(future) and not future.done()))
-
-    def any_of(self, futures: Iterable[Any]) -> Wait:
-        """Return the wait for any of these."""
-        awaited = tuple(futures)
-        is_free = any(not self._is_known(future) or future.done() for future in awaited)
-        return FREE if is_free else Wait(awaited, any_is_enough=True)
 
     def read(self, callbacks: Iterable[Callback], completions: Mapping[str, Completion]) -> None:
         """Find out what these callbacks complete, and what the callbacks of that complete, and so on."""
@@ -96,29 +92,26 @@ class Edges:
             with contextlib.suppress(Exception):  # what can't be read completes nothing, as far as is known
                 function, held = _function_and_held(callback)
                 rule = completions.get(function)
-                completed, all_needed, any_enough = rule(held) if rule else ((), (), ())
+                completed, needed = rule(held) if rule else ((), None)
                 for one in filter(self._is_known, completed):
                     before = self._completed_by.get(one)
                     if before is None:
                         to_do += callbacks_of(one)
-                    any_of = tuple(any_enough) or (*(before or FREE).awaited, future)
-                    all_of = self.all_of(all_needed)
-                    self._completed_by[one] = all_of if all_of.awaited else Wait(any_of, any_is_enough=True)
+                    self._completed_by[one] = needed or Wait((*(before or FREE).awaited, future), any_is_enough=True)
 
     def wait_in(self, suspended: list[Suspended], awaited: Future) -> Wait:
         """Return what a task needs that is suspended in these, the innermost of which awaits ``awaited``."""
         innermost = suspended[-1]
         if innermost.function == "asyncio.tasks._wait":  # of asyncio.wait()
             asked = innermost.variables
-            waits_for = self.any_of if asked["return_when"] == asyncio.FIRST_COMPLETED else self.all_of
-            return waits_for(asked["fs"]) if asked["timeout"] is None else FREE
+            any_is_enough = asked["return_when"] == asyncio.FIRST_COMPLETED
+            return Wait(tuple(asked["fs"]), any_is_enough) if asked["timeout"] is None else FREE
         if innermost.function == "asyncio.locks.acquire":
             lock: Any = innermost.variables["self"]  # or a semaphore, or of a class of the user's
-            is_held = type(lock) is asyncio.Lock and lock.locked()
-            held_by = tuple(self._holders.get(id(lock), ()) if is_held else ())
+            held_by = self._holders.get(id(lock)) if type(lock) is asyncio.Lock and lock.locked() else None
             # more than one where a block has let its lock go for a while, and whose that is can't be seen
-            return Wait(held_by, any_is_enough=True, lock=lock) if held_by else FREE
-        return self.all_of([awaited])
+            return Wait(tuple(held_by), any_is_enough=True, lock=lock) if held_by else FREE
+        return Wait((awaited,))
 
     def _wait_of_task(self, task: Any) -> Wait:
         if not self._is_known(task._fut_waiter) or task._fut_waiter.done():
@@ -127,9 +120,8 @@ class Edges:
 
     def _wait_of_future(self, future: Any) -> Wait:
         if type(future) is _GATHERING:
-            return self.all_of(future._children)
-        wait = self._completed_by.get(future, FREE)
-        return self.any_of(wait.awaited) if wait.any_is_enough else wait
+            return Wait(tuple(future._children))
+        return self._completed_by.get(future, FREE)
 
     def _is_known(self, future: Any) -> bool:
         return id(type(future)) in _FUTURE_IDS or id(future) in self._task_ids
@@ -170,5 +162,7 @@ def _function_and_held(callback: Any) -> tuple[str, dict[str, Any]]:
     for name, cell in zip(callback.__code__.co_freevars, callback.__closure__ or ()):
         with contextlib.suppress(ValueError):  # the cell is empty
             held[name] = cell.cell_contents
-    names: Any = dict.get(callback.__globals__, "__name__"), callback.__qualname__
-    return ".".join(names) if all(type(name) is str for name in names) else "", held  # a str of the user's may be odd
+    module: Any = dict.get(
+        callback.__globals__, "__name__"
+    )  # maybe odd, but join() calls nothing of a str of the user's
+    return ".".join((module, callback.__qualname__)), held

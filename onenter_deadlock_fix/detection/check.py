@@ -9,26 +9,21 @@ from typing import Any, NamedTuple
 
 from . import graph
 from .asyncio_edges import Task
-from .describe import Name, Names, Waiter
+from .describe import Names, Waiter
 from .library import CHANGES, VOICE
-from .livekit_edges import GIVEN_UP, NO_TURN, PLAYED, UNREACHED, LivekitEdges, drained, generations, speech_handle
-from .stack import stack
+from .livekit_edges import GIVEN_UP, PLAYED, UNREACHED, LivekitEdges, drained, generations, speech_handle
 
 _AT_WORK = ("tool", "reply", "say", "user turn", "on_user_turn_completed", "task")
 
 
 class LetGo(NamedTuple):
-    """The speech tasks that the drain of a change can let go, and the names of what it lets go and of what remains.
+    """What a drain can let go: the waits of its change that end by that, and the names of whom it still waits for."""
 
-    closes: whether the activity is closed after that drain, and not paused.
-    """
-
-    change: Name
-    closes: bool
+    waits: list[Waiter]
+    remaining: list[str]
     activity: Any
     speech_tasks: list[Task]
-    let_go: list[str]
-    remaining: list[str]
+    handles: list[Any]  # of the speech tasks; ``on_enter`` and ``on_exit`` have none
 
     def __call__(self) -> None:
         """Let go: the drain works out anew whom it waits for, and a generation that it waits for counts as said."""
@@ -42,35 +37,16 @@ class LetGo(NamedTuple):
                     generation.set_result(None)
         activity._wake_up_scheduling_task()
 
-    @property
-    def handles(self) -> list[Any]:
-        """Return the speeches that can be let go; ``on_enter`` and ``on_exit`` have none."""
-        return [handle for task in self.speech_tasks if (handle := speech_handle(task)) is not None]
-
-    def interrupt_dropped(self, tasks: Iterable[Task]) -> None:
+    def interrupt_dropped(self) -> None:
         """Interrupt what was let go and can't be said any more, as livekit-agents does itself from 1.4.3 on.
 
         What a speech says after its tool is dropped while its activity is paused, and nobody authorizes it later.
         """
-        function, activity = f"{VOICE}speech_handle._wait_for_authorization", self.activity
-        waiting = [one.variables["self"] for task in tasks for one in stack(task)[-2:] if one.function == function]
-        for handle in (one for one in waiting if one in self.handles and one._scheduled_fut.done()):
-            is_queued = any(queued is handle for *_, queued in activity._speech_q)
-            if not is_queued and activity._current_speech is not handle:
+        for handle in self.handles:
+            is_waiting = handle._scheduled_fut.done() and handle._authorize_event._waiters
+            is_queued = any(queued is handle for *_, queued in self.activity._speech_q)
+            if is_waiting and not is_queued and self.activity._current_speech is not handle:
                 handle._cancel()
-
-
-class Deadlock(NamedTuple):
-    """What keeps a change from ever completing. ``key`` is the same in each look, from whichever change it is found."""
-
-    key: Hashable
-    change: Name
-    is_on_it: bool
-
-    @property
-    def rank(self) -> tuple[bool, bool, str]:
-        """Where several changes lead to it, the least rank is told: of a tool first, and then one on the cycle."""
-        return (self.change.role not in ("handoff", "AgentTask"), not self.is_on_it, self.change.text)
 
 
 class Look:
@@ -82,20 +58,27 @@ class Look:
         self._waits = self.edges.closure(tasks if due is None else due)
         self._deadlocked = graph.deadlocked(self._waits)
 
-    def deadlock(self, task: Task) -> Deadlock | None:
-        """Return the deadlock that keeps a task from completing, or None where it merely takes its time."""
-        if task not in self._deadlocked:
-            return None
-        core = graph.core(task, self._waits, self._deadlocked)
-        known = [one for one in core if one in self.edges.tasks or one in self.edges.handles]
-        # with where in the library they wait: a task that was deadlocked may be so once more, in another change
-        key = frozenset((id(one), *self.edges.functions(one)) for one in known)
-        is_on_it = task in core and bool(self._waits[task].awaited)
-        return Deadlock(key, self.names.of_change(task), is_on_it)
+    def deadlock(self, task: Task) -> frozenset[Hashable]:
+        """Return what keeps a task from ever completing, the same in each look; nothing where it merely takes its time.
 
-    def waiters(self, task: Task) -> list[Waiter]:
-        """Return who waits for whom, from a task that is deadlocked on."""
-        return self.names.waits(task, graph.reachable([task], self._waits, self._deadlocked))
+        All whom it waits for are in it, so of two changes the one with less is nearer to the deadlock.
+        """
+        known = (one for one in self._way([task]) if one in self.edges.tasks or one in self.edges.handles)
+        # with where in the library they wait: a task that was deadlocked may be so once more, in another change
+        return frozenset((id(one), *self.edges.functions(one)) for one in known)
+
+    def rank(self, task: Task) -> tuple[bool, int, str]:
+        """Return where a change comes among those of a deadlock, of which the first is told: that of a tool first."""
+        change = self.names.change(task)
+        return change.role not in ("handoff", "AgentTask"), len(self.deadlock(task)), change.name
+
+    def told(self, task: Task) -> tuple[str, list[Waiter]]:
+        """Say of a deadlocked task whether it waits for itself, and then who waits for whom."""
+        waiters, is_on_cycle = self.names.waits(task, self._way([task])), task in self._way(self._waits[task].awaited)
+        return (
+            f"{self.names.change(task).name} waits for {'itself' if is_on_cycle else 'what can never complete'}",
+            waiters,
+        )
 
     def can_let_go(self, task: Task) -> list[LetGo]:
         """Return what the drains can let go that a deadlocked task waits for, or is in.
@@ -105,12 +88,12 @@ class Look:
         before 1.7.1 the AgentTask of the handoff that comes second would make the first one's get lost.
         """
         found = []
-        for node in graph.reachable([task], self._waits, self._deadlocked):
+        for node in self._way([task]):
             for one in self.edges.stack(node) if node in self.edges.tasks else ():
                 with contextlib.suppress(Exception):  # what can't be read is not let go
                     if one.function == f"{VOICE}agent_activity._pause_scheduling_task":
                         found.append(self._let_go(node, one.variables["self"]))
-        return [one for one in found if one.let_go]
+        return [one for one in found if one.waits]
 
     def is_run(self, task: Task) -> bool:
         """Say whether a task waits for ``session.run()``, or for ``session.start(capture_run=True)``."""
@@ -125,33 +108,35 @@ class Look:
         if self.is_run(task):
             under_way = (one for speech in self.edges.infos for one in self.names.waits(speech))
             at_work = (one for one in under_way if one.role in _AT_WORK and one.reason in ("", PLAYED, GIVEN_UP))
-            if any(not one.waits_for for one in at_work):
-                return []
-            return [
-                one._replace(reason=one.reason or NO_TURN) if one.role == "AgentTask" and not one.waits_for else one
-                for one in self.names.waits(task)
-            ]
-        is_told = not CHANGES.isdisjoint(self.edges.functions(task)) or self.edges.wait(task).reason.endswith(UNREACHED)
+            is_told = all(one.waits_for for one in at_work)
+        else:
+            is_told = not CHANGES.isdisjoint(self.edges.functions(task)) or self.edges.wait(task).reason.endswith(
+                UNREACHED
+            )
         return self.names.waits(task) if is_told else []
 
     def cycle(self) -> list[str]:
         """Return who waits for whom in the smallest deadlock, or nothing where there is none."""
-        told = (list(map(str, self.waiters(task))) for task in self.edges.tasks if task in self._deadlocked)
+        told = (list(map(str, self.told(task)[1])) for task in self.edges.tasks if task in self._deadlocked)
         return min(told, key=lambda lines: (len(lines), lines), default=[])
+
+    def _way(self, nodes: Iterable[Any]) -> dict[Any, None]:
+        return graph.reachable(nodes, self._waits, self._deadlocked)
 
     def _let_go(self, task: Task, activity: Any) -> LetGo:
         awaited, speaking, lock = drained(activity), activity._current_speech, activity.session._activity_lock
         speech_tasks = [each for each in awaited if self._can_let_go(task, each, lock)]
-        let_go = [self.names.of_task(each) for each in speech_tasks]
+        let_go = [self.names.own(each) for each in speech_tasks]
         if speaking is not None and speaking.done():
-            let_go.append(self.names.of_speech(speaking).text)
-        remaining = [self.names.of_task(each) for each in awaited if each not in speech_tasks]
-        closes = f"{VOICE}agent_activity.drain" in self.edges.functions(task)
-        return LetGo(self.names.of_change(task), closes, activity, speech_tasks, let_go, remaining)
+            let_go.append(self.names.speech(speaking))
+        waits = [self.names.change(task)._replace(waits_for=name, places=()) for name in dict.fromkeys(let_go)]
+        remaining = dict.fromkeys(self.names.own(each) for each in awaited if each not in speech_tasks)
+        handles = [handle for each in speech_tasks if (handle := speech_handle(each)) is not None]
+        return LetGo(waits, list(remaining), activity, speech_tasks, handles)
 
     def _can_let_go(self, task: Task, speech_task: Task, lock: asyncio.Lock) -> bool:
         """Say whether the drain that a task waits in can let go a speech task."""
-        way = graph.reachable([speech_task], self._waits, self._deadlocked)
+        way = self._way([speech_task])
         if any(self._waits[one].lock is lock for one in way):
             return False
         info = self.edges.infos.get(speech_task)

@@ -45,7 +45,10 @@ def deadlocked(waits: Mapping[Any, Wait]) -> set[Any]:
 
 
 def reachable(starts: Iterable[Any], waits: Mapping[Any, Wait], among: Container[Any]) -> dict[Any, None]:
-    """Return the nodes of ``among`` that ``starts`` wait for, they included, the nearest ones first."""
+    """Return the nodes of ``among`` that ``starts`` wait for, they included, the nearest ones first.
+
+    So a node is on a cycle where it is reachable from those that it awaits.
+    """
     found = dict.fromkeys(start for start in starts if start in among)
     to_do = list(found)
     for node in to_do:
@@ -53,23 +56,3 @@ def reachable(starts: Iterable[Any], waits: Mapping[Any, Wait], among: Container
         found.update(new)
         to_do += new
     return found
-
-
-def core(start: Any, waits: Mapping[Any, Wait], among: Container[Any]) -> dict[Any, None]:
-    """Return what keeps a deadlocked node from completing: the nearest cycle or dead end, and what that waits for.
-
-    It is the same from wherever only that can be reached, and ``start`` is in it where it is on the cycle itself.
-    """
-    nodes = reachable([start], waits, among)
-    waiters: dict[Any, list[Any]] = {node: [] for node in nodes}
-    for node in nodes:
-        for one in waits[node].awaited:
-            waiters.get(one, []).append(node)
-    # Where nobody waits for a node but who is on no cycle, it is on none. To see that first keeps a long way short.
-    maybe_on_a_cycle = deadlocked({node: Wait(tuple(waiters[node])) for node in nodes})
-    for node in nodes:
-        if node in maybe_on_a_cycle or not waits[node].awaited:
-            behind = reachable(waits[node].awaited, waits, among)
-            if node in behind or not waits[node].awaited:
-                return {node: None, **behind}
-    raise ValueError(f"{start} is not deadlocked")

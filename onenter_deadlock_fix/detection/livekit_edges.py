@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import gc
+from collections.abc import Iterable
 from typing import Any
 
 from .asyncio_edges import COMPLETIONS, Completion, Edges, Future, Task, callbacks_of
 from .graph import FREE, Wait
 from .library import INFO, VOICE
-from .stack import Suspended, is_whole, name_of
+from .stack import Suspended, name_of
 
 NEVER_SCHEDULED = "it was made while scheduling was paused, and nothing will schedule it"
 NEVER_DONE = "its generation was never marked as done, and nothing will mark it"
@@ -27,13 +30,11 @@ _COMPLETIONS: dict[str, Completion] = {
     # the current speech alone on the oldest releases
     f"{VOICE}agent_activity.AgentActivity.interrupt.<locals>.on_playout_done": lambda held: (
         [held["future"]],
-        [handle._done_fut for handle in held.get("interrupted_speeches", ())],
-        (),
+        _all_done(held["interrupted_speeches"]) if "interrupted_speeches" in held else None,
     ),
     f"{VOICE}run_result.RunResult._mark_done_if_needed": lambda held: (
         [held["self"]._done_fut],
-        [getattr(handle, "_done_fut", handle) for handle in held["self"]._handles],
-        (),
+        _all_done(held["self"]._handles),
     ),
 }
 
@@ -49,11 +50,9 @@ class LivekitEdges(Edges):
         for handle in {id(handle): handle for info in self.infos.values() if (handle := info.speech_handle)}.values():
             futures = (handle._done_fut, handle._scheduled_fut, *generations(handle))
             self.handles.update((future, handle) for future in futures if not future.done())
-        for future, handle in self.handles.items():
             # a handle has callbacks of its own, which one of its future's calls
-            own = handle._done_callbacks if future is handle._done_fut else ()
-            callbacks += [*callbacks_of(future), *((future, callback) for callback in own)]
-        self.read(callbacks, _COMPLETIONS)
+            callbacks += [(handle._done_fut, callback) for callback in handle._done_callbacks]
+        self.read([*callbacks, *(each for future in self.handles for each in callbacks_of(future))], _COMPLETIONS)
 
     def functions(self, node: Any) -> list[str]:
         """Return the functions of livekit-agents that a task is suspended in, outermost first; none of other nodes."""
@@ -64,12 +63,19 @@ class LivekitEdges(Edges):
         """Return the AgentTask that a task awaits, or None."""
         return self._awaited.get(task, (None, None))[0]
 
+    def wait(self, node: Any) -> Wait:
+        info = self.infos.get(node)
+        handle = info.speech_handle if info and not info.function_call else self.handles.get(node)
+        # whether it was interrupted, and livekit-agents ends it when a timer runs out
+        is_given_up = getattr(handle, "_interrupt_timeout_handle", None) is not None
+        return Wait(reason=GIVEN_UP) if is_given_up else super().wait(node)
+
     def wait_in(self, suspended: list[Suspended], awaited: Future) -> Wait:
         # Innermost first. A task of which nothing can be read has none, which raises, and so it is free.
         functions = [one.function for one in suspended[:-4:-1]]
         if functions[::2] == ["asyncio.tasks._wait", f"{VOICE}speech_handle.wait_if_not_interrupted"]:
             interruption = suspended[-3].variables["self"]._interrupt_fut  # which aborts the wait
-            return self.any_of(one for one in suspended[-1].variables["fs"] if one is not interruption)
+            return _any_of(one for one in suspended[-1].variables["fs"] if one is not interruption)
         if any(one.function == f"{VOICE}io.wait_for_playout" for one in suspended):
             return Wait(reason=PLAYED)
         # in the wait() of an Event, it is the caller that knows; anybody may set one of the user's
@@ -79,57 +85,50 @@ class LivekitEdges(Edges):
         function, variables = functions[position][len(VOICE) :], suspended[-1 - position].variables
         own: Any = variables.get("self")
         if function == "agent_activity._scheduling_task":
-            return FREE if own._q_updated.is_set() else self.all_of(drained(own))
+            return FREE if own._q_updated.is_set() else Wait(tuple(drained(own)))
         if function == "agent._wait_for_inactive":
             awaiting = [task for task, (agent_task, _) in self._awaited.items() if agent_task is own]
             is_abandoned = not awaiting and self._all_are_known
-            return _dead_end(ABANDONED.format(name_of(type(own)))) if is_abandoned else self.all_of(awaiting)
+            return _any_of((), ABANDONED.format(name_of(type(own)))) if is_abandoned else Wait(tuple(awaiting))
         if function == "speech_handle._wait_for_authorization":
             return self._wait_for_authorization(own)
         if function == "speech_handle._wait_for_generation":
             if own.done():
                 self.handles[awaited] = own
             is_scheduling = functions[1] == f"{VOICE}agent_activity._scheduling_task"
-            return self.all_of([awaited, *(drained(suspended[-2].variables["self"]) if is_scheduling else ())])
+            return Wait((awaited, *(drained(suspended[-2].variables["self"]) if is_scheduling else ())))
         if function == "tool_executor.execute":  # for what the tool's own task sets
-            return self.all_of([variables["exe_task"]])
+            return Wait((variables["exe_task"],))
         if function == "run_result._await_impl" and all(handle.done() for handle in own._handles):
             return Wait(reason=UNWATCHED)
-        if function == "agent.__await_impl" and awaited not in self.tasks and self._wait_of_future(awaited) == FREE:
+        if function == "agent.__await_impl" and awaited not in self.tasks and self.wait(awaited) == FREE:
             # anybody may complete an AgentTask
             return Wait(reason=self._why_unreached(own, variables["session"]))
         return FREE if position else super().wait_in(suspended, awaited)
 
     def _wait_for_authorization(self, handle: Any) -> Wait:
         if not handle._scheduled_fut.done():
-            return self.all_of([handle._scheduled_fut])
+            return Wait((handle._scheduled_fut,))
         activity = self._activity_of(handle)
         speaking = activity._current_speech
         is_queued = any(queued is handle for *_, queued in activity._speech_q)
-        return self.all_of(generations(speaking)[-1:]) if is_queued and speaking not in (None, handle) else FREE
-
-    def _wait_of_task(self, task: Any) -> Wait:
-        info = self.infos.get(task)
-        is_given_up = info and not info.function_call and _is_given_up(info.speech_handle)
-        return Wait(reason=GIVEN_UP) if is_given_up else super()._wait_of_task(task)
+        return Wait(tuple(generations(speaking)[-1:])) if is_queued and speaking not in (None, handle) else FREE
 
     def _wait_of_future(self, future: Any) -> Wait:
         handle = self.handles.get(future)
         if handle is None:
             return super()._wait_of_future(future)
-        if _is_given_up(handle):
-            return Wait(reason=GIVEN_UP)
         if future is handle._done_fut:
-            return self.all_of(handle._tasks)
+            return Wait(tuple(handle._tasks))
         if future is handle._scheduled_fut:
             activity = self._activity_of(handle)
             parked = activity._preemptive_generation
             if parked is not None and parked.speech_handle is handle:
                 return Wait(reason=PARKED)
-            return _dead_end(NEVER_SCHEDULED) if activity._scheduling_paused else FREE
+            return _any_of((), NEVER_SCHEDULED) if activity._scheduling_paused else FREE
         if handle.done() or future is not generations(handle)[-1]:
-            return _dead_end(NEVER_DONE)
-        return self.any_of(handle._tasks)
+            return _any_of((), NEVER_DONE)
+        return _any_of(handle._tasks)
 
     def _why_unreached(self, agent_task: Any, session: Any) -> str:
         """Return why no turn of the user reaches an AgentTask that is awaited; nothing where one may."""
@@ -142,7 +141,8 @@ class LivekitEdges(Edges):
         while agent is not agent_task and id(agent) in before:
             agent = before.pop(id(agent))
         if agent is agent_task:
-            return ""
+            run = session._global_run_state
+            return "" if run is None or run.done() else NO_TURN
         calls = [self.infos[task].function_call for task, (awaited, _) in self._awaited.items() if awaited is current]
         tool = f" of the tool {calls[0].name}" if calls and calls[0] else ""
         return f"{name_of(type(current))}{tool} has taken its place{UNREACHED}"
@@ -159,8 +159,13 @@ class LivekitEdges(Edges):
 
     @functools.cached_property
     def _all_are_known(self) -> bool:
-        """Say whether it is known of every task that can await an AgentTask whether it does."""
-        return all(is_whole(self.stack(task)) for task, info in self.infos.items() if info.inline_task)
+        """Say whether it is known of every task that can await an AgentTask whether it does.
+
+        It is not where what it is suspended in ends before what it waits for, at an awaitable of the user's.
+        """
+        tasks: list[Any] = [task for task, info in self.infos.items() if info.inline_task]
+        ends = [(task._fut_waiter, gc.get_referents(self.stack(task)[-1].awaited)) for task in tasks]
+        return all(any(one is waited_for for one in held) for waited_for, held in ends)
 
     def _activity_of(self, handle: Any) -> Any:
         """Return the activity that has made a speech handle."""
@@ -181,10 +186,9 @@ def _info_of(task: Task) -> Any:
     """Return what livekit-agents notes on a task, if anything."""
     if type(task) is asyncio.Task:
         return getattr(task, INFO, None)
-    try:  # its class is the user's, and may have a __getattr__ of its own
+    with contextlib.suppress(AttributeError):  # its class is the user's, and may have a __getattr__ of its own
         return object.__getattribute__(task, INFO)
-    except AttributeError:
-        return None
+    return None
 
 
 def speech_handle(task: Task) -> Any:
@@ -198,10 +202,9 @@ def generations(handle: Any) -> list[Future]:
     return found
 
 
-def _is_given_up(handle: Any) -> bool:
-    """Say whether a speech was interrupted, and livekit-agents ends it when a timer runs out."""
-    return getattr(handle, "_interrupt_timeout_handle", None) is not None
+def _all_done(handles: Iterable[Any]) -> Wait:
+    return Wait(tuple(getattr(handle, "_done_fut", handle) for handle in handles))
 
 
-def _dead_end(reason: str) -> Wait:
-    return Wait(any_is_enough=True, reason=reason)
+def _any_of(futures: Iterable[Any], reason: str = "") -> Wait:
+    return Wait(tuple(futures), any_is_enough=True, reason=reason)

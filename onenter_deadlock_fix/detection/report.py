@@ -13,7 +13,7 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from .asyncio_edges import Task, context_of
-from .check import Deadlock, LetGo
+from .check import LetGo
 from .config import DETECT, LOGGER
 from .describe import Waiter
 
@@ -33,11 +33,11 @@ _CHANGES = ("handoff", "AgentTask", "update_agent()", "session close", "session.
 
 
 def deadlock(
-    found: Deadlock, name: str, waiters: Sequence[Waiter], can_let_go: Sequence[LetGo], task: Task, *, resolves: bool
+    headline: str, waiters: Sequence[Waiter], can_let_go: Sequence[LetGo], task: Task, *, resolves: bool
 ) -> bool:
     """Log that a change can never complete; say whether that was emitted."""
-    lines = [f"deadlock: {name} waits for {'itself' if found.is_on_it else 'what can never complete'}"]
-    lines += [*_lines(waiters), "none of these can complete; a time-out or a cancellation may abort it"]
+    lines = [f"deadlock: {headline}", *_lines(waiters)]
+    lines.append("none of these can complete; a time-out or a cancellation may abort it")
     cured_in = _cured_in(waiters)
     if cured_in:
         lines.append(f"livekit-agents {cured_in} and later are cured of this")
@@ -49,8 +49,7 @@ def deadlock(
 
 def let_go(given: LetGo, task: Task) -> None:
     """Log that a drain no longer waits for what it has let go."""
-    waits = [{"role": given.change.role, "name": given.change.text, "waits_for": name} for name in given.let_go]
-    _log(logging.WARNING, [_told(given)], {"let_go": {"waits": waits}}, task)
+    _log(logging.WARNING, [_told(given)], {"let_go": {"waits": _data(given.waits)}}, task)
 
 
 def slow(name: str, waiters: Sequence[Waiter], waited: float, task: Task) -> bool:
@@ -61,12 +60,8 @@ def slow(name: str, waiters: Sequence[Waiter], waited: float, task: Task) -> boo
 
 
 def _told(given: LetGo) -> str:
-    let_go, remaining = (" and ".join(dict.fromkeys(names)) for names in (given.let_go, given.remaining))
-    if remaining:
-        return f"{given.change.text} no longer waits for {let_go}, but still for {remaining}"
-    # the close of the activity, which comes after that drain, may wait for the same once more
-    goes_on = "goes on to the close of the activity" if given.closes else "goes on"
-    return f"{given.change.text} {goes_on} and no longer waits for {let_go}"
+    text = f"{given.waits[0].name} no longer waits for {' and '.join(one.waits_for for one in given.waits)}"
+    return f"{text}, but still for {' and '.join(given.remaining)}" if given.remaining else text
 
 
 def _cured_in(waiters: Sequence[Waiter]) -> str | None:

@@ -20,18 +20,6 @@ _KINDS = {
 }
 # They stand for one of these, and do not say for which.
 _ITERATORS = ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable")
-
-
-class _Loop:
-    """As much of an event loop as it takes to make a future."""
-
-    @staticmethod
-    def get_debug() -> bool:
-        return False
-
-
-# The type of what awaits a future, which has no name; nest_asyncio leaves the base of this class alone.
-_FUTURE_ITERATOR = type(asyncio.tasks._GatheringFuture.__base__(loop=_Loop()).__await__())  # type: ignore[attr-defined]
 _AWAIT_OF_A_FUTURE = asyncio.futures._PyFuture.__await__.__code__  # type: ignore[attr-defined]
 _MADE_BY_A_CLASS_STATEMENT = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _flags_of = type.__dict__["__flags__"].__get__
@@ -39,10 +27,11 @@ name_of = type.__dict__["__name__"].__get__  # of a class, whose own class may b
 
 
 class Suspended(NamedTuple):
-    """A coroutine or generator that is suspended, with its frame."""
+    """A coroutine or generator that is suspended, with its frame, and what it awaits."""
 
     awaitable: Any
     frame: FrameType
+    awaited: Any
 
     @property
     def function(self) -> str:
@@ -68,7 +57,7 @@ def stack(task: asyncio.Task[Any]) -> list[Suspended]:
         if frame_and_awaited:
             frame, awaited = frame_and_awaited(awaitable)
             if frame is not None and frame.f_code is not _AWAIT_OF_A_FUTURE:
-                found.append(Suspended(awaitable, frame))
+                found.append(Suspended(awaitable, frame, awaited))
             awaitable = awaited
         elif is_builtin(awaitable, _ITERATORS):
             held = gc.get_referents(awaitable)
@@ -76,14 +65,6 @@ def stack(task: asyncio.Task[Any]) -> list[Suspended]:
         else:
             break
     return found
-
-
-def is_whole(suspended: Sequence[Suspended]) -> bool:
-    """Say whether these go down to a future, and do not end at an awaitable of the user's."""
-    if not suspended:
-        return False
-    _, awaited = _KINDS[id(type(suspended[-1].awaitable))](suspended[-1].awaitable)
-    return awaited is None or type(awaited) is _FUTURE_ITERATOR or id(type(awaited)) in _KINDS
 
 
 def is_builtin(thing: Any, names: Sequence[str]) -> bool:

@@ -13,7 +13,7 @@ from asyncio import _get_running_loop
 from collections.abc import Hashable, Iterator
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 from .._guard import difference
 from .._wrapper import CoroutineFunction, Wrappers
@@ -22,7 +22,7 @@ from .library import CHANGES, FINGERPRINT, VOICE
 from .stack import stack
 
 if TYPE_CHECKING:
-    from .check import Deadlock, LetGo, Look
+    from .check import LetGo, Look
 
 Task = asyncio.Task[Any]
 
@@ -46,10 +46,12 @@ _wrappers = Wrappers()
 class _Change:
     """What is known of a change that is under way; times are by the event loop's clock."""
 
-    position: tuple[int, ...] = ()  # in the code of livekit-agents
-    since = next_look = 0.0
-    was_slow = False  # by the last look
-    is_told = False
+    next_look = 0.0
+    was_slow = is_told = False
+
+    def __init__(self, task: Task, since: float) -> None:
+        self.task = task
+        self.since = since  # it has been where it is
 
 
 class _Watch:
@@ -57,9 +59,9 @@ class _Watch:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._changes: WeakKeyDictionary[Any, _Change] = WeakKeyDictionary()  # by the coroutine
-        self._found: set[Hashable] = set()  # the deadlocks of the last look
-        self._logged: set[Hashable] = set()
+        self._changes: dict[Hashable, _Change] = {}
+        self._found: set[frozenset[Hashable]] = set()  # the deadlocks of the last look
+        self._logged: set[frozenset[Hashable]] = set()
         self._let_go: list[LetGo] = []
         self._errors: set[int] = set()
 
@@ -74,88 +76,78 @@ class _Watch:
             setattr(self._loop, _WATCH, None)
             if request is None:
                 return
-            tasks = asyncio.all_tasks(self._loop)
-            under_way = list(self._under_way(tasks, request.after))
-            if under_way:
+            tasks, now = asyncio.all_tasks(self._loop), self._loop.time()
+            self._changes = {key: self._changes.get(key) or _Change(task, now) for key, task in _under_way(tasks)}
+            if self._changes:
                 self.tick_later(request)
             self._let_go = [one for one in self._let_go if not all(handle.done() for handle in one.handles)]
             for one in self._let_go:
-                one.interrupt_dropped(tasks)
+                one.interrupt_dropped()
             # where one is due, all are looked at that are old enough: the best placed of them is told of a deadlock
-            now = self._loop.time()
-            if any(change.next_look <= now for _, change in under_way):
-                self._look(tasks, [each for each in under_way if each[1].since + request.after <= now], request)
+            old = [change for change in self._changes.values() if change.since + request.after <= now]
+            if any(change.next_look <= now for change in old):
+                self._look(tasks, old, now, request)
         except Exception as error:  # of ours, or of a log handler of the program's
             if id(type(error)) not in self._errors:
                 self._errors.add(id(type(error)))
                 _log_error("an error while looking at the changes of an agent, which are left alone")
 
-    def _under_way(self, tasks: set[Task], after: float) -> Iterator[tuple[Task, _Change]]:
-        """Yield those of the tasks that are in the middle of a change, with that."""
-        for task in tasks:
-            # by its name alone first, which costs less: this is done for every task
-            named = [one for one in stack(task) if one.frame.f_code.co_name in _NAMES]
-            inside = [one for one in named if one.function in _FUNCTIONS]
-            if inside:
-                outermost = next((one for one in inside if one.function in CHANGES), inside[0])
-                change = self._changes.setdefault(outermost.awaitable, _Change())
-                position = tuple(one.frame.f_lasti for one in inside)
-                if change.position != position:
-                    change.position, change.since, change.was_slow = position, self._loop.time(), False
-                    change.next_look = change.since + after
-                yield task, change
-
-    def _look(self, tasks: set[Task], due: list[tuple[Task, _Change]], request: Request) -> None:
-        """Look at changes that have waited long enough, and once more one tick later where they are deadlocked."""
+    def _look(self, tasks: set[Task], changes: list[_Change], now: float, request: Request) -> None:
+        """Look at changes that have waited long enough, and log what two looks, one tick apart, find the same."""
         # only now: most programs never need them, and each import of livekit.agents would pay for them
         from . import report
         from .check import Look
 
-        look = Look(tasks, [task for task, _ in due])
-        found = [(look.deadlock(task), task, change) for task, change in due]
-        found.sort(key=lambda each: each[0].rank if each[0] else (True, True, ""))
-        before, self._found = self._found, {deadlock.key for deadlock, *_ in found if deadlock}
-        self._logged &= self._found  # another one may come to be where one is over
-        seen: set[Hashable] = set()
-        let_go = len(self._let_go)
-        for deadlock, task, change in found:
-            # The next tick sees whether it still is a deadlock, and what is so where something was let go meanwhile.
-            if (deadlock and deadlock.key not in before) or len(self._let_go) > let_go:
-                continue
-            is_due = change.next_look <= self._loop.time()
-            if is_due:
-                change.next_look = self._loop.time() + request.after
-            if deadlock and deadlock.key not in seen:
-                seen.add(deadlock.key)
-                change.is_told |= self._report(look, deadlock, task, resolves=request.mode == "resolve")
-            change.is_told |= deadlock is not None and deadlock.is_on_it
-            if is_due and not change.is_told and len(self._let_go) == let_go:
-                waiters = look.slow(task)
+        look = Look(tasks, [change.task for change in changes])
+        ways = {change: way for change in changes if (way := look.deadlock(change.task))}
+        # who waits for all that another one waits for, and for more, is behind that one's deadlock
+        deadlocks = {way for way in ways.values() if not any(other < way for other in ways.values())}
+        before, self._found = self._found, deadlocks
+        self._logged &= deadlocks  # another one may come to be where one is over
+        for way in deadlocks & before:
+            first = min((change for change in ways if ways[change] >= way), key=lambda change: look.rank(change.task))
+            for change in ways:
+                change.is_told |= ways[change] == way or change is first
+            if self._tell(look, way, first.task, resolves=request.mode == "resolve"):
+                return  # what is so then, the next tick sees
+        for change in changes if deadlocks <= before else ():
+            if change.next_look <= now:
+                change.next_look = now + request.after
+                waiters = [] if change.is_told or ways.get(change) in deadlocks else look.slow(change.task)
                 # a run is slow where two looks find nobody at work: between two turns of a model nobody is for a moment
-                if waiters and (change.was_slow or not look.is_run(task)):
-                    name, waited = look.names.of_change(task).text, self._loop.time() - change.since
-                    change.is_told = report.slow(name, waiters, waited, task)
+                if waiters and (change.was_slow or not look.is_run(change.task)):
+                    name = look.names.change(change.task).name
+                    change.is_told = report.slow(name, waiters, now - change.since, change.task)
                 change.was_slow = bool(waiters)
 
-    def _report(self, look: Look, deadlock: Deadlock, task: Task, *, resolves: bool) -> bool:
-        """Log a deadlock, unless it was, and let go what can be. Say whether it was logged, with this task's change."""
+    def _tell(self, look: Look, way: frozenset[Hashable], task: Task, *, resolves: bool) -> bool:
+        """Log a deadlock, unless it was, and let go what can be. Say whether something was let go."""
         from . import report
 
-        is_new = deadlock.key not in self._logged
+        is_new = way not in self._logged
         if not is_new and not resolves:
             return False
-        waiters, can_let_go = look.waiters(task) if is_new else [], look.can_let_go(task)
+        told, can_let_go = look.told(task), look.can_let_go(task)
         let_go = can_let_go if resolves else []
         for one in let_go:
             one()  # before anything is logged: a handler of the program's may raise
         self._let_go += let_go
-        name = look.names.of_change(task).text
-        is_new = is_new and report.deadlock(deadlock, name, waiters, can_let_go, task, resolves=resolves)
-        if is_new:
-            self._logged.add(deadlock.key)
+        if is_new and report.deadlock(*told, can_let_go, task, resolves=resolves):
+            self._logged.add(way)
         for one in let_go:
             report.let_go(one, task)
-        return is_new
+        return bool(let_go)
+
+
+def _under_way(tasks: set[Task]) -> Iterator[tuple[Hashable, Task]]:
+    """Yield those of the tasks that are in the middle of a change, each with the place where that is suspended."""
+    for task in tasks:
+        # by its name alone first, which costs less: this is done for every task
+        named = [one for one in stack(task) if one.frame.f_code.co_name in _NAMES]
+        inside = [one for one in named if one.function in _FUNCTIONS]
+        if inside:
+            outermost = next((one for one in inside if one.function in CHANGES), inside[0])
+            yield (outermost.awaitable, *(one.frame.f_lasti for one in inside)), task
 
 
 def _watching(wrapped: CoroutineFunction) -> CoroutineFunction:

@@ -127,17 +127,6 @@ async def the_same_lock_twice() -> None:
     await both(hand_over, ask)
 
 
-async def the_same_lock_again_by_an_exit_stack() -> None:
-    """``ask`` has an AsyncExitStack take the lock that it has, and the handoff waits for it."""
-    lock = asyncio.Lock()
-
-    async def ask() -> None:
-        async with lock, contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(lock)
-
-    await both(hand_over, ask)
-
-
 async def two_locks_in_opposite_order() -> None:
     """``ask`` and a helper task of it have a lock each and wait for the other one's."""
     one, two = asyncio.Lock(), asyncio.Lock()
