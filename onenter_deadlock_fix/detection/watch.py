@@ -104,12 +104,12 @@ class _Watch:
         deadlocks = {way for way in ways.values() if not any(other < way for other in ways.values())}
         before, self._found = self._found, deadlocks
         self._logged &= deadlocks  # another one may come to be where one is over
-        for way in deadlocks & before:
+        for way in (deadlocks & before) - (set() if request.mode == "resolve" else self._logged):
             first = min((change for change in ways if ways[change] >= way), key=lambda change: look.rank(change.task))
             for change in ways:
                 change.is_told |= ways[change] == way or change is first
             if self._tell(look, way, first.task, resolves=request.mode == "resolve"):
-                return  # what is so then, the next tick sees
+                return  # what is so after something was let go, the next tick sees
         for change in changes if deadlocks <= before else ():
             if change.next_look <= now:
                 change.next_look = now + request.after
@@ -125,8 +125,6 @@ class _Watch:
         from . import report
 
         is_new = way not in self._logged
-        if not is_new and not resolves:
-            return False
         told, can_let_go = look.told(task), look.can_let_go(task)
         let_go = can_let_go if resolves else []
         for one in let_go:
