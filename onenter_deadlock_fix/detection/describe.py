@@ -28,9 +28,10 @@ _ROLES = {
     f"{VOICE}agent_session.drain": ("session.drain()", "session.drain()"),
     f"{VOICE}run_result._await_impl": ("session.run()", "session.run()"),
 }
-_MADE_FOR = ("on_enter", "on_exit", "user turn", "on_user_turn_completed")  # the others are changes
-# An activity is closed on the way of others, too, and an AgentTask is what a handoff is for.
+# What a task is in the middle of, whatever it is itself. An activity is closed on the way of others, too, and an
+# AgentTask is what a handoff is for.
 _ON_THE_WAY = ("activity close", "AgentTask")
+CHANGES = (*_ON_THE_WAY, "handoff", "update_agent()", "session close", "session.drain()", "session.run()")
 _NOT_THE_USERS = ("livekit.", "opentelemetry.", "wrapt.", "onenter_deadlock_fix._", "onenter_deadlock_fix.detection.")
 _STDLIB = sysconfig.get_path("stdlib") + os.sep
 _INSTALLED = ("site-packages", "dist-packages")
@@ -95,18 +96,15 @@ class Names:
 
     def change(self, task: Task) -> Waiter:
         """Return the change that a task is in the middle of, as a handoff, or else the task."""
-        return self._waiter((self._of(task) or [self._plain_name(task)])[-1])
+        return self._waiter((self._of(task) or [self._name(task, *_plain(task))])[-1])
 
     def own(self, task: Task) -> str:
         """Return what a task is called, whatever change it is in the middle of."""
-        return self._text((self._of(task) or [self._plain_name(task)])[0])
+        return self._text((self._of(task) or [self._name(task, *_plain(task))])[0])
 
     def speech(self, handle: Any) -> str:
         """Return what a speech is called."""
-        tasks = (task for task in handle._tasks if task in self._edges.tasks)
-        is_say = any(f"{VOICE}agent_activity._tts_task" in self._edges.functions(task) for task in tasks)
-        role, text = ("say", "session.say()") if is_say else ("reply", "the reply")
-        return self._name(role, f"{text} {handle.id}", "")
+        return self._name(handle, *self._role_of_speech(handle))
 
     def _waiter(self, name: str, waits_for: str = "", reason: str = "") -> Waiter:
         places = tuple(self._places.get(name, ()))
@@ -129,33 +127,23 @@ class Names:
     def _find(self, node: Any) -> list[str]:
         if node in self._edges.handles:
             return [self.speech(self._edges.handles[node])]
-        if node not in self._edges.tasks:
-            return []
-        suspended, info = self._edges.stack(node), self._edges.infos.get(node)
-        call = info.function_call if info else None
-        addition = f" ({call.call_id if call else hex(id(node))})"
+        suspended = self._edges.stack(node) if node in self._edges.tasks else []
         roles, places = list(self._roles_of(node, suspended)), _places(suspended)
-        changes = [each for each in roles if each[0] not in _MADE_FOR]
-        made_for = [each for each in roles if each[0] in _MADE_FOR]
-        found = []
-        if call:
-            found.append(self._name("tool", f"the tool {call.name}", addition))
-        elif made_for:
-            found.append(self._name(*made_for[0], addition))
-        elif info and info.speech_handle:
-            found.append(self.speech(info.speech_handle))
-        elif places and not changes:
-            found.append(self._plain_name(node))
-        if changes:
-            change = [each for each in changes if each[0] not in _ON_THE_WAY] or changes
-            found.append(self._name(*change[-1], addition))
+        own = [each for each in roles if each[0] not in CHANGES][:1]
+        changes = [each for each in roles if each[0] in CHANGES]
+        if not roles and places:
+            own = [_plain(node)]
+        change = [each for each in changes if each[0] not in _ON_THE_WAY] or changes
+        found = [self._name(node, *each) for each in (*own, *change[-1:])]
         if found:
             self._places.setdefault(found[0], {}).update(dict.fromkeys(places))
         return found
 
     def _roles_of(self, task: Task, suspended: list[Suspended]) -> Iterator[tuple[str, str]]:
-        """Yield what a task is by the functions of the library that it is in, outermost first: role and name."""
-        agent_task = self._edges.agent_task(task)
+        """Yield what a task is, and then what it is in the middle of, outermost first: role and text."""
+        info, agent_task = self._edges.infos.get(task), self._edges.agent_task(task)
+        if info and info.function_call:
+            yield "tool", f"the tool {info.function_call.name}"
         for one in suspended:
             role, text = _ROLES.get(one.function, ("", ""))
             agent = one.variables["self"].agent if role and "agent_activity" in one.function else agent_task
@@ -171,18 +159,27 @@ class Names:
                 text = "session.start(capture_run=True)"
             if role:
                 yield role, text.format(name_of(type(agent)))
+        if info and info.speech_handle:
+            yield self._role_of_speech(info.speech_handle)
 
-    def _plain_name(self, task: Task) -> str:
-        """Return what a task is called that has no other name; its class may be the user's."""
-        text = "a task"
-        with contextlib.suppress(Exception):  # of a task from before nest_asyncio was applied
-            text = f"the task {asyncio.Task.get_name(task)}"
-        return self._name("task", text, f" ({id(task):#x})")
+    def _role_of_speech(self, handle: Any) -> tuple[str, str]:
+        tasks = (task for task in handle._tasks if task in self._edges.tasks)
+        is_say = any(f"{VOICE}agent_activity._tts_task" in self._edges.functions(task) for task in tasks)
+        return ("say", f"session.say() {handle.id}") if is_say else ("reply", f"the reply {handle.id}")
 
-    def _name(self, role: str, text: str, addition: str) -> str:
-        """Return a name, in which the addition tells it apart from others that are called the same."""
-        self._named[text + addition] = role, text
-        return text + addition
+    def _name(self, what: Any, role: str, text: str) -> str:
+        """Return a name, which tells a task apart from others that are called the same."""
+        call = getattr(self._edges.infos.get(what), "function_call", None)
+        name = text if role in ("reply", "say") else f"{text} ({call.call_id if call else hex(id(what))})"
+        self._named[name] = role, text
+        return name
+
+
+def _plain(task: Task) -> tuple[str, str]:
+    """Return what a task is that has no other role; its class may be the user's."""
+    with contextlib.suppress(Exception):  # of a task from before nest_asyncio was applied
+        return "task", f"the task {asyncio.Task.get_name(task)}"
+    return "task", "a task"
 
 
 def _places(suspended: list[Suspended]) -> list[Place]:

@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 from .asyncio_edges import Task, context_of
 from .check import LetGo
 from .config import DETECT, LOGGER
-from .describe import Waiter
+from .describe import CHANGES, Waiter
 
 _logger = logging.getLogger(LOGGER)
 
@@ -29,7 +29,6 @@ _CURES = {
     frozenset({("tool", "handoff"), ("handoff", "update_agent()"), ("update_agent()", "on_exit")}): "1.8.2",
 }
 _MANY = 50  # waits in a record
-_CHANGES = ("handoff", "AgentTask", "update_agent()", "session close", "session.drain()", "activity close")
 
 
 def deadlock(
@@ -67,7 +66,7 @@ def _told(given: LetGo) -> str:
 def _cured_in(waiters: Sequence[Waiter]) -> str | None:
     """Return the release that is cured of this whole deadlock, if there is one, and this is an older one."""
     roles = {waiter.name: waiter.role for waiter in waiters}
-    waits = {(one.role, roles.get(one.waits_for, "")) for one in waiters if one.role in (*_CHANGES, "on_enter", "tool")}
+    waits = {(one.role, roles.get(one.waits_for, "")) for one in waiters if one.role in (*CHANGES, "on_enter", "tool")}
     cured_in = _CURES.get(frozenset(waits))
     with contextlib.suppress(ImportError, InvalidVersion, TypeError):  # a build that does not say which release it is
         from livekit.agents.version import __version__ as release
