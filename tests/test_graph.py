@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onenter_deadlock_fix.detection.graph import Wait, deadlocked, reachable
+from onenter_deadlock_fix.detection.graph import Wait, core, deadlocked, reachable
 
 settings.register_profile("any machine", deadline=None)  # how long one takes says nothing
 settings.load_profile("any machine")
@@ -72,19 +72,29 @@ def test_reachable_are_those_that_are_waited_for_in_the_end_the_nearest_ones_fir
 
 
 @given(graphs)
-def test_node_is_on_a_cycle_where_those_that_it_awaits_wait_for_it(waits: Waits) -> None:
+def test_core_has_where_it_begins_if_and_only_if_that_is_on_a_cycle_or_a_dead_end(waits: Waits) -> None:
     among = deadlocked(waits)
     for node in among:
         is_on_a_cycle = node in distances(node, waits, among)
-        assert (node in reachable(waits[node].awaited, waits, among)) == is_on_a_cycle
+        is_dead_end = not waits[node].awaited
+        assert (node in core(node, waits, among)) == (is_on_a_cycle or is_dead_end)
 
 
 @given(graphs)
-def test_all_that_a_deadlocked_node_waits_for_is_deadlocked_by_itself(waits: Waits) -> None:
+def test_core_is_the_same_from_every_node_of_a_cycle(waits: Waits) -> None:
+    among = deadlocked(waits)
+    for node, other in itertools.combinations(among, 2):
+        if other in distances(node, waits, among) and node in distances(other, waits, among):
+            assert core(node, waits, among).keys() == core(other, waits, among).keys()
+
+
+@given(graphs)
+def test_core_is_deadlocked_by_itself(waits: Waits) -> None:
     among = deadlocked(waits)
     for node in among:
-        way = reachable([node], waits, among)
-        assert deadlocked({one: waits[one] for one in way}) == way.keys()
+        found = core(node, waits, among)
+        assert found.keys() <= among
+        assert deadlocked({one: waits[one] for one in found}) == found.keys()
 
 
 @pytest.mark.parametrize(
@@ -101,3 +111,8 @@ def test_all_that_a_deadlocked_node_waits_for_is_deadlocked_by_itself(waits: Wai
 )
 def test_deadlocked_in_graphs_that_can_be_read(waits: Waits, expected: set[int]) -> None:
     assert deadlocked(waits) == expected
+
+
+def test_core_of_a_node_that_is_not_deadlocked_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 is not deadlocked"):
+        core(1, {}, set())

@@ -16,8 +16,7 @@ an OR of nothing.
 
 *Deadlocked* is the largest set of nodes none of which can complete unless another of the set does. To find it, the
 free nodes are taken away, then those that these make free, until nothing changes (``graph``). What is left is reported
-when two looks, one tick apart, find the same, so that what the event loop is about to do need not be read. Of two
-changes of which one waits for all that the other one waits for, and for more, it is behind the other one's deadlock.
+when two looks, one tick apart, find the same, so that what the event loop is about to do need not be read.
 
 A look touches nothing of the user's. It reads tasks, frames and callbacks of asyncio, anyio and livekit-agents, and
 where the user's frames are; not their variables or attributes, and no ``isinstance``, ``hasattr`` or ``==`` on an

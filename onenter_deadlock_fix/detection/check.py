@@ -49,6 +49,19 @@ class LetGo(NamedTuple):
                 handle._cancel()
 
 
+class Deadlock(NamedTuple):
+    """What keeps a change from ever completing. ``key`` is the same in each look, from whichever change it is found."""
+
+    key: Hashable
+    change: Waiter
+    is_on_it: bool
+
+    @property
+    def rank(self) -> tuple[bool, bool, str]:
+        """Where several changes lead to it, the least rank is told: of a tool first, and then one on the cycle."""
+        return self.change.role not in ("handoff", "AgentTask"), not self.is_on_it, self.change.name
+
+
 class Look:
     """One look at all tasks of an event loop, or at those that are due; to be used in a callback of that loop."""
 
@@ -58,25 +71,21 @@ class Look:
         self._waits = self.edges.closure(tasks if due is None else due)
         self._deadlocked = graph.deadlocked(self._waits)
 
-    def deadlock(self, task: Task) -> frozenset[Hashable]:
-        """Return what keeps a task from ever completing, the same in each look; nothing where it merely takes its time.
-
-        All whom it waits for are in it, so of two changes the one with less is nearer to the deadlock.
-        """
-        known = (one for one in self._way([task]) if one in self.edges.tasks or one in self.edges.handles)
+    def deadlock(self, task: Task) -> Deadlock | None:
+        """Return the deadlock that keeps a task from completing, or None where it merely takes its time."""
+        if task not in self._deadlocked:
+            return None
+        core = graph.core(task, self._waits, self._deadlocked)
+        known = [one for one in core if one in self.edges.tasks or one in self.edges.handles]
         # with where in the library they wait: a task that was deadlocked may be so once more, in another change
-        return frozenset((id(one), *self.edges.functions(one)) for one in known)
+        key = frozenset((id(one), *self.edges.functions(one)) for one in known)
+        return Deadlock(key, self.names.change(task), task in core and bool(self._waits[task].awaited))
 
-    def rank(self, task: Task) -> tuple[bool, int, str]:
-        """Return where a change comes among those of a deadlock, of which the first is told: that of a tool first."""
-        change = self.names.change(task)
-        return change.role not in ("handoff", "AgentTask"), len(self.deadlock(task)), change.name
-
-    def told(self, task: Task) -> tuple[str, list[Waiter]]:
+    def told(self, task: Task, *, is_on_it: bool) -> tuple[str, list[Waiter]]:
         """Say of a deadlocked task whether it waits for itself, and then who waits for whom."""
-        waiters, is_on_cycle = self.names.waits(task, self._way([task])), task in self._way(self._waits[task].awaited)
+        waiters = self.names.waits(task, self._way(task))  # first, since what is called alike is known by that
         return (
-            f"{self.names.change(task).name} waits for {'itself' if is_on_cycle else 'what can never complete'}",
+            f"{self.names.change(task).name} waits for {'itself' if is_on_it else 'what can never complete'}",
             waiters,
         )
 
@@ -88,7 +97,7 @@ class Look:
         before 1.7.1 the AgentTask of the handoff that comes second would make the first one's get lost.
         """
         found = []
-        for node in self._way([task]):
+        for node in self._way(task):
             for one in self.edges.stack(node) if node in self.edges.tasks else ():
                 with contextlib.suppress(Exception):  # what can't be read is not let go
                     if one.function == f"{VOICE}agent_activity._pause_scheduling_task":
@@ -117,11 +126,12 @@ class Look:
 
     def cycle(self) -> list[str]:
         """Return who waits for whom in the smallest deadlock, or nothing where there is none."""
-        told = (list(map(str, self.told(task)[1])) for task in self.edges.tasks if task in self._deadlocked)
+        deadlocked = (task for task in self.edges.tasks if task in self._deadlocked)
+        told = (list(map(str, self.names.waits(task, self._way(task)))) for task in deadlocked)
         return min(told, key=lambda lines: (len(lines), lines), default=[])
 
-    def _way(self, nodes: Iterable[Any]) -> dict[Any, None]:
-        return graph.reachable(nodes, self._waits, self._deadlocked)
+    def _way(self, task: Task) -> dict[Any, None]:
+        return graph.reachable([task], self._waits, self._deadlocked)
 
     def _let_go(self, task: Task, activity: Any) -> LetGo:
         awaited, speaking, lock = drained(activity), activity._current_speech, activity.session._activity_lock
@@ -136,7 +146,7 @@ class Look:
 
     def _can_let_go(self, task: Task, speech_task: Task, lock: asyncio.Lock) -> bool:
         """Say whether the drain that a task waits in can let go a speech task."""
-        way = self._way([speech_task])
+        way = self._way(speech_task)
         if any(self._waits[one].lock is lock for one in way):
             return False
         info = self.edges.infos.get(speech_task)

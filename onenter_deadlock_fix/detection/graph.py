@@ -45,10 +45,7 @@ def deadlocked(waits: Mapping[Any, Wait]) -> set[Any]:
 
 
 def reachable(starts: Iterable[Any], waits: Mapping[Any, Wait], among: Container[Any]) -> dict[Any, None]:
-    """Return the nodes of ``among`` that ``starts`` wait for, they included, the nearest ones first.
-
-    So a node is on a cycle where it is reachable from those that it awaits.
-    """
+    """Return the nodes of ``among`` that ``starts`` wait for, they included, the nearest ones first."""
     found = dict.fromkeys(start for start in starts if start in among)
     to_do = list(found)
     for node in to_do:
@@ -56,3 +53,15 @@ def reachable(starts: Iterable[Any], waits: Mapping[Any, Wait], among: Container
         found.update(new)
         to_do += new
     return found
+
+
+def core(start: Any, waits: Mapping[Any, Wait], among: Container[Any]) -> dict[Any, None]:
+    """Return what keeps a deadlocked node from completing: the nearest cycle or dead end, and what that waits for.
+
+    It is the same from wherever only that can be reached, and ``start`` is in it where it is on the cycle itself.
+    """
+    for node in reachable([start], waits, among):
+        behind = reachable(waits[node].awaited, waits, among)
+        if node in behind or not waits[node].awaited:
+            return {node: None, **behind}
+    raise ValueError(f"{start} is not deadlocked")

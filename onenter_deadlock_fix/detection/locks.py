@@ -27,9 +27,9 @@ def holders(tasks: Iterable[Task], stack: Callable[[Task], list[Suspended]]) -> 
     for task in tasks:
         suspended = stack(task)
         entered = [lock for one in suspended for lock in _entered(one)]
-        if entered and suspended[-1].function == "asyncio.locks.acquire":
-            with contextlib.suppress(ValueError):  # the way out of a block is there before the lock is taken
-                entered.remove(id(suspended[-1].variables["self"]))
+        if entered and suspended[-1].function in ("asyncio.locks.acquire", "asyncio.locks.wait"):
+            with contextlib.suppress(ValueError):  # the way out of a block is there before the lock is taken, and
+                entered.remove(id(_lock_of(suspended[-1].variables["self"])))  # while a condition has let it go
         for lock in entered:
             found.setdefault(lock, []).append(task)
     return found
@@ -50,14 +50,17 @@ def _entered(suspended: Suspended) -> Iterator[int]:
 
 def _locks_of(manager: Any) -> Iterator[int]:
     """Yield the locks that a context manager of the standard library holds for its block."""
-    kind: Any = type(manager)
-    if kind is asyncio.Condition:
-        kind, manager = type(manager._lock), manager._lock
-    if kind is asyncio.Lock:
-        yield id(manager)
+    lock, kind = _lock_of(manager), type(manager)
+    if type(lock) is asyncio.Lock:
+        yield id(lock)
     elif kind is contextlib.AsyncExitStack:
         for _, callback in manager._exit_callbacks:
             yield from _locks_of(callback.__self__) if type(callback) is MethodType else ()
     # while the generator enters or leaves the block, it is on the task's stack itself
     elif kind is contextlib._AsyncGeneratorContextManager and not manager.gen.ag_running:
         yield from _entered(Suspended(manager.gen, manager.gen.ag_frame, None))
+
+
+def _lock_of(thing: Any) -> Any:
+    kind: Any = type(thing)
+    return thing._lock if kind is asyncio.Condition else thing

@@ -22,7 +22,7 @@ from .library import CHANGES, FINGERPRINT, VOICE
 from .stack import stack
 
 if TYPE_CHECKING:
-    from .check import LetGo, Look
+    from .check import Deadlock, LetGo, Look
 
 Task = asyncio.Task[Any]
 
@@ -60,8 +60,8 @@ class _Watch:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._changes: dict[Hashable, _Change] = {}
-        self._found: set[frozenset[Hashable]] = set()  # the deadlocks of the last look
-        self._logged: set[frozenset[Hashable]] = set()
+        self._found: set[Hashable] = set()  # the deadlocks of the last look
+        self._logged: set[Hashable] = set()
         self._let_go: list[LetGo] = []
         self._errors: set[int] = set()
 
@@ -99,39 +99,43 @@ class _Watch:
         from .check import Look
 
         look = Look(tasks, [change.task for change in changes])
-        ways = {change: way for change in changes if (way := look.deadlock(change.task))}
-        # who waits for all that another one waits for, and for more, is behind that one's deadlock
-        deadlocks = {way for way in ways.values() if not any(other < way for other in ways.values())}
-        before, self._found = self._found, deadlocks
-        self._logged &= deadlocks  # another one may come to be where one is over
-        for way in (deadlocks & before) - (set() if request.mode == "resolve" else self._logged):
-            first = min((change for change in ways if ways[change] >= way), key=lambda change: look.rank(change.task))
-            for change in ways:
-                change.is_told |= ways[change] == way or change is first
-            if self._tell(look, way, first.task, resolves=request.mode == "resolve"):
-                return  # what is so after something was let go, the next tick sees
-        for change in changes if deadlocks <= before else ():
+        found = [(look.deadlock(change.task), change) for change in changes]
+        found.sort(key=lambda each: each[0].rank if each[0] else (True, True, ""))
+        before, self._found = self._found, {deadlock.key for deadlock, _ in found if deadlock}
+        self._logged &= self._found  # another one may come to be where one is over
+        seen: set[Hashable] = set()
+        for deadlock, change in found:
+            if deadlock and deadlock.key not in before:
+                continue  # the next tick sees whether it still is a deadlock
+            if deadlock and deadlock.key not in seen:
+                seen.add(deadlock.key)
+                if self._tell(look, deadlock, change, resolves=request.mode == "resolve"):
+                    return  # what is so after something was let go, the next tick sees
+            change.is_told |= deadlock is not None and deadlock.is_on_it
             if change.next_look <= now:
                 change.next_look = now + request.after
-                waiters = [] if change.is_told or ways.get(change) in deadlocks else look.slow(change.task)
+                waiters = [] if change.is_told else look.slow(change.task)
                 # a run is slow where two looks find nobody at work: between two turns of a model nobody is for a moment
                 if waiters and (change.was_slow or not look.is_run(change.task)):
                     name = look.names.change(change.task).name
                     change.is_told = report.slow(name, waiters, now - change.since, change.task)
                 change.was_slow = bool(waiters)
 
-    def _tell(self, look: Look, way: frozenset[Hashable], task: Task, *, resolves: bool) -> bool:
+    def _tell(self, look: Look, deadlock: Deadlock, change: _Change, *, resolves: bool) -> bool:
         """Log a deadlock, unless it was, and let go what can be. Say whether something was let go."""
         from . import report
 
-        is_new = way not in self._logged
-        told, can_let_go = look.told(task), look.can_let_go(task)
+        task, is_new = change.task, deadlock.key not in self._logged
+        if not is_new and not resolves:
+            return False
+        told, can_let_go = look.told(task, is_on_it=deadlock.is_on_it), look.can_let_go(task)
         let_go = can_let_go if resolves else []
         for one in let_go:
             one()  # before anything is logged: a handler of the program's may raise
         self._let_go += let_go
         if is_new and report.deadlock(*told, can_let_go, task, resolves=resolves):
-            self._logged.add(way)
+            self._logged.add(deadlock.key)
+            change.is_told = True
         for one in let_go:
             report.let_go(one, task)
         return bool(let_go)
