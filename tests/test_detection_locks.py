@@ -9,7 +9,14 @@ from detecting import at
 
 Play = Callable[..., Any]
 
-BLOCKS = ("a_lock", "a_condition", "a_condition_and_its_lock", "an_exit_stack", "a_context_manager")
+BLOCKS = (
+    "a_lock",
+    "a_condition",
+    "a_condition_that_another_one_waits_in",
+    "a_condition_and_its_lock",
+    "an_exit_stack",
+    "a_context_manager",
+)
 
 
 def levels(seen: Any) -> list[str]:
@@ -40,6 +47,13 @@ def test_task_that_takes_one_lock_twice_waits_for_itself(play: Play) -> None:
     assert "\n  the tool ask waits for the tool ask\n" in said
     assert "\n" + at("ask calls in its own block here", "ask") + "\n" in said
     assert "\n" + at("ask waits for itself in its own block here", "again") + "\n" in said
+
+
+def test_deadlock_is_told_once_however_many_come_to_wait_for_it(play: Play) -> None:
+    seen = play("locks.in_line_one_after_another", "report", after=0.1)
+    assert (seen["over"], levels(seen)) == (False, ["ERROR"])
+    said = seen["records"][0]["said"]
+    assert said.startswith("deadlock: update_agent() to Agent waits for what can never complete\n")
 
 
 def test_two_locks_that_two_tasks_take_in_opposite_order_are_a_deadlock(play: Play) -> None:

@@ -12,7 +12,7 @@ Play = Callable[..., Any]
 
 
 def without_chance(text: str) -> str:
-    return re.sub(r"call_\d+", "CALL", re.sub(r"speech_\w+", "SPEECH", text))
+    return re.sub(r"0x[0-9a-f]+", "ID", re.sub(r"speech_\w+", "SPEECH", text))
 
 
 ABORTS = "  none of these can complete; a time-out or a cancellation may abort it"
@@ -109,7 +109,7 @@ def test_of_many_waits_the_first_are_told_and_the_place_of_a_waiter_once(play: P
     [
         ("closing", "the handoff to Name", {"session.drain()", "on_exit", "reply", "tool", "handoff"}),
         ("changing", "update_agent() to Desk", {"update_agent()", "reply", "tool", "handoff"}),
-        ("two_at_once", "the handoff to Name (CALL)", {"reply", "tool", "handoff"}),
+        ("two_at_once", "the handoff to Name (ID)", {"reply", "tool", "handoff"}),
     ],
 )
 def test_every_kind_of_drain_is_looked_at(program: str, name: str, roles: set[str], play: Play) -> None:
@@ -125,7 +125,7 @@ def test_tools_of_the_same_name_are_told_apart(play: Play) -> None:
     waits = only_record(play("deadlocks.two_at_once", "report"), "ERROR")["told"]["deadlock"]["waits"]
     tools = [wait["name"] for wait in waits if wait["role"] == "tool"]
     assert len(tools) == len(set(tools)) == 2
-    assert {without_chance(tool) for tool in tools} == {"the tool collect (CALL)"}
+    assert {without_chance(tool) for tool in tools} == {"the tool collect (ID)"}
 
 
 def test_drain_that_waits_for_a_cycle_in_which_nothing_drains_is_a_deadlock_too(play: Play) -> None:
@@ -177,6 +177,14 @@ def test_handoff_that_nothing_holds_up_is_not_logged(play: Play) -> None:
 def test_deadlock_that_goes_on_is_logged_once(play: Play) -> None:
     seen = play("deadlocks.nested", "report", after=0.05)  # some hundred looks
     assert len(seen["records"]) == 1
+
+
+def test_deadlock_that_waits_for_another_one_besides_is_told_and_let_go_too(play: Play) -> None:
+    seen = play("deadlocks.behind_another_one", "report")
+    assert (seen["over"], [record["level"] for record in seen["records"]]) == (False, ["ERROR", "ERROR"])
+    told = {without_chance(record["said"]).partition("\n")[0] for record in seen["records"]}
+    assert told == {"deadlock: the handoff to Name (ID) waits for itself"}
+    assert play("deadlocks.behind_another_one", "resolve")["over"]
 
 
 @pytest.mark.parametrize("begun_first", ["the handoff", "session.drain()"])

@@ -168,9 +168,9 @@ class Names:
         return ("say", f"session.say() {handle.id}") if is_say else ("reply", f"the reply {handle.id}")
 
     def _name(self, what: Any, role: str, text: str) -> str:
-        """Return a name, which tells a task apart from others that are called the same."""
+        """Return a name, which tells a task apart from others that are called the same; a call may have two tasks."""
         call = getattr(self._edges.infos.get(what), "function_call", None)
-        name = text if role in ("reply", "say") else f"{text} ({call.call_id if call else hex(id(what))})"
+        name = text if role in ("reply", "say") else f"{text} ({id(call or what):#x})"
         self._named[name] = role, text
         return name
 

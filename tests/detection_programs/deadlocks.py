@@ -230,6 +230,24 @@ async def behind() -> None:
     await session.drain()  # drains here
 
 
+async def behind_another_one() -> None:
+    """A handoff waits for itself, and its reply's tool for the deadlock of another session besides."""
+    sessions: list[AgentSession[None]] = []
+
+    async def wait_for_both(desk: Desk) -> None:
+        other = sessions[0].current_speech
+        assert other is not None
+        await asyncio.gather(desk.inner(), other.wait_for_playout())
+
+    async def wait_for_the_inner_one(desk: Desk) -> None:
+        await desk.inner()
+
+    sessions.append(await start(Desk(wait_for_the_inner_one)))
+    sessions[0].generate_reply(user_input="ask")
+    await asyncio.sleep(0)
+    await (await start(Desk(wait_for_both))).generate_reply(user_input="ask")
+
+
 async def two_drains(begun_first: str) -> None:
     """A handoff in one session and session.drain() of another one wait for each other."""
     sessions: list[AgentSession[None]] = []

@@ -77,6 +77,20 @@ async def a_condition() -> None:
     await in_the_same(lambda: condition)
 
 
+async def a_condition_that_another_one_waits_in() -> None:
+    """Somebody waits in the block, too, to be notified, and has let the lock go for that."""
+    condition = asyncio.Condition()
+
+    async def listen() -> None:
+        async with condition:
+            await condition.wait()
+
+    listening = asyncio.ensure_future(listen())
+    await asyncio.sleep(0)
+    await in_the_same(lambda: condition)
+    listening.cancel()
+
+
 async def a_condition_and_its_lock() -> None:
     lock = asyncio.Lock()
     condition = asyncio.Condition(lock)
@@ -125,6 +139,30 @@ async def the_same_lock_twice() -> None:
             pass
 
     await both(hand_over, ask)
+
+
+async def in_line_one_after_another() -> None:
+    """update_agent() waits for tools, of which one after another comes to wait for a task that waits for itself."""
+    lock = asyncio.Lock()
+    waiting: list[None] = []
+
+    async def wait_for_itself() -> None:
+        async with lock, lock:
+            pass
+
+    async def ask() -> None:
+        await asyncio.sleep(0.4 * len(waiting))
+        waiting.append(None)
+        async with lock:
+            pass
+
+    holding = asyncio.ensure_future(wait_for_itself())
+    session = await start(Locking(ask, ask))
+    for _ in range(3):
+        asked = session.generate_reply(user_input="ask")
+        await asyncio.sleep(0.01)
+    session.update_agent(Agent(instructions=""))
+    await asyncio.gather(asked.wait_for_playout(), holding)
 
 
 async def two_locks_in_opposite_order() -> None:
