@@ -16,10 +16,9 @@ from typing import Any, Callable, Optional
 
 from .graph import FREE, Wait
 from .locks import holders
-from .stack import Suspended, is_builtin, stack
+from .stack import Suspended, Task, is_builtin, stack
 
 Future = asyncio.Future[Any]
-Task = asyncio.Task[Any]
 Callback = tuple[Future, Any]  # what is called when a future is done
 # Of what a callback holds: the futures that it completes, and what these need; None for the one whose callback it is.
 Completion = Callable[[dict[str, Any]], tuple[Iterable[Any], Optional[Wait]]]
@@ -64,16 +63,6 @@ class Edges:
         self._task_ids = set(map(id, tasks))
         self.stack: Callable[[Task], list[Suspended]] = functools.lru_cache(maxsize=None)(stack)
         self._completed_by: dict[Future, Wait] = {}
-
-    def closure(self, starts: Iterable[Future]) -> dict[Future, Wait]:
-        """Return the waits of ``starts`` and of all that these wait for."""
-        waits: dict[Future, Wait] = {}
-        to_do = list(starts)
-        for future in to_do:
-            if future not in waits:
-                waits[future] = self.wait(future)
-                to_do += waits[future].awaited
-        return waits
 
     def wait(self, future: Future) -> Wait:
         """Return what a future needs to complete. What can't be read, or is of a kind that is not known, is free."""
@@ -162,7 +151,5 @@ def _function_and_held(callback: Any) -> tuple[str, dict[str, Any]]:
     for name, cell in zip(callback.__code__.co_freevars, callback.__closure__ or ()):
         with contextlib.suppress(ValueError):  # the cell is empty
             held[name] = cell.cell_contents
-    module: Any = dict.get(
-        callback.__globals__, "__name__"
-    )  # maybe odd, but join() calls nothing of a str of the user's
+    module: Any = dict.get(callback.__globals__, "__name__")  # it may be odd, but join() calls nothing of its own
     return ".".join((module, callback.__qualname__)), held

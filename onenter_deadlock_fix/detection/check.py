@@ -8,10 +8,10 @@ from collections.abc import Hashable, Iterable
 from typing import Any, NamedTuple
 
 from . import graph
-from .asyncio_edges import Task
 from .describe import Names, Waiter
 from .library import CHANGES, VOICE
 from .livekit_edges import GIVEN_UP, PLAYED, UNREACHED, LivekitEdges, drained, generations, speech_handle
+from .stack import Task
 
 _AT_WORK = ("tool", "reply", "say", "user turn", "on_user_turn_completed", "task")
 
@@ -68,14 +68,14 @@ class Look:
     def __init__(self, tasks: set[Task], due: Iterable[Task] | None = None) -> None:
         self.edges = LivekitEdges(tasks)
         self.names = Names(self.edges)
-        self._waits = self.edges.closure(tasks if due is None else due)
+        self._waits = graph.reachable(tasks if due is None else due, self.edges.wait)
         self._deadlocked = graph.deadlocked(self._waits)
 
     def deadlock(self, task: Task) -> Deadlock | None:
         """Return the deadlock that keeps a task from completing, or None where it merely takes its time."""
         if task not in self._deadlocked:
             return None
-        core = graph.core(task, self._waits, self._deadlocked)
+        core = graph.core(task, self._deadlocked)
         known = [one for one in core if one in self.edges.tasks or one in self.edges.handles]
         # with where in the library they wait: a task that was deadlocked may be so once more, in another change
         key = frozenset((id(one), *self.edges.functions(one)) for one in known)
@@ -98,7 +98,7 @@ class Look:
         """
         found = []
         for node in self._way(task):
-            for one in self.edges.stack(node) if node in self.edges.tasks else ():
+            for one in self.edges.stack(node):
                 with contextlib.suppress(Exception):  # what can't be read is not let go
                     if one.function == f"{VOICE}agent_activity._pause_scheduling_task":
                         found.append(self._let_go(node, one.variables["self"]))
@@ -115,23 +115,23 @@ class Look:
         turn to it, and ``on_enter``.
         """
         if self.is_run(task):
-            under_way = (one for speech in self.edges.infos for one in self.names.waits(speech))
+            waits = graph.reachable(self.edges.infos, self.edges.wait)
+            under_way = (one for speech in self.edges.infos for one in self.names.waits(speech, waits))
             at_work = (one for one in under_way if one.role in _AT_WORK and one.reason in ("", PLAYED, GIVEN_UP))
             is_told = all(one.waits_for for one in at_work)
         else:
-            is_told = not CHANGES.isdisjoint(self.edges.functions(task)) or self.edges.wait(task).reason.endswith(
-                UNREACHED
-            )
-        return self.names.waits(task) if is_told else []
+            is_change = not CHANGES.isdisjoint(self.edges.functions(task))
+            is_told = is_change or self._waits[task].reason.endswith(UNREACHED)
+        return self.names.waits(task, self._waits) if is_told else []
 
     def cycle(self) -> list[str]:
         """Return who waits for whom in the smallest deadlock, or nothing where there is none."""
-        deadlocked = (task for task in self.edges.tasks if task in self._deadlocked)
-        told = (list(map(str, self.names.waits(task, self._way(task)))) for task in deadlocked)
+        tasks = (task for task in self.edges.tasks if task in self._deadlocked)
+        told = (list(map(str, self.names.waits(task, self._way(task)))) for task in tasks)
         return min(told, key=lambda lines: (len(lines), lines), default=[])
 
-    def _way(self, task: Task) -> dict[Any, None]:
-        return graph.reachable([task], self._waits, self._deadlocked)
+    def _way(self, task: Task) -> dict[Any, graph.Wait]:
+        return graph.reachable([task], self._deadlocked.get)
 
     def _let_go(self, task: Task, activity: Any) -> LetGo:
         awaited, speaking, lock = drained(activity), activity._current_speech, activity.session._activity_lock
@@ -147,8 +147,8 @@ class Look:
     def _can_let_go(self, task: Task, speech_task: Task, lock: asyncio.Lock) -> bool:
         """Say whether the drain that a task waits in can let go a speech task."""
         way = self._way(speech_task)
-        if any(self._waits[one].lock is lock for one in way):
+        if any(wait.lock is lock for wait in way.values()):
             return False
-        info = self.edges.infos.get(speech_task)
-        is_never_scheduled = info and info.speech_handle and info.speech_handle._scheduled_fut in way
-        return bool(is_never_scheduled or (task in way and self.edges.agent_task(task) is not None))
+        handle = speech_handle(speech_task)
+        is_never_scheduled = handle is not None and handle._scheduled_fut in way
+        return is_never_scheduled or (task in way and self.edges.agent_task(task) is not None)

@@ -7,13 +7,15 @@ import contextlib
 import linecache
 import os
 import sysconfig
-from collections.abc import Container, Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from .asyncio_edges import Future, Task
+from .asyncio_edges import Future
+from .graph import Wait
 from .library import VOICE
 from .livekit_edges import LivekitEdges
-from .stack import Suspended, name_of
+from .stack import Suspended, Task, name_of
 
 # function -> the role of who is in it, and what it is called with the class of the agent
 _ROLES = {
@@ -66,12 +68,11 @@ class Names:
     def __init__(self, edges: LivekitEdges) -> None:
         self._edges = edges
         self._found: dict[Future, list[str]] = {}
-        self._named: dict[str, tuple[str, str]] = {}  # by name: the role, and the text where nothing else has it
-        self._places: dict[str, dict[Place, None]] = {}
-        self._alike: dict[str, set[str]] = {}  # by text: the names of those in the records that would have it
+        self._named: dict[str, Waiter] = {}  # by the name that nothing else has
+        self._called: Counter[str] = Counter()  # how many of the last waits are called so by the shorter one
 
-    def waits(self, start: Future, among: Container[Future] | None = None) -> list[Waiter]:
-        """Say whom ``start`` waits for, whom these wait for, and so on, ``among`` these nodes or as far as is known."""
+    def waits(self, start: Future, waits: Mapping[Future, Wait]) -> list[Waiter]:
+        """Say whom ``start`` waits for, whom these wait for, and so on, among the nodes of ``waits``."""
         pairs: dict[tuple[str, str, str], None] = {}  # who waits, for whom, and why
         to_do = [("", start)]  # who waits, and a node on the way to the next one
         seen = set(to_do)
@@ -80,18 +81,16 @@ class Names:
                 if waiter and name != waiter:
                     pairs[waiter, name, ""] = None
                 waiter = name
-            wait = self._edges.wait(node)
-            awaited = [one for one in wait.awaited if among is None or one in among]
+            awaited = [one for one in waits[node].awaited if one in waits]
             if waiter and not awaited:
-                pairs[waiter, "", wait.reason] = None
+                pairs[waiter, "", waits[node].reason] = None
             new = dict.fromkeys((waiter, one) for one in awaited if (waiter, one) not in seen)
             seen.update(new)
             to_do += new
         waiting = {waiter for waiter, *_ in pairs}
         # who waits for nothing else waits for itself
         pairs.update(((name, name, ""), None) for name, _ in reversed(to_do) if name and name not in waiting)
-        for name in (name for pair in pairs for name in pair[:2] if name):
-            self._alike.setdefault(self._named[name][1], set()).add(name)
+        self._called = Counter(self._named[name].name for name in {name for pair in pairs for name in pair[:2] if name})
         return [self._waiter(*pair) for pair in pairs]
 
     def change(self, task: Task) -> Waiter:
@@ -107,14 +106,12 @@ class Names:
         return self._name(handle, *self._role_of_speech(handle))
 
     def _waiter(self, name: str, waits_for: str = "", reason: str = "") -> Waiter:
-        places = tuple(self._places.get(name, ()))
-        return Waiter(
-            self._named[name][0], self._text(name), self._text(waits_for) if waits_for else "", reason, places
-        )
+        whom = self._text(waits_for) if waits_for else ""
+        return self._named[name]._replace(name=self._text(name), waits_for=whom, reason=reason)
 
     def _text(self, name: str) -> str:
-        _, text = self._named[name]
-        return name if len(self._alike.get(text, ())) > 1 else text
+        text = self._named[name].name
+        return name if self._called[text] > 1 else text
 
     def _of(self, node: Any) -> list[str]:
         """Return what a node is called: nothing, its name, or that and then the change that it is in the middle of."""
@@ -127,7 +124,7 @@ class Names:
     def _find(self, node: Any) -> list[str]:
         if node in self._edges.handles:
             return [self.speech(self._edges.handles[node])]
-        suspended = self._edges.stack(node) if node in self._edges.tasks else []
+        suspended = self._edges.stack(node)
         roles, places = list(self._roles_of(node, suspended)), _places(suspended)
         own = [each for each in roles if each[0] not in CHANGES][:1]
         changes = [each for each in roles if each[0] in CHANGES]
@@ -136,7 +133,8 @@ class Names:
         change = [each for each in changes if each[0] not in _ON_THE_WAY] or changes
         found = [self._name(node, *each) for each in (*own, *change[-1:])]
         if found:
-            self._places.setdefault(found[0], {}).update(dict.fromkeys(places))
+            named = self._named[found[0]]
+            self._named[found[0]] = named._replace(places=tuple(dict.fromkeys([*named.places, *places])))
         return found
 
     def _roles_of(self, task: Task, suspended: list[Suspended]) -> Iterator[tuple[str, str]]:
@@ -163,15 +161,14 @@ class Names:
             yield self._role_of_speech(info.speech_handle)
 
     def _role_of_speech(self, handle: Any) -> tuple[str, str]:
-        tasks = (task for task in handle._tasks if task in self._edges.tasks)
-        is_say = any(f"{VOICE}agent_activity._tts_task" in self._edges.functions(task) for task in tasks)
+        is_say = any(f"{VOICE}agent_activity._tts_task" in self._edges.functions(task) for task in handle._tasks)
         return ("say", f"session.say() {handle.id}") if is_say else ("reply", f"the reply {handle.id}")
 
     def _name(self, what: Any, role: str, text: str) -> str:
         """Return a name, which tells a task apart from others that are called the same; a call may have two tasks."""
         call = getattr(self._edges.infos.get(what), "function_call", None)
         name = text if role in ("reply", "say") else f"{text} ({id(call or what):#x})"
-        self._named[name] = role, text
+        self._named.setdefault(name, Waiter(role, text))
         return name
 
 

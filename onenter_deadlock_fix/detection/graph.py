@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, Callable, NamedTuple
 
 
 class Wait(NamedTuple):
@@ -24,8 +24,8 @@ class Wait(NamedTuple):
 FREE = Wait()
 
 
-def deadlocked(waits: Mapping[Any, Wait]) -> set[Any]:
-    """Return the largest set of nodes none of which can complete unless another of the set does.
+def deadlocked(waits: Mapping[Any, Wait]) -> dict[Any, Wait]:
+    """Return the largest set of nodes none of which can complete unless another of the set does, with their waits.
 
     A node that is not in ``waits`` is free. The free ones are taken away, then those that they make free, and so on.
     """
@@ -41,27 +41,31 @@ def deadlocked(waits: Mapping[Any, Wait]) -> set[Any]:
             missing[waiter] -= 1
             if missing[waiter] == 0:
                 complete.append(waiter)
-    return set(waits) - set(complete)
+    return {node: waits[node] for node in waits.keys() - set(complete)}
 
 
-def reachable(starts: Iterable[Any], waits: Mapping[Any, Wait], among: Container[Any]) -> dict[Any, None]:
-    """Return the nodes of ``among`` that ``starts`` wait for, they included, the nearest ones first."""
-    found = dict.fromkeys(start for start in starts if start in among)
-    to_do = list(found)
+def reachable(starts: Iterable[Any], wait_of: Callable[[Any], Wait | None]) -> dict[Any, Wait]:
+    """Return the waits of ``starts`` and of all that these wait for, the nearest ones first.
+
+    A node of which ``wait_of`` returns None is left out.
+    """
+    found: dict[Any, Wait] = {}
+    to_do = list(starts)
     for node in to_do:
-        new = dict.fromkeys(one for one in waits[node].awaited if one in among and one not in found)
-        found.update(new)
-        to_do += new
+        if node not in found and (wait := wait_of(node)) is not None:
+            found[node] = wait
+            to_do += wait.awaited
     return found
 
 
-def core(start: Any, waits: Mapping[Any, Wait], among: Container[Any]) -> dict[Any, None]:
-    """Return what keeps a deadlocked node from completing: the nearest cycle or dead end, and what that waits for.
+def core(start: Any, waits: Mapping[Any, Wait]) -> dict[Any, Wait]:
+    """Return what keeps a node from completing, all of ``waits`` being deadlocked, with their waits.
 
-    It is the same from wherever only that can be reached, and ``start`` is in it where it is on the cycle itself.
+    That is the nearest cycle or dead end, and what that waits for. It is the same from wherever only that can be
+    reached, and ``start`` is in it where it is on the cycle itself.
     """
-    for node in reachable([start], waits, among):
-        behind = reachable(waits[node].awaited, waits, among)
-        if node in behind or not waits[node].awaited:
-            return {node: None, **behind}
+    for node, wait in reachable([start], waits.get).items():
+        behind = reachable(wait.awaited, waits.get)
+        if node in behind or not wait.awaited:
+            return {node: wait, **behind}
     raise ValueError(f"{start} is not deadlocked")

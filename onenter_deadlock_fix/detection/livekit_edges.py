@@ -9,10 +9,10 @@ import gc
 from collections.abc import Iterable
 from typing import Any
 
-from .asyncio_edges import COMPLETIONS, Completion, Edges, Future, Task, callbacks_of
+from .asyncio_edges import COMPLETIONS, Completion, Edges, Future, callbacks_of
 from .graph import FREE, Wait
 from .library import INFO, VOICE
-from .stack import Suspended, name_of
+from .stack import Suspended, Task, name_of
 
 NEVER_SCHEDULED = "it was made while scheduling was paused, and nothing will schedule it"
 NEVER_DONE = "its generation was never marked as done, and nothing will mark it"
@@ -56,8 +56,7 @@ class LivekitEdges(Edges):
 
     def functions(self, node: Any) -> list[str]:
         """Return the functions of livekit-agents that a task is suspended in, outermost first; none of other nodes."""
-        suspended = self.stack(node) if node in self.tasks else []
-        return [one.function for one in suspended if one.function.startswith(VOICE)]
+        return [one.function for one in self.stack(node) if one.function.startswith(VOICE)]
 
     def agent_task(self, task: Task) -> Any:
         """Return the AgentTask that a task awaits, or None."""
@@ -169,7 +168,7 @@ class LivekitEdges(Edges):
 
     def _activity_of(self, handle: Any) -> Any:
         """Return the activity that has made a speech handle."""
-        in_tasks = (one for task in handle._tasks if task in self.tasks for one in self.stack(task))
+        in_tasks = (one for task in handle._tasks for one in self.stack(task))
         in_activity = (one.variables for one in in_tasks if one.function.startswith(f"{VOICE}agent_activity."))
         return next(variables["self"] for variables in in_activity if "self" in variables)
 

@@ -9,9 +9,7 @@ from collections.abc import Iterable, Iterator
 from types import MethodType
 from typing import Any, Callable
 
-from .stack import Suspended
-
-Task = asyncio.Task[Any]
+from .stack import Suspended, Task
 
 # By identity, since even == of a class or a function may be the user's.
 _MANAGERS = (asyncio.Lock, asyncio.Condition, contextlib.AsyncExitStack, contextlib._AsyncGeneratorContextManager)

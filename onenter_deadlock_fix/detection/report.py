@@ -12,10 +12,11 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from .asyncio_edges import Task, context_of
+from .asyncio_edges import context_of
 from .check import LetGo
 from .config import DETECT, LOGGER
 from .describe import CHANGES, Waiter
+from .stack import Task
 
 _logger = logging.getLogger(LOGGER)
 

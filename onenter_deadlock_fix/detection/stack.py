@@ -12,6 +12,8 @@ from operator import attrgetter
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
+Task = asyncio.Task[Any]
+
 # By identity, since even the hash of a class may be the user's. Where each has its frame, and what it awaits.
 _KINDS = {
     id(CoroutineType): attrgetter("cr_frame", "cr_await"),
@@ -45,8 +47,8 @@ class Suspended(NamedTuple):
         return self.frame.f_locals
 
 
-def stack(task: asyncio.Task[Any]) -> list[Suspended]:
-    """Return what a task is suspended in, outermost first; nothing of one that can't be read."""
+def stack(task: Task) -> list[Suspended]:
+    """Return what a task is suspended in, outermost first; nothing of what is no task, or can't be read."""
     found: list[Suspended] = []
     try:
         awaitable: Any = asyncio.Task.get_coro(task)  # the task's class may be the user's

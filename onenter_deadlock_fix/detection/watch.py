@@ -19,12 +19,10 @@ from .._guard import difference
 from .._wrapper import CoroutineFunction, Wrappers
 from .config import LOGGER, Request
 from .library import CHANGES, FINGERPRINT, VOICE
-from .stack import stack
+from .stack import Task, stack
 
 if TYPE_CHECKING:
     from .check import Deadlock, LetGo, Look
-
-Task = asyncio.Task[Any]
 
 _WATCH = "__onenter_deadlock_fix_watch"  # an attribute of the event loop: its watch, while a timer ticks
 # An AgentTask and on_enter of a new agent may take as long as they like, unless they can't complete.
@@ -156,18 +154,16 @@ def _watching(wrapped: CoroutineFunction) -> CoroutineFunction:
     """Wrap a change: see to it that the timer ticks. Most changes are over before it does, and pay for no more."""
 
     def wrapper(instance: Any, *args: Any, **kwargs: Any) -> Any:
-        loop = _get_running_loop()
-        if loop is not None and getattr(loop, _WATCH, None) is None and _wrappers.on:
-            _begin(loop)
+        _begin()
         return wrapped.__get__(instance, type(instance))(*args, **kwargs)
 
     return wrapper
 
 
-def _begin(loop: asyncio.AbstractEventLoop) -> None:
-    """Have the timer tick; raise nothing."""
-    request = _request
-    if request is not None and loop not in _unwatched:
+def _begin() -> None:
+    """Have the timer of the running event loop tick, if it does not yet; raise nothing."""
+    loop, request = _get_running_loop(), _request if _wrappers.on else None
+    if loop is not None and getattr(loop, _WATCH, None) is None and request is not None and loop not in _unwatched:
         try:
             _Watch(loop).tick_later(request)
         except Exception:  # of an event loop that is not like asyncio's
@@ -195,9 +191,7 @@ def install(request: Request) -> str:
         (getattr(importlib.import_module(VOICE + module), owner), name, _watching) for module, owner, name in _WRAPPED
     )
     _request = request
-    loop = _get_running_loop()
-    if loop is not None and getattr(loop, _WATCH, None) is None:
-        _begin(loop)
+    _begin()
     return ""
 
 
