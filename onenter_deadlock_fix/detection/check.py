@@ -84,10 +84,8 @@ class Look:
     def told(self, task: Task, *, is_on_it: bool) -> tuple[str, list[Waiter]]:
         """Say of a deadlocked task whether it waits for itself, and then who waits for whom."""
         waiters = self.names.waits(task, self._way(task))  # first, since what is called alike is known by that
-        return (
-            f"{self.names.change(task).name} waits for {'itself' if is_on_it else 'what can never complete'}",
-            waiters,
-        )
+        whom = "itself" if is_on_it else "what can never complete"
+        return f"{self.names.change(task).name} waits for {whom}", waiters
 
     def can_let_go(self, task: Task) -> list[LetGo]:
         """Return what the drains can let go that a deadlocked task waits for, or is in.
