@@ -123,9 +123,7 @@ def test_deadlock_that_no_release_is_cured_of_is_reported_and_resolved(command: 
     off, rest = ended.stdout.split("With ONENTER_DEADLOCK_FIX_DETECT=report:\n")
     report, resolve = rest.split("With ONENTER_DEADLOCK_FIX_DETECT=resolve:\n")
     error = "    | ERROR onenter_deadlock_fix - deadlock: the handoff to AddressTask waits for itself\n"
-    warning = (
-        "    | WARNING onenter_deadlock_fix - the handoff to AddressTask goes on and no longer waits for the reply "
-    )
+    warning = "    | WARNING onenter_deadlock_fix - the handoff to AddressTask no longer waits for the reply "
     assert [error in told for told in (off, report, resolve)] == [False, True, True]
     assert [warning in told for told in (off, report, resolve)] == [False, False, True]
     assert [re.search(r"^  (hung|completed)", told, re.M)[1] for told in (off, report, resolve)] == [  # type: ignore[index]
