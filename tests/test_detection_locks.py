@@ -49,6 +49,12 @@ def test_task_that_takes_one_lock_twice_waits_for_itself(play: Play) -> None:
     assert "\n" + at("ask waits for itself in its own block here", "again") + "\n" in said
 
 
+def test_so_does_one_that_has_an_exit_stack_take_it_again(play: Play) -> None:
+    seen = play("locks.the_same_lock_again_by_an_exit_stack", "report")
+    assert (seen["over"], levels(seen)) == (False, ["ERROR"])
+    assert seen["cycle"] == ["the tool ask waits for the tool ask"]
+
+
 def test_deadlock_is_told_once_however_many_come_to_wait_for_it(play: Play) -> None:
     seen = play("locks.in_line_one_after_another", "report", after=0.1)
     assert (seen["over"], levels(seen)) == (False, ["ERROR"])

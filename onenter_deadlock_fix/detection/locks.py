@@ -25,7 +25,9 @@ def holders(tasks: Iterable[Task], stack: Callable[[Task], list[Suspended]]) -> 
     for task in tasks:
         suspended = stack(task)
         entered = [lock for one in suspended for lock in _entered(one)]
-        if entered and suspended[-1].function in ("asyncio.locks.acquire", "asyncio.locks.wait"):
+        is_waiting = entered and suspended[-1].function in ("asyncio.locks.acquire", "asyncio.locks.wait")
+        by_a_stack = [one.function for one in suspended[-3:-2]] == ["contextlib.enter_async_context"]
+        if is_waiting and not by_a_stack:
             with contextlib.suppress(ValueError):  # the way out of a block is there before the lock is taken, and
                 entered.remove(id(_lock_of(suspended[-1].variables["self"])))  # while a condition has let it go
         for lock in entered:

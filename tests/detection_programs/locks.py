@@ -141,6 +141,17 @@ async def the_same_lock_twice() -> None:
     await both(hand_over, ask)
 
 
+async def the_same_lock_again_by_an_exit_stack() -> None:
+    """``ask`` has an AsyncExitStack take the lock that it has, and the handoff waits for it."""
+    lock = asyncio.Lock()
+
+    async def ask() -> None:
+        async with lock, contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(lock)
+
+    await both(hand_over, ask)
+
+
 async def in_line_one_after_another() -> None:
     """update_agent() waits for tools, of which one after another comes to wait for a task that waits for itself."""
     lock = asyncio.Lock()
