@@ -31,7 +31,7 @@ FINGERPRINT: dict[str, tuple[None, set[str]]] = {
         "run_result:RunResult._mark_done_if_needed": "_handles",
         f"{_SPEECH}add_done_callback": "_done_callbacks",
         f"{_SPEECH}_cancel": "_interrupt_fut",
-        f"{_SPEECH}_wait_for_authorization": "",
+        f"{_SPEECH}_wait_for_authorization": "_authorize_event",
         f"{_SPEECH}_wait_for_scheduled": "_scheduled_fut",
         f"{_SPEECH}wait_for_playout": "_done_fut",
     }.items()
