@@ -10,7 +10,16 @@ from typing import Any, NamedTuple
 from . import graph
 from .describe import Names, Waiter
 from .library import CHANGES, VOICE
-from .livekit_edges import GIVEN_UP, PLAYED, UNREACHED, LivekitEdges, drained, generations, speech_handle
+from .livekit_edges import (
+    GIVEN_UP,
+    PLAYED,
+    UNREACHED,
+    LivekitEdges,
+    drained,
+    generations,
+    is_queued,
+    speech_handle,
+)
 from .stack import Task
 
 _AT_WORK = ("tool", "reply", "say", "user turn", "on_user_turn_completed", "task")
@@ -44,8 +53,7 @@ class LetGo(NamedTuple):
         """
         for handle in self.handles:
             is_waiting = handle._scheduled_fut.done() and handle._authorize_event._waiters
-            is_queued = any(queued is handle for *_, queued in self.activity._speech_q)
-            if is_waiting and not is_queued and self.activity._current_speech is not handle:
+            if is_waiting and not is_queued(self.activity, handle) and self.activity._current_speech is not handle:
                 handle._cancel()
 
 

@@ -110,8 +110,8 @@ class LivekitEdges(Edges):
             return Wait((handle._scheduled_fut,))
         activity = self._activity_of(handle)
         speaking = activity._current_speech
-        is_queued = any(queued is handle for *_, queued in activity._speech_q)
-        return Wait(tuple(generations(speaking)[-1:])) if is_queued and speaking not in (None, handle) else FREE
+        is_behind = is_queued(activity, handle) and speaking not in (None, handle)
+        return Wait(tuple(generations(speaking)[-1:])) if is_behind else FREE
 
     def _wait_of_future(self, future: Any) -> Wait:
         handle = self.handles.get(future)
@@ -199,6 +199,11 @@ def generations(handle: Any) -> list[Future]:
     """Return the futures that are done when a generation of a speech has been said; 1.2.0 has the last one only."""
     found: list[Future] = handle._generations if hasattr(handle, "_generations") else [handle._generation_fut]
     return found
+
+
+def is_queued(activity: Any, handle: Any) -> bool:
+    """Say whether a speech is in line to be said."""
+    return any(queued is handle for *_, queued in activity._speech_q)
 
 
 def _all_done(handles: Iterable[Any]) -> Wait:
