@@ -6,6 +6,7 @@ from typing import Any, Callable
 
 import pytest
 from detecting import at, lines
+from detection_programs import reported
 
 Play = Callable[..., Any]
 
@@ -15,7 +16,7 @@ NO_TURN = "it may need the user's next turn, which the run does not send"
 
 
 def test_speech_made_while_scheduling_was_paused_is_a_dead_end(play: Play) -> None:
-    seen = play("reported.say_while_paused", "report")
+    seen = play(reported.say_while_paused, "report")
     assert not seen["over"]
     first, *told = lines(seen, "ERROR")
     assert first == "deadlock: the handoff back from Name waits for what can never complete"
@@ -26,24 +27,24 @@ def test_speech_made_while_scheduling_was_paused_is_a_dead_end(play: Play) -> No
 
 
 def test_speech_made_while_scheduling_was_paused_is_let_go(play: Play) -> None:
-    seen = play("reported.say_while_paused", "resolve")
+    seen = play(reported.say_while_paused, "resolve")
     assert seen["over"]
     assert [record["level"] for record in seen["records"]] == ["ERROR", "WARNING"]
 
 
 @pytest.mark.parametrize("mode", ["report", "resolve"])
 def test_parked_preemptive_generation_is_a_wait_for_the_users_next_turn(mode: str, play: Play) -> None:
-    seen = play("reported.parked", mode, caller_goes_on=False)
+    seen = play(reported.parked, mode, caller_goes_on=False)
     assert not seen["over"]
     first, *told = lines(seen, "WARNING")
     assert first.startswith("the handoff to Name has waited for the reply SPEECH for ")
     assert told[-1] == f"  the reply SPEECH waits: {PARKED}"
-    assert play("reported.parked", mode, caller_goes_on=True)["over"]
+    assert play(reported.parked, mode, caller_goes_on=True)["over"]
 
 
 @pytest.mark.parametrize("mode", ["report", "resolve"])
 def test_on_enter_that_closes_the_session_is_told_with_both_lines_and_left_alone(mode: str, play: Play) -> None:
-    seen = play("reported.on_enter_closes_session", mode)
+    seen = play(reported.on_enter_closes_session, mode)
     assert not seen["over"]
     told = lines(seen, "ERROR")
     assert told[0] == "deadlock: the AgentTask Closing waits for what can never complete"
@@ -55,7 +56,7 @@ def test_on_enter_that_closes_the_session_is_told_with_both_lines_and_left_alone
 
 
 def test_run_that_leads_to_an_agent_task_that_needs_a_turn_is_told_with_the_whole_way_down(play: Play) -> None:
-    seen = play("reported.run_and_update_agent", "report")
+    seen = play(reported.run_and_update_agent, "report")
     assert not seen["over"]
     first, *told = lines(seen, "WARNING")
     assert first.startswith("session.run() has waited for update_agent() to New for ")
@@ -69,15 +70,23 @@ def test_run_that_leads_to_an_agent_task_that_needs_a_turn_is_told_with_the_whol
     ]
 
 
-@pytest.mark.parametrize("slow", ["a_slow_model", "slow_words", "a_long_playout", "a_moment_of_on_enter"])
-def test_run_that_waits_for_what_goes_on_is_not_told(slow: str, play: Play) -> None:
-    seen = play(f"reported.run_with_{slow}", "report")
+@pytest.mark.parametrize(
+    "program",
+    [
+        reported.run_with_a_slow_model,
+        reported.run_with_slow_words,
+        reported.run_with_a_long_playout,
+        reported.run_with_a_moment_of_on_enter,
+    ],
+)
+def test_run_that_waits_for_what_goes_on_is_not_told(program: Callable[..., Any], play: Play) -> None:
+    seen = play(program, "report")
     assert (seen["over"], seen["records"]) == (True, [])
 
 
 @pytest.mark.parametrize(("release", "is_named"), [("1.3.5", True), ("1.6.0", True), ("1.6.1", False)])
 def test_close_before_an_agent_task_is_cured_by_1_6_1_and_not_before(release: str, is_named: bool, play: Play) -> None:
-    seen = play("reported.close_before_await", "report", release=release)
+    seen = play(reported.close_before_await, "report", release=release)
     assert not seen["over"]
     told = lines(seen, "ERROR")
     assert told[0] == "deadlock: the session close waits for itself"
@@ -87,7 +96,7 @@ def test_close_before_an_agent_task_is_cured_by_1_6_1_and_not_before(release: st
 
 
 def test_speech_that_goes_on_until_the_tool_is_over_is_told_by_its_name(play: Play) -> None:
-    seen = play("reported.filler", "report")
+    seen = play(reported.filler, "report")
     assert not seen["over"]
     told = lines(seen, "ERROR")
     assert told[0] == "deadlock: the handoff to Name waits for itself"
@@ -97,14 +106,14 @@ def test_speech_that_goes_on_until_the_tool_is_over_is_told_by_its_name(play: Pl
 
 
 def test_speech_that_goes_on_until_the_tool_is_over_is_let_go(play: Play) -> None:
-    seen = play("reported.filler", "resolve")
+    seen = play(reported.filler, "resolve")
     assert seen["over"]
     assert [record["level"] for record in seen["records"]] == ["ERROR", "WARNING"]
 
 
 @pytest.mark.parametrize("mode", ["report", "resolve"])
 def test_close_that_one_of_its_own_tools_waits_for_is_told_and_left_alone(mode: str, play: Play) -> None:
-    seen = play("reported.closed_by_own_tool", mode)
+    seen = play(reported.closed_by_own_tool, mode)
     assert not seen["over"]
     told = lines(seen, "ERROR")
     assert told[0] == "deadlock: the session close waits for itself"
@@ -113,7 +122,7 @@ def test_close_that_one_of_its_own_tools_waits_for_is_told_and_left_alone(mode: 
 
 
 def test_two_closes_at_once_are_told_apart(play: Play) -> None:
-    seen = play("reported.closed_twice_at_once", "report")
+    seen = play(reported.closed_twice_at_once, "report")
     assert seen["over"]
     # the record of the close that waits for the other one
     told = max((record["told"]["wait"]["waits"] for record in seen["records"]), key=len)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from cast import Desk, Name, start
 from livekit.agents import AgentSession, function_tool, llm
 from livekit.agents.voice import SpeechHandle
 
 import onenter_deadlock_fix
 from onenter_deadlock_fix.verify.scripted_model import Answer, ScriptedLLM, ToolCall, cue
-
-from .stage import Desk, Name, start
 
 
 class EagerDesk(Desk):

@@ -10,11 +10,10 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Callable
 
+from cast import Name, some_time, start
 from livekit.agents import Agent, function_tool
 
 from onenter_deadlock_fix import detection
-
-from .stage import Name, some_time, start
 
 Block = Callable[[], AbstractAsyncContextManager[Any]]
 

@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from cast import Desk, Lobby, Name, script, some_time, start
 from livekit.agents import AgentSession, AgentTask, function_tool
 from speaker import Speaker, sound
 from turns import preemptive_generation, user_has_spoken, user_is_speaking
 
 from onenter_deadlock_fix.verify.agents import complete
 from onenter_deadlock_fix.verify.scripted_model import ScriptedLLM
-
-from .stage import Desk, Lobby, Name, script, some_time, start
 
 
 class Ask(AgentTask[str]):
