@@ -141,6 +141,15 @@ def test_recording_a_scenario_leaves_what_is_known_of_the_others() -> None:
     assert recorded["problems"] == [f"1.3.5: {data.PATTERN} hangs", f"1.3.6: {ABORTED} is not reported"]
 
 
+def test_recording_a_scenario_splits_no_row_of_the_page() -> None:
+    rows = [played("1.3.6"), played("1.3.7"), played("1.3.8")]
+    known = results.of_everything(rows, REFERENCE, {}, [])
+    recorded = results.with_some(known, rows[1:2], REFERENCE, [ABORTED], [])
+    assert page.summary(known, ["1.3.6", "1.3.7", "1.3.8"]).count("\n") == 3  # the head, a line, and one row
+    assert page.summary(recorded, ["1.3.6", "1.3.7", "1.3.8"]).count("\n") == 3
+    assert f"not counted in the first two tables: `{ABORTED}`\n" in page.page(recorded)
+
+
 def test_first_record_is_all_that_is_known() -> None:
     recorded = results.with_some(NOTHING, [played("1.3.6")], REFERENCE, [ABORTED], [])
     assert recorded["scenarios"].keys() == set(SCENARIOS)
