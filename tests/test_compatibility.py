@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from packaging.version import Version
+from scenarios import scenarios
 
 from onenter_deadlock_fix import _guard
 
@@ -53,10 +54,7 @@ def test_all_is_as_promised() -> None:
 
 
 def test_every_scenario_was_played_on_the_boundary_releases() -> None:
-    sources = (ROOT / "tests" / "scenarios").glob("*.py")
-    there_are = {
-        name for file in sources for name in re.findall(r"(?ms)^@scenario\b.*?^async def (\w+)", file.read_text())
-    }
+    there_are = scenarios().keys()
     assert RESULTS["scenarios"].keys() == there_are
     for name in there_are:
         for release in data.BOUNDARIES:

@@ -67,20 +67,16 @@ async def at_the_agent_task(agent: Agent) -> AgentSession[Any]:
     return session
 
 
-@scenario
-async def cancelled_before_the_hand_over() -> None:
+@scenario(until=None)
+class cancelled_before_the_hand_over(Cancelled):
     """The tool is cancelled when it is about to await the AgentTask."""
 
-    class AtOnce(Cancelled):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            step("collect is cancelled")
-            asyncio.current_task().cancel()  # type: ignore[union-attr]
-            return await note("collect", Name())
-
-    await start(AtOnce())
-    await quiet()
+    @function_tool
+    async def collect(self) -> str:
+        """Collects the user's name."""
+        step("collect is cancelled")
+        asyncio.current_task().cancel()  # type: ignore[union-attr]
+        return await note("collect", Name())
 
 
 @scenario
@@ -169,19 +165,15 @@ async def on_enter_is_cancelled() -> None:
     await note("the user", reply(session, user_input="Ada."))
 
 
-@scenario
-async def the_reply_is_interrupted_as_the_tool_begins() -> None:
+@scenario(until=None)
+class the_reply_is_interrupted_as_the_tool_begins(Desk):
     """The reply is interrupted when its tool is about to await the AgentTask."""
 
-    class Interrupted(Desk):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            self.session.interrupt()
-            return await note("collect", Name())
-
-    await start(Interrupted())
-    await quiet()
+    @function_tool
+    async def collect(self) -> str:
+        """Collects the user's name."""
+        self.session.interrupt()
+        return await note("collect", Name())
 
 
 @scenario

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import re
 import sys
-from collections.abc import Awaitable, Coroutine, Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import Any, Callable, NamedTuple, TypeVar
 
@@ -22,6 +22,8 @@ from virtual_time import VirtualTimeLoop
 import onenter_deadlock_fix
 from onenter_deadlock_fix.verify import agents
 from onenter_deadlock_fix.verify.scripted_model import Answer, Script, ScriptedLLM, ToolCall, cue
+
+from . import Scenario, agent_scenarios
 
 sessions: list[AgentSession[Any]] = []  # in the order of their start
 
@@ -57,26 +59,32 @@ class Name(AgentTask[str]):
         step("Name.on_exit")
 
 
-class Desk(Agent):
-    """An agent with the pattern: its on_enter awaits a reply, whose tool awaits an AgentTask."""
-
-    def __init__(self, instructions: str = "desk") -> None:
-        super().__init__(instructions=instructions)
-
-    async def on_enter(self) -> None:
-        await note("Desk.on_enter", reply(self.session))
-
-    @function_tool
-    async def collect(self) -> str:
-        """Collects the user's name."""
-        return await note("collect", Name())
-
-
 class Lobby(Agent):
     """An agent that waits for the user."""
 
     def __init__(self, instructions: str = "lobby") -> None:
         super().__init__(instructions=instructions)
+
+
+class Counter(Lobby):
+    """An agent whose tool awaits an AgentTask."""
+
+    Task: Callable[[], AgentTask[Any]] = Name
+
+    @function_tool
+    async def collect(self) -> Any:
+        """Collects the user's name."""
+        return await note("collect", self.Task())
+
+
+class Desk(Counter):
+    """An agent with the pattern: its on_enter awaits a reply, whose tool awaits an AgentTask."""
+
+    def __init__(self) -> None:
+        super().__init__("desk")
+
+    async def on_enter(self) -> None:
+        await note("Desk.on_enter", reply(self.session))
 
 
 def step(what: str) -> None:
@@ -146,7 +154,7 @@ def complete(task: AgentTask[Any], result: Any) -> None:
 
 
 def play(
-    scenario: Callable[[], Coroutine[Any, Any, None]],
+    scenario: Scenario,
     *,
     patience: float = 1.0,
     at_the_end: Callable[[], None] = lambda: None,
@@ -176,7 +184,7 @@ def play(
     return outcome
 
 
-def play_with(scenario: Callable[[], Coroutine[Any, Any, None]], mode: str, *, fix: bool = True) -> Outcome:
+def play_with(scenario: Scenario, mode: str, *, fix: bool = True) -> Outcome:
     """Play a scenario in a mode of detection, which looks very soon, with the fix or without."""
     if not fix:
         onenter_deadlock_fix.deactivate()
@@ -184,9 +192,7 @@ def play_with(scenario: Callable[[], Coroutine[Any, Any, None]], mode: str, *, f
     return play(scenario)
 
 
-async def _play(
-    scenario: Callable[[], Coroutine[Any, Any, None]], patience: float, at_the_end: Callable[[], None]
-) -> Outcome:
+async def _play(scenario: Scenario, patience: float, at_the_end: Callable[[], None]) -> Outcome:
     log: list[dict[str, Any]] = []
     recorder = record(on_record=lambda record: log.append(_in_short(record)))
     performance = asyncio.ensure_future(_perform(scenario))
@@ -204,13 +210,32 @@ async def _play(
     return {**outcome, "steps": list(_steps), **_left, "log": log}
 
 
-async def _perform(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    await scenario()
+async def _perform(scenario: Scenario) -> None:
+    if isinstance(scenario, type):
+        await _perform_agent(scenario, **agent_scenarios[scenario])
+    else:
+        await scenario()
     await quiet()
     for session in sessions:
         _left["agent"] = type(session.current_agent).__name__
         _left["chat"] = [_line(item) for item in _chat(session).items if _is_said_or_done(item)]
         await note("closing the session", session.aclose())
+
+
+async def _perform_agent(
+    agent: type[Agent],
+    answers: Mapping[str, Answer] | None = None,
+    until: str | None = "Desk.on_enter goes on",
+    user: str | None = None,
+) -> None:
+    """Start a session with the agent, and wait for a step or until nothing moves; or for the reply to the user."""
+    session = await start(agent(), answers)  # type: ignore[call-arg]
+    if user:
+        await note("the user", reply(session, user_input=user))
+    elif until:
+        await happens(until)
+    else:
+        await quiet()
 
 
 class _Waiting(NamedTuple):
