@@ -30,6 +30,18 @@ class Name(AgentTask[str]):
         complete(self, "Ada")
 
 
+class Ask(AgentTask[str]):
+    """An AgentTask that the user's next turn completes."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="")
+
+    @function_tool
+    async def answer(self) -> None:
+        """Completes it."""
+        complete(self, "42")
+
+
 class Lobby(Agent):
     """Does nothing of itself."""
 

@@ -13,7 +13,7 @@ def place(mark: str) -> tuple[str, int, str]:
     """Return file, number and text of the line of a program that is marked."""
     (found,) = (
         (str(program), number, line.strip())
-        for program in (TESTS / "cast.py", *TESTS.glob("detection_programs/*.py"))
+        for program in (TESTS / "cast.py", *TESTS.glob("detection_programs/*.py"), *TESTS.glob("scenarios/*.py"))
         for number, line in enumerate(program.read_text(encoding="utf-8").splitlines(), start=1)
         if line.endswith(f"  # {mark}")
     )
@@ -27,6 +27,7 @@ def at(mark: str, function: str) -> str:
 
 
 def lines(seen: Any, level: str) -> list[str]:
-    """Return the lines of the only record."""
+    """Return the lines of the only record, without those of the stage's own ``note``."""
     assert [record["level"] for record in seen["records"]] == [level]
-    return re.sub(r"speech_\w+", "SPEECH", seen["records"][0]["said"]).splitlines()
+    text = re.sub(r"speech_\w+", "SPEECH", seen["records"][0]["said"])
+    return [line for line in text.splitlines() if not line.endswith("  # note")]

@@ -14,6 +14,7 @@ import livekit.agents  # isort: skip
 from livekit.agents.cli.log import JsonFormatter
 from programs import LIMIT
 from recorder import Recorder, record
+from scenarios.stage import performance
 from virtual_time import VirtualTimeLoop
 
 from onenter_deadlock_fix import detection
@@ -53,12 +54,12 @@ def play(
     event_loop = _event_loop(loop)
     asyncio.set_event_loop(event_loop)
     event_loop.set_exception_handler(lambda _, context: errors.append(str(context)))
-    outcome = event_loop.run_until_complete(_perform(program(**arguments), recorder, mode))
+    outcome = event_loop.run_until_complete(_perform(performance(program, **arguments), recorder, mode))
     return {**outcome, "errors": errors}
 
 
-async def _perform(performance: Any, recorder: Recorder, mode: str) -> dict[str, Any]:
-    playing = asyncio.ensure_future(performance)
+async def _perform(program: Any, recorder: Recorder, mode: str) -> dict[str, Any]:
+    playing = asyncio.ensure_future(program)
     if isinstance(asyncio.get_running_loop(), VirtualTimeLoop):
         await asyncio.wait([playing], timeout=LONGEST)
     else:  # however slow the machine is

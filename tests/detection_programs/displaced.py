@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from cast import Desk, Lobby, start
+from cast import Ask, Desk, Lobby, start
 from livekit.agents import function_tool
 from own_awaitable import Own
 
 from onenter_deadlock_fix.verify.agents import complete
-
-from .reported import Ask
 
 
 class Asking(Desk):

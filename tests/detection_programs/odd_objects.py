@@ -13,11 +13,10 @@ from collections.abc import Generator
 from typing import Any, Callable
 
 import wrapt
-from cast import Desk, some_time, start
+from cast import Ask, Desk, some_time, start
 from livekit.agents import Agent, AgentTask, function_tool
 
 from .deadlocks import nested
-from .reported import Ask
 
 calls: list[str] = []  # of methods of odd objects, while it matters
 LOOKS = 1.0  # seconds; detection looks several times meanwhile

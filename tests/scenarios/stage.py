@@ -11,7 +11,7 @@ import asyncio
 import logging
 import re
 import sys
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Callable, NamedTuple, TypeVar
 
@@ -74,7 +74,7 @@ class Counter(Lobby):
     @function_tool
     async def collect(self) -> Any:
         """Collects the user's name."""
-        return await note("collect", self.Task())
+        return await note("collect", self.Task())  # collect awaits its AgentTask here
 
 
 class Desk(Counter):
@@ -99,7 +99,7 @@ async def note(who: str, awaitable: Awaitable[T]) -> T:
     waiting = _Waiting(who, getattr(awaitable, "__name__", type(awaitable).__name__), sys._getframe(1).f_code.co_name)
     _waiting.append(waiting)
     try:
-        result = await awaitable
+        result = await awaitable  # note
     except BaseException as error:
         step(f"{who} gets {type(error).__name__}")
         raise
@@ -210,11 +210,16 @@ async def _play(scenario: Scenario, patience: float, at_the_end: Callable[[], No
     return {**outcome, "steps": list(_steps), **_left, "log": log}
 
 
+def performance(program: Any, **arguments: Any) -> Coroutine[Any, Any, Any]:
+    """Return the coroutine of a program or a scenario."""
+    if isinstance(program, type):
+        return _perform_agent(program, **agent_scenarios[program])
+    coroutine: Coroutine[Any, Any, Any] = program(**arguments)
+    return coroutine
+
+
 async def _perform(scenario: Scenario) -> None:
-    if isinstance(scenario, type):
-        await _perform_agent(scenario, **agent_scenarios[scenario])
-    else:
-        await scenario()
+    await performance(scenario)
     await quiet()
     for session in sessions:
         _left["agent"] = type(session.current_agent).__name__

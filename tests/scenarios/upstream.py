@@ -252,5 +252,5 @@ class the_agent_task_awaits_the_reply_that_awaits_it(Counter):
 
 
 async def run(session: Any, user_input: str) -> str:
-    result = await session.run(user_input=user_input)
+    result = await session.run(user_input=user_input)  # the run is awaited here
     return ", ".join(event.type for event in result.events)
