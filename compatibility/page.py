@@ -122,7 +122,10 @@ def page(results: Results) -> str:
 
 def summary(results: Results, names: Sequence[str]) -> str:
     """Return a table of rows, where those next to each other that have the same results are one."""
-    summaries = [(name, _summary(results, name)) for name in names]
+    # What was recorded on some rows only is not counted: the others would be rows of their own for that alone.
+    recorded = _recorded(results)
+    counted = {name: one for name, one in results["scenarios"].items() if name not in recorded}
+    summaries = [(name, _summary(results, counted, name)) for name in names]
     head = (
         "Release",
         "Python",
@@ -142,11 +145,9 @@ def summary(results: Results, names: Sequence[str]) -> str:
     return _table(head, rows)
 
 
-def _summary(results: Results, name: str) -> tuple[str, ...]:
+def _summary(results: Results, counted: dict[str, Any], name: str) -> tuple[str, ...]:
     row = results["rows"][name]
-    # What was recorded on some rows only is not counted: the others would be rows of their own for that alone.
-    counted = (one for scenario, one in results["scenarios"].items() if scenario not in _recorded(results))
-    ways = [way for one in counted for way in one["ended"] if name in way["on"]]
+    ways = [way for one in counted.values() for way in one["ended"] if name in way["on"]]
     hang = [way for way in ways if way["with"] == "hangs"]
     (pattern,) = (way for way in results["scenarios"][PATTERN]["ended"] if name in way["on"])
     reported = sum("reported" in way for way in hang)

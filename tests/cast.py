@@ -38,7 +38,6 @@ class Ask(AgentTask[str]):
 
     @function_tool
     async def answer(self) -> None:
-        """Completes it."""
         complete(self, "42")
 
 
@@ -58,13 +57,11 @@ class Desk(Agent):
 
     @function_tool
     async def collect(self) -> str:
-        """Hands over."""
         await asyncio.sleep(0)  # livekit-agents marks its task as a tool's only when it waits, if tasks are eager
         return await Name()  # collect waits here
 
     @function_tool
     async def ask(self) -> str:
-        """Waits as it is told."""
         assert self.wait
         await self.wait(self)  # ask calls here
         return "asked"

@@ -30,7 +30,6 @@ class PersonByTool(AgentTask[str]):
 
     @function_tool
     async def ask_name(self) -> None:
-        """Asks for the name."""
         self.complete(await Name())
 
 
@@ -46,7 +45,6 @@ class Desk(Agent):
 
     @function_tool
     async def collect(self) -> str:
-        """Collects."""
         return await self._task()
 
 

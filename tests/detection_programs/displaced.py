@@ -20,7 +20,6 @@ class Asking(Desk):
 
     @function_tool
     async def collect(self) -> str:
-        """Hands over."""
         return await (await self.awaited())  # collect awaits Ask here
 
 
@@ -71,7 +70,6 @@ async def is_awaited_by_an_awaitable_of_the_users() -> None:
 
         @function_tool
         async def inner(self) -> str:
-            """Hands over."""
             return str(await Own(Ask()))
 
     class Asks(Asking):

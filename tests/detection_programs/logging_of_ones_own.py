@@ -92,17 +92,14 @@ class Sharing(Desk):
 
     @function_tool
     async def look_up(self) -> None:
-        """One of them."""
         await self.shared("collect")  # look_up calls here
 
     @function_tool
     async def confirm(self) -> None:
-        """Another one."""
         await self.shared("collect")  # confirm calls here
 
     @function_tool
     async def note_down(self) -> None:
-        """The third one."""
         await self.shared("collect")  # note_down calls here
 
 

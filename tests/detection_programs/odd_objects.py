@@ -333,7 +333,6 @@ async def odd_agents() -> list[str]:
     class OddDesk(Desk, metaclass=OddAgentType):
         @function_tool
         async def collect(self) -> str:
-            """Hands over."""
             return await OddName()
 
         async def on_enter(self) -> None:

@@ -30,7 +30,6 @@ class Cancelled(Desk):
 
     @function_tool
     async def collect(self) -> str:
-        """Collects the user's name."""
         self.tool = asyncio.current_task()
         return await note("collect", self.task())
 
@@ -73,7 +72,6 @@ class cancelled_before_the_hand_over(Cancelled):
 
     @function_tool
     async def collect(self) -> str:
-        """Collects the user's name."""
         step("collect is cancelled")
         asyncio.current_task().cancel()  # type: ignore[union-attr]
         return await note("collect", Name())
@@ -90,14 +88,12 @@ async def cancelled_during_the_hand_over() -> None:
 
         @function_tool
         async def collect(self) -> str:
-            """Collects the user's name."""
             self.tool = asyncio.current_task()
             step("collect has a task")
             return await note("collect", Name())
 
         @function_tool
         async def look_up(self) -> None:
-            """Looks something up."""
             await note("look_up", happens("the other reply is over"))
 
     desk = Busy()
@@ -171,7 +167,6 @@ class the_reply_is_interrupted_as_the_tool_begins(Desk):
 
     @function_tool
     async def collect(self) -> str:
-        """Collects the user's name."""
         self.session.interrupt()
         return await note("collect", Name())
 
@@ -210,7 +205,6 @@ async def closed_before_the_hand_over() -> None:
     class Closed(Desk):
         @function_tool
         async def collect(self) -> str:
-            """Collects the user's name."""
             step("collect")
             await quiet()
             return await note("collect", Name())

@@ -21,7 +21,6 @@ class Porter(Agent):
 
     @function_tool
     async def show_in(self) -> Agent:
-        """Leads the user on."""
         step("show_in returns an agent")
         return self._to()
 
@@ -129,7 +128,6 @@ class the_agent_changes_before_the_hand_over(Desk):
 
     @function_tool
     async def collect(self) -> str:
-        """Collects the user's name."""
         self.session.update_agent(Lobby())
         return await note("collect", Name())
 
@@ -141,7 +139,6 @@ async def the_agent_changes_while_the_tool_is_busy() -> None:
     class Busy(Desk):
         @function_tool
         async def collect(self) -> str:
-            """Collects the user's name."""
             step("collect is busy")
             await quiet()
             return await note("collect", Name())
@@ -179,7 +176,6 @@ class a_tool_of_the_agent_task_returns_an_agent(Desk):
     class Task(Name):
         @function_tool
         async def give_name(self) -> Agent:
-            """Leads the user on."""
             step("give_name returns an agent")
             return Lobby()
 
@@ -190,7 +186,6 @@ class the_tool_returns_an_agent_afterwards(Desk):
 
     @function_tool
     async def collect(self) -> Agent:
-        """Collects the user's name and leads the user on."""
         await note("collect", Name())
         return Lobby()
 

@@ -71,7 +71,6 @@ async def a_tool_speaks_during_the_hand_over() -> None:
     class Busy(Counter):
         @function_tool
         async def look_up(self) -> str:
-            """Speaks when the handoff has begun."""
             await happens("collect awaits")
             await quiet()
             with contextlib.suppress(RuntimeError):
@@ -89,7 +88,6 @@ class Patient(Counter):
 
     @function_tool
     async def collect(self) -> str:
-        """Collects the user's name."""
         await happens("the queued reply is interrupted")
         await quiet()
         return await note("collect", Name())
@@ -156,7 +154,6 @@ class a_tool_speaks_until_it_is_over(Counter):
 
     @function_tool
     async def collect(self) -> str:
-        """Collects the user's name."""
         self.session.say(self.words(asyncio.current_task()))
         await quiet()
         return await note("collect", Name())  # collect awaits Name here
@@ -200,7 +197,6 @@ class Asking(Lobby):
 class Porter(Lobby):
     @function_tool
     async def show_in(self) -> str:
-        """Leads the user on."""
         self.session.update_agent(Asking())
         return "come in"
 
@@ -239,7 +235,6 @@ async def start_with_a_run_waits_for_an_event() -> None:
 
         @function_tool
         async def give_name(self) -> None:
-            """Called when the user has given a name."""
             self.given.set()
 
     class Desk(Lobby):
@@ -264,7 +259,6 @@ async def runs_lead_to_a_third_agent_task() -> None:
 
         @function_tool
         async def go_on(self) -> None:
-            """Goes a level down, and up again from the last one."""
             if self._level < 3:
                 await note(f"level {self._level}", Level(self._level + 1))
             complete(self, f"level {self._level}")
@@ -272,7 +266,6 @@ async def runs_lead_to_a_third_agent_task() -> None:
     class Top(Lobby):
         @function_tool
         async def go_on(self) -> str:
-            """Goes a level down."""
             return await note("the top", Level(1))
 
     levels = {f"level {level}": f"This is level {level}." for level in (1, 2, 3)}
@@ -288,7 +281,6 @@ async def run_waits_for_a_slow_tool() -> None:
     class Slow(Lobby):
         @function_tool
         async def collect(self) -> str:
-            """Takes its time."""
             await asyncio.sleep(LONG)
             return "collected"
 
@@ -338,7 +330,6 @@ async def a_tool_takes_a_lock_twice() -> None:
 
         @function_tool
         async def collect(self) -> str:
-            """Takes the lock twice."""
             async with lock:
                 await note("collect", self._look_up())
             return "collected"

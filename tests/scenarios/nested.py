@@ -22,7 +22,6 @@ class Person(AgentTask[str]):
 
     @function_tool
     async def ask_name(self) -> None:
-        """Asks for the name."""
         complete(self, f"the person {await note('ask_name', Name())}")
 
 
@@ -63,7 +62,6 @@ class the_pattern_three_deep(Desk):
 
         @function_tool
         async def ask_person(self) -> None:
-            """Asks for a person."""
             complete(self, f"a group of {await note('ask_person', Patterned())}")
 
 

@@ -67,7 +67,6 @@ class on_enter_is_busy_with_something_else(Desk):
     class Task(Name):
         @function_tool
         async def give_name(self) -> None:
-            """Called when the user has given a name."""
             step("the world goes on")
             await happens("Desk.on_enter goes on")
             complete(self, "Ada")
@@ -131,7 +130,6 @@ class two_agent_tasks_in_a_row(Desk):
 
     @function_tool
     async def collect(self) -> str:
-        """Collects two names."""
         first = await note("collect", Name())
         second = await note("collect again", Name())
         return f"{first} and {second}"
@@ -144,7 +142,6 @@ class the_agent_task_fails(Desk):
     class Task(Name):
         @function_tool
         async def give_name(self) -> None:
-            """Called when the user gives no name."""
             complete(self, ValueError("no name"))
 
 
@@ -156,7 +153,6 @@ class the_agent_task_fails_and_the_tool_copes(Desk):
 
     @function_tool
     async def collect(self) -> str:
-        """Collects the user's name."""
         try:
             return await note("collect", self.Task())
         except ValueError:
@@ -169,7 +165,6 @@ class the_tool_fails_before_the_agent_task(Desk):
 
     @function_tool
     async def collect(self) -> str:
-        """Collects nothing."""
         step("collect fails")
         raise ValueError
 
@@ -212,7 +207,6 @@ class a_second_tool_beside_it(Desk):
 
     @function_tool
     async def look_up(self) -> str:
-        """Looks something up."""
         step("look_up returns")
         return "nothing"
 
@@ -223,7 +217,6 @@ class a_slow_second_tool_beside_it(Desk):
 
     @function_tool
     async def look_up(self) -> str:
-        """Looks something up."""
         await note("look_up", happens("collect gets Ada"))
         return "nothing"
 
@@ -238,7 +231,6 @@ class another_reply_is_not_overtaken(Desk):
 
     @function_tool
     async def look_up(self) -> str:
-        """Looks something up."""
         step("look_up begins")
         await happens("collect awaits")
         await quiet()
@@ -252,7 +244,6 @@ class the_tool_speaks_first(Desk):
 
     @function_tool
     async def collect(self) -> str:
-        """Collects the user's name."""
         await self.session.say("I need your name.")
         return await note("collect", Name())
 
@@ -263,7 +254,6 @@ class the_tool_waits_for_its_reply_to_be_spoken(Desk):
 
     @function_tool
     async def collect(self, context: RunContext) -> str:  # type: ignore[type-arg]
-        """Collects the user's name."""
         await note("playout", context.wait_for_playout())
         return await note("collect", Name())
 
@@ -282,7 +272,6 @@ class the_agent_task_is_awaited_twice(Desk):
 
     @function_tool
     async def collect(self) -> str:
-        """Collects the user's name."""
         name = Name()
         await note("collect", name)
         return await note("collect again", name)
@@ -297,7 +286,6 @@ class the_agent_task_is_awaited_in_a_task_of_its_own(Desk):
 
     @function_tool
     async def collect(self) -> str:
-        """Collects the user's name."""
         return await note("collect", asyncio.create_task(self.ask()))
 
 
@@ -332,7 +320,6 @@ class an_agent_task_is_the_first_agent(AgentTask[str]):
 
     @function_tool
     async def collect(self) -> str:
-        """Collects the user's name."""
         return await note("collect", Name())
 
 

@@ -52,7 +52,6 @@ class Name(AgentTask[str]):
 
     @function_tool
     async def give_name(self) -> None:
-        """Called when the user has given a name."""
         complete(self, "Ada")
 
     async def on_exit(self) -> None:
@@ -73,7 +72,6 @@ class Counter(Lobby):
 
     @function_tool
     async def collect(self) -> Any:
-        """Collects the user's name."""
         return await note("collect", self.Task())  # collect awaits its AgentTask here
 
 

@@ -19,7 +19,6 @@ class Greedy(Counter):
 
     @function_tool
     async def collect_too(self) -> str:
-        """Collects another name."""
         return await note("collect_too", Name())
 
 
@@ -49,7 +48,6 @@ class a_tool_awaits_a_reply(Counter):
 
     @function_tool
     async def ask(self) -> str:
-        """Has a reply that collects."""
         await note("ask", reply(self.session, user_input="desk", tool_choice="auto"))
         return "asked"
 
@@ -63,13 +61,11 @@ class a_tool_awaits_a_reply_of_on_enter(Counter):
 
     @function_tool
     async def ask(self) -> str:
-        """Waits for the other reply."""
         await note("ask", self.handle.wait_for_playout())
         return "asked"
 
     @function_tool
     async def collect(self) -> str:
-        """Collects the user's name."""
         await happens("ask awaits")
         return await note("collect", Name())
 
@@ -188,7 +184,6 @@ async def run_enters_an_agent_with_the_pattern() -> None:
     class Porter(Lobby):
         @function_tool
         async def show_in(self) -> Agent:
-            """Leads the user on."""
             return Desk()
 
     session = await start(Porter(), {"come in": [ToolCall("show_in")]})
@@ -218,7 +213,6 @@ class a_tool_closes_the_session(Desk):
     class Task(Name):
         @function_tool
         async def give_name(self) -> None:
-            """Ends the conversation."""
             await note("give_name", self.session.aclose())
 
 
@@ -228,7 +222,6 @@ class a_tool_interrupts_the_session(Counter):
 
     @function_tool
     async def collect(self) -> str:
-        """Collects the user's name."""
         await note("interrupt", self.session.interrupt())
         return await note("collect", Name())
 
@@ -247,7 +240,6 @@ class the_agent_task_awaits_the_reply_that_awaits_it(Counter):
 
     @function_tool
     async def collect(self, context: RunContext) -> str:  # type: ignore[type-arg]
-        """Collects the user's name."""
         return await note("collect", self.Circular(context))
 
 

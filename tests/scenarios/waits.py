@@ -41,7 +41,6 @@ class Asking(Counter):
 
     @function_tool
     async def ask(self) -> str:
-        """Has a reply that collects."""
         await note("ask", self._wait())
         return "asked"
 
@@ -193,14 +192,12 @@ class Locking(Lobby):
 
     @function_tool
     async def collect(self) -> str:
-        """Collects the user's name."""
         async with self._locked():
             await happens("look_up awaits")
             return await note("collect", Name())
 
     @function_tool
     async def look_up(self) -> None:
-        """Looks something up."""
         await note("look_up", self._look_up())
 
     async def _look_up(self) -> None:
@@ -436,7 +433,6 @@ async def ends_on_update_agent() -> None:
     class Slow(Lobby):
         @function_tool
         async def collect(self) -> str:
-            """Takes its time."""
             await note("collect", asyncio.sleep(LONG))
             return "collected"
 

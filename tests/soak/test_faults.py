@@ -12,9 +12,6 @@ from programs import Forks
 
 from .faults import PLACES, play_all
 
-# played once, and not once in each of the processes that run tests
-pytestmark = pytest.mark.xdist_group("faults")
-
 Outcomes = dict[str, dict[str, Any]]
 
 # The same on 1.3.6, where the tool hands over a second time after the first one has failed half-way.

@@ -104,7 +104,6 @@ class FrontDesk(Agent):
 
     @function_tool
     async def work(self) -> None:
-        """Awaits the AgentTask."""
         self._play.here("tool")
         await self._hand_over()
         if self._on_enter == "has the reply come later":
@@ -131,7 +130,6 @@ class Step(AgentTask[None]):
 
     @function_tool
     async def go_deeper(self) -> None:
-        """Awaits another AgentTask."""
         self._play.here("tool of the AgentTask")
         await Step(self._play, name="on_enter of the inner AgentTask")
 
