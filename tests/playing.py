@@ -47,6 +47,7 @@ def play(
     if release is not None:
         livekit.agents.version.__version__ = release
     if not fix:
+        recorder.addFilter(lambda record: "NOT active" not in record.getMessage())  # which is meant
         onenter_deadlock_fix.deactivate()
     if mode != "off":
         onenter_deadlock_fix.detect(mode, after=after)  # type: ignore[arg-type]
