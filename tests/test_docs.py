@@ -19,7 +19,7 @@ from programs import Completed, run
 import onenter_deadlock_fix
 from onenter_deadlock_fix import _guard
 from onenter_deadlock_fix.cli import launch, main
-from onenter_deadlock_fix.cli.pins import pins
+from onenter_deadlock_fix.environment.pins import pins
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT))

@@ -1,0 +1,161 @@
+"""Read in a program's source whether it imports the shim. Nothing of the program is executed or imported.
+
+What is read is the file that Python executes, and those of the modules it imports that belong to the program: what is
+in its folder, and what is in the package that ``-m`` or a console script names.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+SHIM = "onenter_deadlock_fix"
+
+
+class Unreadable(Exception):
+    """The program can't be read; the message says why."""
+
+
+class Import(NamedTuple):
+    """The line that imports the shim, and whether it is executed whenever the program is."""
+
+    place: str
+    is_certain: bool
+
+
+class _Source(NamedTuple):
+    name: str  # for people
+    text: str | bytes
+    package: str = ""  # what its relative imports are relative to
+
+
+def find_import(program: Sequence[str], path: Sequence[str]) -> Import | None:
+    """Return where a program imports the shim, or None if it does not.
+
+    ``program`` is what follows an interpreter and its options in a command; ``path`` is where that interpreter finds
+    modules, without the folder of the program. Raise ``Unreadable`` where that can't be said.
+    """
+    packages: set[str] = set()
+    if len(program) > 1 and program[0] == "-c":
+        folder, sources = os.curdir, [_Source("the code after -c", program[1])]
+    elif len(program) > 1 and program[0] == "-m":
+        folder, packages = os.curdir, {program[1].split(".")[0]}
+        own = _Modules(folder, path, packages)
+        sources = own.sources(program[1]) and own.sources(f"{program[1]}.__main__")
+    elif program and not program[0].startswith("-"):
+        folder, sources = os.path.dirname(os.path.realpath(program[0])), [_read(Path(program[0]))]
+        if not program[0].endswith(".py"):  # a console script
+            packages = {name.split(".")[0] for name, _, _ in _imported(sources[0])}
+    else:
+        raise Unreadable("its program is read from standard input")
+    modules = _Modules(folder, path, packages)
+    if modules.shadows("livekit.agents") or modules.shadows(SHIM):
+        raise Unreadable(f"{os.path.abspath(folder)} has a livekit.agents or {SHIM} of its own")
+    if not sources:
+        raise Unreadable(f"no module {program[1]} is found")
+    return _search(sources, modules)
+
+
+class _Modules:
+    """Where the modules of a program are found: in its folder, or in ``path`` if they are in one of ``packages``."""
+
+    def __init__(self, folder: str, path: Iterable[str], packages: set[str]) -> None:
+        self._folder, self._path, self._packages = folder, path, packages
+
+    def sources(self, name: str) -> list[_Source]:
+        """Return the sources that an import of a dotted name executes, as far as they are the program's."""
+        first, sources, package = name.split(".")[0], [], ""
+        folders = [self._folder, *(self._path if first in self._packages else ())]
+        for part in name.split("."):
+            file, folders = _locate(part, folders)
+            inner = f"{package}.{part}" if package else part
+            if file:
+                sources.append(_read(file, inner if folders else package))
+            package = inner
+        return sources
+
+    def shadows(self, name: str) -> bool:
+        """Return whether the program's folder has a module that others import by this name."""
+        folders = [self._folder]
+        for part in name.split("."):
+            file, folders = _locate(part, folders)
+            if file:
+                return True
+        return bool(folders)
+
+
+def _search(sources: list[_Source], modules: _Modules) -> Import | None:
+    pending, seen, uncertain = list(sources), {source.name for source in sources}, None
+    while pending:
+        source = pending.pop(0)
+        for name, line, is_certain in _imported(source):
+            if name.split(".")[0] == SHIM:
+                found = Import(f"{source.name}, line {line}", is_certain)
+                if is_certain:
+                    return found
+                uncertain = uncertain or found
+            elif is_certain:
+                new = [module for module in modules.sources(name) if module.name not in seen]
+                seen.update(module.name for module in new)
+                pending += new
+    return uncertain
+
+
+def _locate(name: str, folders: Iterable[str]) -> tuple[Path | None, list[str]]:
+    """Return the file of a module, and the folders of what is in it if it is a package."""
+    portions = []
+    for folder in folders:
+        package, module = Path(folder, name), Path(folder, f"{name}.py")
+        if (package / "__init__.py").is_file():
+            return package / "__init__.py", [str(package)]
+        if module.is_file():
+            return module, []
+        portions += [str(package)] * package.is_dir()
+    return None, portions
+
+
+def _read(file: Path, package: str = "") -> _Source:
+    try:
+        return _Source(str(file), file.read_bytes(), package)
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"{file} can't be read: {getattr(error, 'strerror', error)}") from error
+
+
+def _imported(source: _Source) -> Iterator[tuple[str, int, bool]]:
+    """Yield the dotted name of each import, its line, and whether it is executed whenever the module is."""
+    try:
+        tree = ast.parse(source.text)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise Unreadable(f"{source.name} can't be read as Python: {error}") from error
+    for node, is_certain in _nodes(tree, True):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{_base(node, source.package)}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            yield name, node.lineno, is_certain
+
+
+def _nodes(node: ast.AST, is_certain: bool) -> Iterator[tuple[ast.AST, bool]]:
+    """Yield the statements below a node, and whether they are executed whenever the module is and none fails."""
+    yield node, is_certain
+    if isinstance(node, ast.Try):
+        certain: Sequence[ast.AST] = [*node.body, *node.finalbody]
+    elif isinstance(node, (ast.Module, ast.With, ast.ClassDef)):
+        certain = node.body
+    else:
+        certain = []
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.expr):
+            yield from _nodes(child, is_certain and child in certain)
+
+
+def _base(node: ast.ImportFrom, package: str) -> str:
+    """Return the dotted name that ``from ... import`` imports from, in a module of this package."""
+    above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+    return ".".join(filter(None, [*above, node.module]))

@@ -1,0 +1,93 @@
+"""Find the environments that programs here may use instead of the one that was examined."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+
+from .examination import Environment
+from .text import quoted
+
+_LIBRARY, _SHIM = "livekit-agents", "onenter-deadlock-fix"
+# Debian's Python has packages of its own, and those that pip has installed
+_PACKAGES = ("lib/python*/site-packages", "lib/python*/dist-packages", "local/lib/python*/dist-packages")
+_PACKAGES_ON_WINDOWS = "Lib/site-packages"
+_COMMANDS = ("bin", "Scripts")
+_RECEIPTS = ("pipx_metadata.json", "uv-receipt.toml")  # in an environment that pipx, or "uv tool install", has made
+_CACHE_TAG = "CACHEDIR.TAG"  # marks a folder as a cache, see https://bford.info/cachedir/
+
+
+def other_environments(environment: Environment) -> list[str]:
+    """Return a warning for each environment at hand that has a livekit-agents and is not this one.
+
+    At hand are the ``.venv`` of the working directory or the nearest one above it, the active environment, and the
+    environment of the ``python`` on PATH. Nothing in them is executed.
+    """
+    folders = dict.fromkeys(os.path.abspath(folder) for folder in _at_hand() if folder and os.path.isdir(folder))
+    return [warning for folder in folders if (warning := _warning(Path(folder), environment))]
+
+
+def made_for_one_command(environment: Environment) -> list[str]:
+    """Return a warning where uvx or pipx has made this environment for the command, so that no program runs in it."""
+    folder = Path(environment.folder)
+    others = [entry for entry in environment.path if _is_packages(entry) and folder not in Path(entry).parents]
+    is_made = any((folder / receipt).exists() for receipt in _RECEIPTS)
+    is_cached = any((parent / _CACHE_TAG).exists() for parent in folder.parents)
+    if others or not (is_made or is_cached):  # with others, it is laid over a project's by "uv run --with"
+        return []
+    return [
+        f"{quoted(folder)} was made for this command alone, by uvx or pipx, and no program of yours runs in it; "
+        f"install {_SHIM} beside the livekit-agents of your program, and use the command there"
+    ]
+
+
+def _at_hand() -> Iterator[str | None]:
+    here = Path.cwd()
+    yield next((str(folder / ".venv") for folder in (here, *here.parents) if (folder / ".venv").is_dir()), None)
+    for variable in ("UV_PROJECT_ENVIRONMENT", "VIRTUAL_ENV", "CONDA_PREFIX"):
+        yield os.environ.get(variable)
+    for name in ("python", "python3"):
+        python = shutil.which(name)
+        yield os.path.dirname(os.path.dirname(os.path.abspath(python))) if python else None
+
+
+def _warning(folder: Path, environment: Environment) -> str | None:
+    packages = [*(found for pattern in _PACKAGES for found in folder.glob(pattern)), folder / _PACKAGES_ON_WINDOWS]
+    release = _version_of(_LIBRARY, packages)
+    if release is None or os.path.realpath(folder) == os.path.realpath(environment.folder):
+        return None
+    is_below = not {*map(os.path.realpath, packages)}.isdisjoint(map(os.path.realpath, environment.path))
+    if is_below and release == _version_of(_LIBRARY, environment.path):
+        return None  # "uv run --with" has laid this environment over it
+    commands = next((folder / name for name in _COMMANDS if (folder / name).is_dir()), folder)
+    install = "" if _version_of(_SHIM, packages) else f"install {_SHIM} in it, and "
+    return (
+        f"this says nothing about {quoted(folder)}, which has {_named(release)}; "
+        f"to ask there: {install}{quoted(commands / _SHIM)} status"
+    )
+
+
+def _named(release: str) -> str:
+    """Return the release for people, if it is one: it comes from a file that anybody may have written."""
+    try:
+        return f"{_LIBRARY} {Version(release)}"
+    except InvalidVersion:
+        return f"a {_LIBRARY}"
+
+
+def _is_packages(entry: str) -> bool:
+    return os.path.basename(entry) in ("site-packages", "dist-packages")
+
+
+def _version_of(distribution: str, folders: Sequence[str | Path]) -> str | None:
+    """Return the version of what is installed in these folders, or None."""
+    with contextlib.suppress(Exception):  # there may be a folder for its metadata, and nothing in it
+        found = importlib.metadata.distributions(name=distribution, path=list(map(str, folders)))
+        return next((distribution.version for distribution in found), None)
+    return None
