@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..environment.examination import Environment, NotExamined, examine, state_by_release
+from ..environment.examination import Environment, NotExamined, examine, unaffected
 from ..environment.others import other_environments
 from ..environment.text import json_text
 from . import EXIT_UNKNOWN
@@ -112,6 +112,6 @@ def verdict_on(environment: Environment) -> Verdict:
     """Return whether an environment is ready: whether a program in it is safe once it has the shim."""
     if environment.library_folder and environment.shim is None and environment.state is None:
         return "not ready"
-    if environment.state == "off" and state_by_release(environment.livekit_agents):
+    if environment.state == "off" and unaffected(environment.livekit_agents):
         return "not needed"
     return _VERDICTS.get(environment.state, "can't say")

@@ -18,7 +18,7 @@ from .._guard import FIRST_AFFECTED, FIRST_FIXED
 from .._status import Detection, State
 from ..detection.config import AFTER, seconds_of
 from .pins import pins
-from .probe import MARK
+from .probe import MARK, NOT_INSTALLED
 from .text import quoted
 
 _PROBE = str(Path(__file__).with_name("probe.py"))
@@ -91,13 +91,13 @@ def examine(interpreter: Sequence[str] = (sys.executable,)) -> Environment:
     )
     versions = found["versions"]
     release = found.get("release") or versions["livekit-agents"]
-    state, reason = None, ""
-    if found.get("library_is_missing"):
-        release, reason = None, "livekit-agents is not installed in this environment"
+    state: State | None = None
+    if found.get("library_error") == NOT_INSTALLED:
+        release, reason = None, f"livekit-agents {NOT_INSTALLED}"
     elif "library_error" in found:
-        reason = f"livekit-agents {release} does not import: {found['library_error']}{_advice(release, versions)}"
+        reason = f"livekit-agents {release} {found['library_error']}{_advice(release, versions)}"
     elif "shim" not in found:
-        state, reason = state_by_release(release), f"onenter-deadlock-fix does not import: {found['shim_error']}"
+        state, reason = unaffected(release) or (None, f"onenter-deadlock-fix {found['shim_error']}")
     else:
         state, reason = found["status"]["state"], found["status"]["reason"]
     return Environment(
@@ -116,15 +116,17 @@ def examine(interpreter: Sequence[str] = (sys.executable,)) -> Environment:
     )
 
 
-def state_by_release(release: str | None) -> State | None:
-    """Return ``predates`` or ``fixed-upstream`` where that follows from the release, and None for an affected one."""
+def unaffected(release: str | None) -> tuple[State, str] | None:
+    """Return the state that follows from the number of a release that does not need the shim, and the reason."""
     try:
         version = Version(release or "")
     except InvalidVersion:
         return None
     if version < FIRST_AFFECTED:
-        return "predates"
-    return "fixed-upstream" if version >= FIRST_FIXED else None
+        return "predates", f"livekit-agents {release} is older than AgentTask, which came with {FIRST_AFFECTED}"
+    if version >= FIRST_FIXED:
+        return "fixed-upstream", f"livekit-agents {release} has upstream's fix, which came with {FIRST_FIXED}"
+    return None
 
 
 def _probe(command: list[str]) -> dict[str, Any]:

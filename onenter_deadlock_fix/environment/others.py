@@ -26,21 +26,22 @@ _CACHE_TAG = "CACHEDIR.TAG"  # marks a folder as a cache, see https://bford.info
 def other_environments(environment: Environment) -> list[str]:
     """Return a warning for each environment at hand that has a livekit-agents and is not this one.
 
-    At hand are the ``.venv`` of the working directory or the nearest one above it, the active environment, and the
-    environment of the ``python`` on PATH. Nothing in them is executed.
+    One more is returned where no program runs in this one. At hand are the ``.venv`` of the working directory or the
+    nearest one above it, the active environment, and that of the ``python`` on PATH. Nothing in them is executed.
     """
-    folders = dict.fromkeys(os.path.abspath(folder) for folder in _at_hand() if folder and os.path.isdir(folder))
-    return [warning for folder in folders if (warning := _warning(Path(folder), environment))]
+    folders = {os.path.realpath(folder): folder for folder in _at_hand() if folder and os.path.isdir(folder)}
+    warnings = [_warning(Path(os.path.abspath(folder)), environment) for folder in folders.values()]
+    return [*made_for_one_command(environment), *filter(None, warnings)]
 
 
 def made_for_one_command(environment: Environment) -> list[str]:
     """Return a warning where uvx or pipx has made this environment for the command, so that no program runs in it."""
     folder = Path(environment.folder)
-    others = [entry for entry in environment.path if _is_packages(entry) and folder not in Path(entry).parents]
-    is_made = any((folder / receipt).exists() for receipt in _RECEIPTS)
-    is_cached = any((parent / _CACHE_TAG).exists() for parent in folder.parents)
-    if others or not (is_made or is_cached):  # with others, it is laid over a project's by "uv run --with"
+    if not _is_cached(folder) and not any((folder / receipt).exists() for receipt in _RECEIPTS):
         return []
+    others = (Path(entry) for entry in environment.path if folder not in Path(entry).parents)
+    if any(_version_of(_LIBRARY, [entry]) and not _is_cached(entry) for entry in others):
+        return []  # "uv run --with" has laid this environment over that of a project
     return [
         f"{quoted(folder)} was made for this command alone, by uvx or pipx, and no program of yours runs in it; "
         f"install {_SHIM} beside the livekit-agents of your program, and use the command there"
@@ -81,8 +82,9 @@ def _named(release: str) -> str:
         return f"a {_LIBRARY}"
 
 
-def _is_packages(entry: str) -> bool:
-    return os.path.basename(entry) in ("site-packages", "dist-packages")
+def _is_cached(path: Path) -> bool:
+    """Return whether a folder above is marked as a cache, other than that of an environment, which uv marks as well."""
+    return any((parent / _CACHE_TAG).exists() and not (parent / "pyvenv.cfg").exists() for parent in path.parents)
 
 
 def _version_of(distribution: str, folders: Sequence[str | Path]) -> str | None:

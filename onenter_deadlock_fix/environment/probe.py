@@ -14,6 +14,7 @@ from importlib import import_module, metadata
 from typing import Any
 
 MARK = "onenter-deadlock-fix probe: "
+NOT_INSTALLED = "is not installed in this environment"
 
 
 def main() -> None:
@@ -32,9 +33,7 @@ def main() -> None:
         found["release"] = import_module("livekit.agents.version").__version__
         found["library_folder"] = os.path.dirname(sys.modules["livekit.agents"].__file__ or "")
     except (Exception, SystemExit) as error:
-        found["library_error"] = _in_one_line(error)
-        missing = isinstance(error, ModuleNotFoundError) and error.name in ("livekit", "livekit.agents")
-        found["library_is_missing"] = missing
+        found["library_error"] = _in_words(error, "livekit", "livekit.agents")
     found["active_by_itself"] = "onenter_deadlock_fix" in sys.modules
     try:
         shim = import_module("onenter_deadlock_fix")
@@ -42,7 +41,7 @@ def main() -> None:
         status = shim.status()
         found["status"] = {name: getattr(status, name) for name in ("state", "reason", "detection")}
     except (Exception, SystemExit) as error:
-        found["shim_error"] = _in_one_line(error)
+        found["shim_error"] = _in_words(error, "onenter_deadlock_fix")
     # not by print(): what the process has imported may have replaced or closed sys.stdout
     os.write(1, f"\n{MARK}{json.dumps(found, default=str)}\n".encode())
 
@@ -54,8 +53,11 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def _in_one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+def _in_words(error: BaseException, *names: str) -> str:
+    """Return in one line why one of these modules is not imported."""
+    if isinstance(error, ModuleNotFoundError) and error.name in names:
+        return NOT_INSTALLED
+    return f"does not import: {' '.join(f'{type(error).__name__}: {error}'.split())}"
 
 
 if __name__ == "__main__":
