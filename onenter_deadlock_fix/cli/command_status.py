@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ..environment.examination import Environment, NotExamined, examine
 from ..environment.others import made_for_one_command
 from ..environment.text import quoted
-from .entrypoint import Unreadable, find_import
+from .entrypoint import Unreadable, check_folder, find_import
 from .env_command import split_strings
 from .obstacles import beginning, find_obstacle, shebang
 from .own_command import own_command
@@ -33,8 +33,9 @@ def report_on_command(command: Sequence[str]) -> StatusReport:
     """Start the command's interpreter without its program, read the program, and return what that leads to."""
     try:
         python = _python_of(split_strings(command))
+        check_folder(python.program)
         environment = examine([*python.launcher, *python.interpreter()])
-    except (_NotSeen, NotExamined) as error:
+    except (_NotSeen, NotExamined, Unreadable) as error:
         return StatusReport(Environment(reason=str(error)), "can't say", str(error), command=command)
     verdict, reason = verdict_on(environment), environment.reason
     if verdict == "ready":

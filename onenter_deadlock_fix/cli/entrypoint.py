@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ..environment.text import quoted
+
 SHIM = "onenter_deadlock_fix"
 
 
@@ -32,31 +34,39 @@ class _Source(NamedTuple):
     package: str = ""  # what its relative imports are relative to
 
 
+def check_folder(program: Sequence[str]) -> None:
+    """Raise ``Unreadable`` where the program's folder has what an interpreter started without it finds elsewhere."""
+    folder = os.path.dirname(os.path.realpath(program[0])) if _is_file(program) else os.getcwd()
+    modules = _Modules(folder, (), set())
+    for name in ("livekit.agents", SHIM):
+        if modules.has(name):
+            raise Unreadable(f"{quoted(folder)} has a {name} of its own, which comes first in the program")
+
+
 def find_import(program: Sequence[str], path: Sequence[str]) -> Import | None:
     """Return where a program imports the shim, or None if it does not.
 
     ``program`` is what follows an interpreter and its options in a command; ``path`` is where that interpreter finds
     modules, without the folder of the program. Raise ``Unreadable`` where that can't be said.
     """
-    packages: set[str] = set()
+    if _is_file(program):
+        source = _read(Path(program[0]))
+        is_console_script = not program[0].endswith(".py")
+        packages = {name.split(".")[0] for name, _, _ in _imported(source)} if is_console_script else set()
+        return _search([source], _Modules(os.path.dirname(os.path.realpath(program[0])), path, packages))
     if len(program) > 1 and program[0] == "-c":
-        folder, sources = os.curdir, [_Source("the code after -c", program[1])]
-    elif len(program) > 1 and program[0] == "-m":
-        folder, packages = os.curdir, {program[1].split(".")[0]}
-        own = _Modules(folder, path, packages)
-        sources = own.sources(program[1]) and own.sources(f"{program[1]}.__main__")
-    elif program and not program[0].startswith("-"):
-        folder, sources = os.path.dirname(os.path.realpath(program[0])), [_read(Path(program[0]))]
-        if not program[0].endswith(".py"):  # a console script
-            packages = {name.split(".")[0] for name, _, _ in _imported(sources[0])}
-    else:
-        raise Unreadable("its program is read from standard input")
-    modules = _Modules(folder, path, packages)
-    if modules.shadows("livekit.agents") or modules.shadows(SHIM):
-        raise Unreadable(f"{os.path.abspath(folder)} has a livekit.agents or {SHIM} of its own")
-    if not sources:
-        raise Unreadable(f"no module {program[1]} is found")
-    return _search(sources, modules)
+        return _search([_Source("the code after -c", program[1])], _Modules(os.curdir, path, set()))
+    if len(program) > 1 and program[0] == "-m":
+        modules = _Modules(os.curdir, path, {program[1].split(".")[0]})
+        sources = [*modules.sources(program[1]), *modules.sources(f"{program[1]}.__main__")]
+        if not sources:
+            raise Unreadable(f"no module {program[1]} is found")
+        return _search(sources, modules)
+    raise Unreadable("its program is read from standard input")
+
+
+def _is_file(program: Sequence[str]) -> bool:
+    return bool(program) and not program[0].startswith("-")
 
 
 class _Modules:
@@ -77,8 +87,8 @@ class _Modules:
             package = inner
         return sources
 
-    def shadows(self, name: str) -> bool:
-        """Return whether the program's folder has a module that others import by this name."""
+    def has(self, name: str) -> bool:
+        """Return whether the program's folder has a module of this name, or what is found in its place."""
         folders = [self._folder]
         for part in name.split("."):
             file, folders = _locate(part, folders)

@@ -31,6 +31,8 @@ def other_environments(environment: Environment) -> list[str]:
     """
     folders = {os.path.realpath(folder): folder for folder in _at_hand() if folder and os.path.isdir(folder)}
     warnings = [_warning(Path(os.path.abspath(folder)), environment) for folder in folders.values()]
+    if os.path.isdir("livekit/agents"):
+        warnings.append("this says nothing about livekit/agents in this folder, which a program in the folder imports")
     return [*made_for_one_command(environment), *filter(None, warnings)]
 
 
@@ -49,8 +51,9 @@ def made_for_one_command(environment: Environment) -> list[str]:
 
 
 def _at_hand() -> Iterator[str | None]:
-    here = Path.cwd()
-    yield next((str(folder / ".venv") for folder in (here, *here.parents) if (folder / ".venv").is_dir()), None)
+    with contextlib.suppress(OSError):  # the working directory may have been removed
+        here = Path.cwd()
+        yield next((str(folder / ".venv") for folder in (here, *here.parents) if (folder / ".venv").is_dir()), None)
     for variable in ("UV_PROJECT_ENVIRONMENT", "VIRTUAL_ENV", "CONDA_PREFIX"):
         yield os.environ.get(variable)
     for name in ("python", "python3"):
