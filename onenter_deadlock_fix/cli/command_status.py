@@ -85,7 +85,8 @@ def _python_of(command: Sequence[str]) -> PythonCommand:
 
 def _may_do_more(word: str) -> bool:
     """Return whether a word before the interpreter is a command that may do more than execute what follows it."""
-    return basename(word) not in _LAUNCHERS and shutil.which(word) is not None
+    is_launcher = basename(word) in _LAUNCHERS or find_python([word])
+    return not is_launcher and shutil.which(word) is not None
 
 
 def _python_of_uv(command: Sequence[str]) -> PythonCommand | None:

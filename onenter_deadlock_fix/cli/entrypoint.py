@@ -128,10 +128,12 @@ def _locate(name: str, folders: Iterable[str]) -> tuple[Path | None, list[str]]:
 
 
 def _read(file: Path, package: str = "") -> _Source:
+    here, file = Path.cwd(), file.absolute()
+    name = quoted(file.relative_to(here) if here in file.parents else file)
     try:
-        return _Source(str(file), file.read_bytes(), package)
+        return _Source(name, file.read_bytes(), package)
     except (OSError, ValueError) as error:
-        raise Unreadable(f"{file} can't be read: {getattr(error, 'strerror', error)}") from error
+        raise Unreadable(f"{name} can't be read: {getattr(error, 'strerror', error)}") from error
 
 
 def _imported(source: _Source) -> Iterator[tuple[str, int, bool]]:

@@ -18,7 +18,6 @@ _LIBRARY, _SHIM = "livekit-agents", "onenter-deadlock-fix"
 # Debian's Python has packages of its own, and those that pip has installed
 _PACKAGES = ("lib/python*/site-packages", "lib/python*/dist-packages", "local/lib/python*/dist-packages")
 _PACKAGES_ON_WINDOWS = "Lib/site-packages"
-_COMMANDS = ("bin", "Scripts")
 _RECEIPTS = ("pipx_metadata.json", "uv-receipt.toml")  # in an environment that pipx, or "uv tool install", has made
 _CACHE_TAG = "CACHEDIR.TAG"  # marks a folder as a cache, see https://bford.info/cachedir/
 
@@ -69,7 +68,7 @@ def _warning(folder: Path, environment: Environment) -> str | None:
     is_below = not {*map(os.path.realpath, packages)}.isdisjoint(map(os.path.realpath, environment.path))
     if is_below and release == _version_of(_LIBRARY, environment.path):
         return None  # "uv run --with" has laid this environment over it
-    commands = next((folder / name for name in _COMMANDS if (folder / name).is_dir()), folder)
+    commands = folder / ("Scripts" if (folder / "Scripts").is_dir() else "bin")
     install = "" if _version_of(_SHIM, packages) else f"install {_SHIM} in it, and "
     return (
         f"this says nothing about {quoted(folder)}, which has {_named(release)}; "
