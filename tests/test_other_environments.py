@@ -76,11 +76,14 @@ def test_livekit_agents_of_the_working_directory_is_warned_of(environment: Envir
     ]
 
 
-@pytest.mark.parametrize("mark", ["pipx_metadata.json", "uv-receipt.toml", "../CACHEDIR.TAG"])
+@pytest.mark.parametrize("mark", ["pipx_metadata.json", "uv-receipt.toml", "pyvenv.cfg"])
 def test_environment_that_was_made_for_the_command_is_warned_of(
     mark: str, environment: Environment, tmp_path: Path
 ) -> None:
-    (Path(environment.folder) / mark).touch()
+    (Path(environment.folder) / "pyvenv.cfg").write_text("home = /usr/bin\nuv = 0.13.9\n")
+    (Path(environment.folder) / "../CACHEDIR.TAG").touch()  # as nox does in a project
+    assert other_environments(environment) == []
+    (Path(environment.folder) / mark).write_text("relocatable = true\n")
     (warning,) = other_environments(environment)
     assert warning.startswith(f"{environment.folder} was made for this command alone, by uvx or pipx")
 

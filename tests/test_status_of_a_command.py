@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from onenter_deadlock_fix.cli.command_status import report_on_command
-from onenter_deadlock_fix.cli.entrypoint import Import, Unreadable, check_folder, find_import
+from onenter_deadlock_fix.cli.entrypoint import Import, Program, Unreadable
 from onenter_deadlock_fix.cli.launch import BOOTSTRAP
 
 Command = Callable[..., Any]
@@ -48,12 +48,20 @@ SHIM = "import onenter_deadlock_fix\n"
             "active: its Python has the shim by itself",
         ),
         ("env PYTHONPATH=" + BOOTSTRAP + " {python} agent.py", "", {}, 0, "active: its Python has the shim by itself"),
+        (
+            "env -C elsewhere {python} agent.py",
+            SHIM,
+            {},
+            3,
+            "can't say: its Python does not have the shim by itself, and",
+        ),
         ("./agent start", "", {"PYTHONPATH": BOOTSTRAP}, 0, "active: its Python has the shim by itself"),
     ],
 )
 def test_verdict_on_a_command(
     words: str, program: str, env: dict[str, str], exit_code: int, verdict: str, tmp_path: Path, command: Command
 ) -> None:
+    (tmp_path / "elsewhere").mkdir()
     (tmp_path / "agent.py").write_text(program + EXECUTED)
     (tmp_path / "agent").write_text(f"#!/usr/bin/env -S {sys.executable} -u\n{EXECUTED}")
     (tmp_path / "agent").chmod(0o755)
@@ -150,7 +158,7 @@ CERTAIN, UNCERTAIN = Import("agent.py, line 1", True), Import("agent.py, line 2"
 )
 def test_import_in_the_program_itself(source: str, expected: Import | None, folder: Path) -> None:
     (folder / "agent.py").write_text(source)
-    assert find_import(["agent.py"], []) == expected
+    assert Program(["agent.py"], str(folder), []).find_import() == expected
 
 
 @pytest.mark.parametrize(
@@ -186,7 +194,7 @@ def test_import_in_the_modules_of_a_program(program: str, found_in: str | None, 
     for name, source in sources.items():
         (folder / name).parent.mkdir(exist_ok=True, parents=True)
         (folder / name).write_text(source)
-    found = find_import(program.split(" "), [str(folder / "site")])
+    found = Program(program.split(" "), str(folder), [str(folder / "site")]).find_import()
     assert (found and found.place) == (found_in and f"{found_in}, line 1")
 
 
@@ -195,23 +203,16 @@ def test_program_that_cannot_be_read(program: str, folder: Path) -> None:
     (folder / "broken.py").write_text("import (")
     (folder / "folder").mkdir()
     with pytest.raises(Unreadable):
-        find_import(program.split(), [])
+        Program(program.split(), str(folder), []).find_import()
 
 
 @pytest.mark.parametrize("name", ["livekit/agents/__init__.py", "livekit.py", "onenter_deadlock_fix/__init__.py"])
-@pytest.mark.parametrize("program", ["agent.py", "-m agent", "../agent.py"])
-def test_folder_that_has_a_library_of_its_own(
-    name: str, program: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    (folder / name).touch()
-    (folder / "livekit").mkdir(exist_ok=True)  # alone, it hides nothing
-    if program.startswith(".."):
-        (folder / "elsewhere").mkdir()
-        monkeypatch.chdir(folder / "elsewhere")
+@pytest.mark.parametrize(("program", "directory"), [("agent.py", ""), ("-m agent", ""), ("../agent.py", "elsewhere")])
+def test_folder_that_has_a_library_of_its_own(name: str, program: str, directory: str, tmp_path: Path) -> None:
+    (tmp_path / "livekit").mkdir()  # alone, it hides nothing
+    asked = Program(program.split(), str(tmp_path / directory), [])
+    asked.check_folder()
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).touch()
     with pytest.raises(Unreadable):
-        check_folder(program.split())
-    (folder / name).unlink()
-    if "/" in name:
-        (folder / name).parent.rmdir()
-    check_folder(program.split())
+        asked.check_folder()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ..environment.examination import Environment, NotExamined, examine
 from ..environment.others import made_for_one_command
 from ..environment.text import quoted
-from .entrypoint import Unreadable, check_folder, find_import
+from .entrypoint import Program, Unreadable
 from .env_command import split_strings
 from .obstacles import beginning, find_obstacle, shebang
 from .own_command import own_command
@@ -33,23 +33,24 @@ def report_on_command(command: Sequence[str]) -> StatusReport:
     """Start the command's interpreter without its program, read the program, and return what that leads to."""
     try:
         python = _python_of(split_strings(command))
-        check_folder(python.program)
         environment = examine([*python.launcher, *python.interpreter()])
+        program = Program(python.program, environment.working_directory, environment.path)
+        program.check_folder()
     except (_NotSeen, NotExamined, Unreadable) as error:
         return StatusReport(Environment(reason=str(error)), "can't say", str(error), command=command)
     verdict, reason = verdict_on(environment), environment.reason
     if verdict == "ready":
-        verdict, reason = _verdict_on_program(command, python, environment)
+        verdict, reason = _verdict_on_program(command, program, environment)
     elif verdict == "not ready":
         verdict = "not active"
     return StatusReport(environment, verdict, reason, made_for_one_command(environment), command)
 
 
-def _verdict_on_program(command: Sequence[str], python: PythonCommand, environment: Environment) -> tuple[Verdict, str]:
+def _verdict_on_program(command: Sequence[str], program: Program, environment: Environment) -> tuple[Verdict, str]:
     if environment.active_by_itself:
         return "active", "its Python has the shim by itself, as soon as it imports livekit.agents"
     try:
-        found = find_import(python.program, environment.path)
+        found = program.find_import()
     except Unreadable as error:
         return "can't say", f"its Python does not have the shim by itself, and {error}"
     if found is None:

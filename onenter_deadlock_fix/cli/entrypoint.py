@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,45 +35,59 @@ class _Source(NamedTuple):
     package: str = ""  # what its relative imports are relative to
 
 
-def check_folder(program: Sequence[str]) -> None:
-    """Raise ``Unreadable`` where the program's folder has what an interpreter started without it finds elsewhere."""
-    folder = os.path.dirname(os.path.realpath(program[0])) if _is_file(program) else os.getcwd()
-    modules = _Modules(folder, (), set())
-    for name in ("livekit.agents", SHIM):
-        if modules.has(name):
-            raise Unreadable(f"{quoted(folder)} has a {name} of its own, which comes first in the program")
+@dataclass(frozen=True)
+class Program:
+    """A program, by the words that follow an interpreter and its options in a command.
 
-
-def find_import(program: Sequence[str], path: Sequence[str]) -> Import | None:
-    """Return where a program imports the shim, or None if it does not.
-
-    ``program`` is what follows an interpreter and its options in a command; ``path`` is where that interpreter finds
-    modules, without the folder of the program. Raise ``Unreadable`` where that can't be said.
+    directory: the working directory of the command.
+    path: where the interpreter finds modules, without the folder of the program.
     """
-    if _is_file(program):
-        source = _read(Path(program[0]))
-        is_console_script = not program[0].endswith(".py")
-        packages = {name.split(".")[0] for name, _, _ in _imported(source)} if is_console_script else set()
-        return _search([source], _Modules(os.path.dirname(os.path.realpath(program[0])), path, packages))
-    if len(program) > 1 and program[0] == "-c":
-        return _search([_Source("the code after -c", program[1])], _Modules(os.curdir, path, set()))
-    if len(program) > 1 and program[0] == "-m":
-        modules = _Modules(os.curdir, path, {program[1].split(".")[0]})
-        sources = [*modules.sources(program[1]), *modules.sources(f"{program[1]}.__main__")]
-        if not sources:
-            raise Unreadable(f"no module {program[1]} is found")
-        return _search(sources, modules)
-    raise Unreadable("its program is read from standard input")
 
+    words: Sequence[str]
+    directory: str
+    path: Sequence[str]
 
-def _is_file(program: Sequence[str]) -> bool:
-    return bool(program) and not program[0].startswith("-")
+    @property
+    def _file(self) -> Path | None:
+        """The file of a script."""
+        is_file = bool(self.words) and not self.words[0].startswith("-")
+        return Path(self.directory, self.words[0]) if is_file else None
+
+    @property
+    def _folder(self) -> str:
+        """The folder that Python puts first on the path."""
+        return os.path.dirname(os.path.realpath(self._file)) if self._file else self.directory
+
+    def check_folder(self) -> None:
+        """Raise ``Unreadable`` where the folder has what an interpreter without the program finds elsewhere."""
+        modules = _Modules(self._folder)
+        for name in ("livekit.agents", SHIM):
+            if modules.has(name):
+                raise Unreadable(f"{quoted(self._folder)} has a {name} of its own, which comes first in the program")
+
+    def find_import(self) -> Import | None:
+        """Return where the program imports the shim, or None; raise ``Unreadable`` where that can't be said."""
+        option, argument = [*self.words[:2], "", ""][:2]
+        if self._file:
+            source, packages = _read(self._file), set()
+            if self._file.suffix != ".py":  # a console script
+                packages = {name.split(".")[0] for name, _, _ in _imported(source)}
+            return _search([source], _Modules(self._folder, self.path, packages))
+        if option == "-c":
+            return _search([_Source("the code after -c", argument)], _Modules(self._folder))
+        if option == "-m":
+            modules = _Modules(self._folder, self.path, {argument.split(".")[0]})
+            sources = [*modules.sources(argument), *modules.sources(f"{argument}.__main__")]
+            if not sources:
+                raise Unreadable(f"no module {argument} is found")
+            return _search(sources, modules)
+        raise Unreadable("its program is read from standard input")
 
 
 class _Modules:
     """Where the modules of a program are found: in its folder, or in ``path`` if they are in one of ``packages``."""
 
-    def __init__(self, folder: str, path: Iterable[str], packages: set[str]) -> None:
+    def __init__(self, folder: str, path: Iterable[str] = (), packages: Collection[str] = ()) -> None:
         self._folder, self._path, self._packages = folder, path, packages
 
     def sources(self, name: str) -> list[_Source]:
@@ -128,9 +143,11 @@ def _locate(name: str, folders: Iterable[str]) -> tuple[Path | None, list[str]]:
 
 
 def _read(file: Path, package: str = "") -> _Source:
-    here, file = Path.cwd(), file.absolute()
+    here = Path.cwd()
     name = quoted(file.relative_to(here) if here in file.parents else file)
     try:
+        if not file.is_file():  # a pipe would be waited for
+            raise Unreadable(f"{name} is not a file")
         return _Source(name, file.read_bytes(), package)
     except (OSError, ValueError) as error:
         raise Unreadable(f"{name} can't be read: {getattr(error, 'strerror', error)}") from error

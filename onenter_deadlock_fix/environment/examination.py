@@ -36,6 +36,7 @@ class Environment:
     """What a program has in an interpreter, started with the environment variables of this process.
 
     folder: ``sys.prefix`` there; empty where that is not known.
+    working_directory: where the interpreter was started, which a launcher may have changed.
     path: ``sys.path`` there, without the folder of the program.
     livekit_agents, library_folder: which livekit-agents it imports, and from where; None where there is none.
     shim: the version of onenter-deadlock-fix; None where it is not installed.
@@ -45,6 +46,7 @@ class Environment:
     """
 
     folder: str = ""
+    working_directory: str = ""
     python: str | None = None
     path: tuple[str, ...] = ()
     livekit_agents: str | None = None
@@ -65,9 +67,8 @@ class Environment:
             "Python": self.python,
             "wrapt": self.wrapt,
         }
-        return f"{quoted(self.folder)} with " + ", ".join(
-            f"{name} {release}" for name, release in installed.items() if release
-        )
+        named = ", ".join(f"{name} {release}" for name, release in installed.items() if release)
+        return f"{quoted(self.folder)} with {named}" if named else quoted(self.folder)
 
     def as_object(self) -> dict[str, object]:
         """Return the same for machines."""
@@ -102,6 +103,7 @@ def examine(interpreter: Sequence[str] = (sys.executable,)) -> Environment:
         state, reason = found["status"]["state"], found["status"]["reason"]
     return Environment(
         folder=found["folder"],
+        working_directory=found["working_directory"],
         python=found["python"],
         path=tuple(found["path"]),
         livekit_agents=release,

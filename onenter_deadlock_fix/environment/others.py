@@ -19,6 +19,7 @@ _LIBRARY, _SHIM = "livekit-agents", "onenter-deadlock-fix"
 _PACKAGES = ("lib/python*/site-packages", "lib/python*/dist-packages", "local/lib/python*/dist-packages")
 _PACKAGES_ON_WINDOWS = "Lib/site-packages"
 _RECEIPTS = ("pipx_metadata.json", "uv-receipt.toml")  # in an environment that pipx, or "uv tool install", has made
+_TEMPORARY = ("relocatable = true", "extends-environment = ")  # in the pyvenv.cfg of those for uvx and "uv run --with"
 _CACHE_TAG = "CACHEDIR.TAG"  # marks a folder as a cache, see https://bford.info/cachedir/
 
 
@@ -30,7 +31,7 @@ def other_environments(environment: Environment) -> list[str]:
     """
     folders = {os.path.realpath(folder): folder for folder in _at_hand() if folder and os.path.isdir(folder)}
     warnings = [_warning(Path(os.path.abspath(folder)), environment) for folder in folders.values()]
-    if os.path.isdir("livekit/agents"):
+    if os.path.isdir("livekit/agents") and os.path.abspath("livekit/agents") != environment.library_folder:
         warnings.append("this says nothing about livekit/agents in this folder, which a program in the folder imports")
     return [*made_for_one_command(environment), *filter(None, warnings)]
 
@@ -38,7 +39,7 @@ def other_environments(environment: Environment) -> list[str]:
 def made_for_one_command(environment: Environment) -> list[str]:
     """Return a warning where uvx or pipx has made this environment for the command, so that no program runs in it."""
     folder = Path(environment.folder)
-    if not _is_cached(folder) and not any((folder / receipt).exists() for receipt in _RECEIPTS):
+    if not _is_temporary(folder) and not any((folder / receipt).exists() for receipt in _RECEIPTS):
         return []
     others = (Path(entry) for entry in environment.path if folder not in Path(entry).parents)
     if any(_version_of(_LIBRARY, [entry]) and not _is_cached(entry) for entry in others):
@@ -82,6 +83,15 @@ def _named(release: str) -> str:
         return f"{_LIBRARY} {Version(release)}"
     except InvalidVersion:
         return f"a {_LIBRARY}"
+
+
+def _is_temporary(folder: Path) -> bool:
+    """Return whether uv has made an environment in its cache; nox keeps those of a project in a cache, too."""
+    try:
+        configuration = (folder / "pyvenv.cfg").read_text(errors="replace")
+    except OSError:
+        return False
+    return _is_cached(folder) and any(setting in configuration for setting in _TEMPORARY)
 
 
 def _is_cached(path: Path) -> bool:

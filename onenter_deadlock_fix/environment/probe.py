@@ -23,6 +23,7 @@ def main() -> None:
         del sys.path[0]  # the folder of this file
     found: dict[str, Any] = {
         "folder": sys.prefix,
+        "working_directory": os.getcwd(),
         "python": ".".join(map(str, sys.version_info[:3])),
         "path": sys.path,
         "versions": {name: _version(name) for name in sys.argv[1:]},

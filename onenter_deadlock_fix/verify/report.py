@@ -139,7 +139,7 @@ def _verdict_on_detection(environment: Environment, runs: Mapping[str, Run]) -> 
     if off == "completed":
         return f"Nothing to resolve: the handoff completes on {name} without detection as well."
     if off == report == "hung" and any("deadlock:" in line for line in runs["report"].log):
-        return f"Resolved: on {name} the handoff that waits for itself is reported, and goes on where it may be let go."
+        return f"Resolved: on {name} the handoff that waits for itself is reported, and is released where that is safe."
     return f"Works: on {name} the handoff completes when resolved; the other runs say nothing ({off}, {report})."
 
 

@@ -1,4 +1,4 @@
-"""One run of an agent in a process of its own."""
+"""Play an agent in a process of its own, and return how that ended."""
 
 from __future__ import annotations
 
