@@ -112,6 +112,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("./start.sh agent.py", "it can't be seen what ./start.sh executes"),
         ("env ./start.sh python agent.py", "it can't be seen what ./start.sh executes"),
         ("uv run start.sh", "it can't be seen what uv executes"),
+        ("uv run my-agent --language python", "it can't be seen what my-agent executes"),
+        ("uv run --frozen my-agent agent.py", "it can't be seen what my-agent executes"),
+        ("nice -n 5 my-agent python", "it can't be seen what my-agent executes"),
         ("uv run with_metadata.py", "it can't be seen what uv executes"),
         ("./python agent.py", "./python ended early: exit code 7"),
     ],
@@ -135,7 +138,7 @@ def test_uv_run_is_examined_in_the_environment_that_uv_chooses(folder: Path, mon
     (folder / "uv").write_text(f'#!/bin/sh\ntest "$UV_NO_SYNC" && shift 3 && exec {sys.executable} "$@"\n')
     (folder / "uv").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    report = report_on_command(["uv", "run", "--frozen", "agent.py", "start"])
+    report = report_on_command(["env", "A=1", "uv", "run", "--frozen", "agent.py", "--in", "python"])
     assert (report.verdict, report.environment.folder) == ("active", sys.prefix)
 
 

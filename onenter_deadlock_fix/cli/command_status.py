@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -16,12 +17,25 @@ from .own_command import own_command
 from .python_command import PythonCommand, basename, find_python
 from .status import StatusReport, Verdict, verdict_on
 
-# These execute the rest of their command and nothing else, so they are executed with another program in its place.
+# What executes the rest of its command and nothing else, and its options whose value is the next word. These are
+# executed with another program in the place of theirs, so no other word may stand before that: it might be a program.
 _LAUNCHERS = {
-    *("env", "nice", "nohup", "timeout", "setsid", "stdbuf", "ionice", "chrt", "taskset", "tini", "dumb-init"),
-    *("uv", "poetry", "conda", "micromamba"),
-    *("onenter-deadlock-fix", "opentelemetry-instrument", "ddtrace-run", "newrelic-admin", "elasticapm-run"),
+    **dict.fromkeys(("nohup", "setsid", "ddtrace-run", "elasticapm-run", "newrelic-admin"), ""),
+    "env": "-u --unset -C --chdir -a --argv0",
+    "nice": "-n --adjustment",
+    "ionice": "-c --class -n --classdata",
+    "timeout": "-k --kill-after -s --signal",
+    "stdbuf": "-i --input -o --output -e --error",
+    "tini": "-e -p",
+    "dumb-init": "-r --rewrite",
+    "uv": "-p --python --with --with-editable --with-requirements --env-file --directory --project --package --group",
+    "poetry": "-C --directory -P --project",
+    **dict.fromkeys(("conda", "micromamba"), "-n --name -p --prefix --cwd"),
+    "onenter-deadlock-fix": "--detect --detect-after",
+    "opentelemetry-instrument": "--traces_exporter --metrics_exporter --logs_exporter --service_name",
+    "python": "-m",  # of this package
 }
+_SUBCOMMAND_OR_VALUE = re.compile(r"run|run-program|[\d.]+[smhd]?|\w+=.*", re.DOTALL)
 _UV_SCRIPT = b"# /// script"  # "uv run" gives a program with this line an environment of its own
 
 
@@ -71,31 +85,41 @@ def _python_of(command: Sequence[str]) -> PythonCommand:
     executable = shutil.which(command[0])
     if executable is None:
         raise _NotSeen(f"{quoted(command[0])}: command not found")
-    found = find_python(command) or _python_of_uv(command)
-    unknown = [word for word in (found.launcher if found else command[:1]) if _may_do_more(word)]
-    if found and not unknown:
+    candidates = [found for found in (find_python(command), _python_of_uv(command)) if found]
+    found = min(candidates, key=lambda found: len(found.launcher), default=None)
+    unknown = _unknown_word(found.launcher) if found else command[0]
+    if found and unknown is None:
         return found
     first_line = shebang(executable)
-    if unknown[:1] == [command[0]] and first_line and find_python(first_line):
+    if unknown == command[0] and find_python(first_line):
         return _python_of(split_strings([*first_line, executable, *command[1:]]))
     raise _NotSeen(
-        f"it can't be seen what {quoted((unknown or command)[0])} executes; ask about the command that it comes to, as "
+        f"it can't be seen what {quoted(unknown or command[0])} executes; ask about the command that it comes to, as "
         f"in: {shlex.join(own_command())} status -- python agent.py start"
     )
 
 
-def _may_do_more(word: str) -> bool:
-    """Return whether a word before the interpreter is a command that may do more than execute what follows it."""
-    is_launcher = basename(word) in _LAUNCHERS or find_python([word])
-    return not is_launcher and shutil.which(word) is not None
+def _unknown_word(launcher: Sequence[str]) -> str | None:
+    """Return the first word before the interpreter that may be another program, or None."""
+    options = None
+    for previous, word in zip(["", *launcher], launcher):
+        name = "python" if find_python([word]) else basename(word)
+        if options is not None and (
+            word.startswith("-") or previous in options or _SUBCOMMAND_OR_VALUE.fullmatch(word)
+        ):
+            continue
+        if name not in _LAUNCHERS:
+            return word
+        options = _LAUNCHERS[name].split()
+    return None
 
 
 def _python_of_uv(command: Sequence[str]) -> PythonCommand | None:
     """Return the interpreter of ``uv run agent.py`` and ``uv run -m agent``, which do not name it."""
-    if basename(command[0]) != "uv":
-        return None
+    is_uv = False
     for position, word in enumerate(command):
-        if (word in ("-m", "--module") or word.endswith(".py")) and _UV_SCRIPT not in beginning(word):
+        is_uv = is_uv or basename(word) == "uv"
+        if is_uv and (word in ("-m", "--module") or word.endswith(".py")) and _UV_SCRIPT not in beginning(word):
             program = [word if word.endswith(".py") else "-m", *command[position + 1 :]]
             return PythonCommand(list(command[:position]), "python", [], program)
     return None
