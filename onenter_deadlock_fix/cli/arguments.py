@@ -16,12 +16,20 @@ environment variables, for every program that has the shim:
   ONENTER_DEADLOCK_FIX_DETECT=MODE       what to do about handoffs that hang: off (the default), report, resolve
   ONENTER_DEADLOCK_FIX_DETECT_AFTER=5    seconds that a handoff may take before it is examined"""
 
-_HELP = f"""{_VARIABLES}
+_HELP = f"""exit codes:
+  status, verify  0 yes, 1 no, 3 can't say
+  run             those of what it executes, 126 can't be executed, 127 not found
+  all             2 wrong arguments, or refused
 
-example:
-  {PROGRAM} status && {PROGRAM} run python agent.py start
+files: run loads .env.local and .env of the working directory; no other command reads anything there.
+{_VARIABLES}
 
-"{PROGRAM} COMMAND --help" has the options and exit codes of a command."""
+examples:
+  {PROGRAM} status
+  {PROGRAM} status -- python agent.py start
+  {PROGRAM} run python agent.py start
+
+"{PROGRAM} COMMAND --help" has more about a command."""
 
 _STATUS = f"""Without COMMAND: whether this environment is ready, and whether its Python gets the shim by itself.
 With COMMAND: whether the shim is active in it. Its interpreter is started; its program is read, and not executed.
@@ -57,6 +65,10 @@ exit codes: those of COMMAND, and
 
 example:
   {PROGRAM} run --detect report python agent.py start"""
+
+
+_PATH = f"""example:
+  PYTHONPATH="$({PROGRAM} path)" python agent.py start"""
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -126,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("command", metavar="COMMAND", nargs=argparse.PARSER, help="looked for on PATH, and its arguments")
 
     summary = "print the folder that activates the shim when it is on PYTHONPATH"
-    commands.add_parser("path", help=summary, description=summary)
+    commands.add_parser("path", help=summary, description=summary, epilog=_PATH)
     return parser
 
 

@@ -96,8 +96,8 @@ def _report(**fact: Any) -> None:
     print(json.dumps(fact), flush=True)
 
 
-def main(agent: str, patience: float) -> None:
+async def main(agent: str, patience: float) -> None:
     """Play one of ``AGENTS``; one that takes no step for ``patience`` seconds hangs."""
     play = Play()
     logging.getLogger("onenter_deadlock_fix").addHandler(play)
-    asyncio.run(play.run(agent, patience))
+    await play.run(agent, patience)

@@ -18,8 +18,9 @@ import sys
 if "" in sys.path:
     sys.path.remove("")
 sys.path.append(sys.argv.pop(1))
+import asyncio
 from onenter_deadlock_fix.verify.play import main
-main(sys.argv[1], float(sys.argv[2]))
+asyncio.run(main(sys.argv[1], float(sys.argv[2])))
 """
 _LONGEST_SILENCE = 120.0  # seconds; once livekit-agents is imported, a run says something every second
 
