@@ -106,6 +106,13 @@ def test_failed_patch_is_not_ready_and_gives_no_traceback(altered: AlteredLibrar
     assert ended.stdout.startswith("NOT READY (failed): not patched because of an error: TypeError")
 
 
+def test_method_that_other_code_has_replaced_is_not_vouched_for(altered: AlteredLibrary, command: Command) -> None:
+    altered.append("voice.AgentSession._update_activity = lambda *_, **__: None", "__init__.py")
+    ended = command("status", env={"PYTHONPATH": f"{BOOTSTRAP}:{altered.env['PYTHONPATH']}"})
+    assert (ended.returncode, ended.stderr) == (3, "")
+    assert ended.stdout.startswith("can't say (unconfirmed): patched, but other code has replaced a method since: ")
+
+
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
@@ -166,12 +173,6 @@ def test_other_environment_is_warned_of_and_nothing_of_the_folder_is_executed(tm
     assert last == f"warning: {warning}"
     report = json.loads(command("status", "--json").stdout)
     assert (report["verdict"], report["ready"], report["warnings"]) == ("can't say", True, [warning])
-
-
-def test_unknown_value_of_the_switch_is_reported(command: Command) -> None:
-    ended = command("status", env={"ONENTER_DEADLOCK_FIX": "disabled"})
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert "ONENTER_DEADLOCK_FIX=disabled is no known value and means on" in ended.stdout
 
 
 def test_output_that_nobody_reads_or_that_cannot_be_written_is_no_traceback(tmp_path: Path) -> None:

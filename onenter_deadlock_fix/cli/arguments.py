@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .. import __version__
-from ..detection.config import SHORTEST, mode_of, seconds_of
 from . import PROGRAM, write_error
 
 _VARIABLES = """
@@ -142,13 +141,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+# Detection is imported only where it is needed: it doubles the time that "run" takes.
 def _mode(text: str) -> str:
+    from ..detection.config import mode_of
+
     if mode_of(text) is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no mode (off, report, resolve)")
     return text
 
 
 def _seconds(text: str) -> float:
+    from ..detection.config import SHORTEST, seconds_of
+
     seconds = seconds_of(text)
     if seconds is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from {SHORTEST:g} on")

@@ -66,15 +66,14 @@ def _verify(parsed: argparse.Namespace) -> int:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    from ..detection.config import DETECT, DETECT_AFTER
     from .environment_files import load_environment_files
     from .launch import launch
 
     load_environment_files()
     if parsed.detect:
-        os.environ[DETECT] = parsed.detect
+        os.environ["ONENTER_DEADLOCK_FIX_DETECT"] = parsed.detect
     if parsed.detect_after:
-        os.environ[DETECT_AFTER] = f"{parsed.detect_after:g}"
+        os.environ["ONENTER_DEADLOCK_FIX_DETECT_AFTER"] = f"{parsed.detect_after:g}"
     return launch(parsed.command, parsed.options)
 
 
