@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,11 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
     for variable in ("UV_PROJECT_ENVIRONMENT", "VIRTUAL_ENV", "CONDA_PREFIX"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("PATH", "")
-    return make_environment(tmp_path / "cache" / "examined")
+    environment = make_environment(tmp_path / "cache" / "examined")
+    command = Path(environment.folder, "bin", "onenter-deadlock-fix")
+    shutil.copy(command.with_name("python3"), command)
+    monkeypatch.setattr("sys.argv", [str(command)])
+    return environment
 
 
 def make_environment(folder: Path, release: str = "1.3.5") -> Environment:
@@ -50,7 +55,7 @@ def test_environment_at_hand_is_warned_of(
     other = tmp_path / folder
     packages = make_environment(other, "1.3.4").path[0]
     if variable:
-        monkeypatch.setenv(variable, str(other / "bin") if variable == "PATH" else str(other))
+        monkeypatch.setenv(variable, f"{other}/bin:{environment.folder}/bin" if variable == "PATH" else str(other))
     ask = f"{shlex.quote(f'{other}/bin/onenter-deadlock-fix')} status"
     warning = f"this says nothing about {shlex.quote(str(other))}, which has livekit-agents 1.3.4; to ask there: "
     assert other_environments(environment) == [f"{warning}install onenter-deadlock-fix in it, and {ask}"]
@@ -65,6 +70,8 @@ def test_this_environment_by_another_name_and_one_without_the_library_are_not_wa
     (tmp_path / "active").symlink_to(environment.folder)
     monkeypatch.setenv("VIRTUAL_ENV", str(tmp_path / "active"))
     monkeypatch.setenv("CONDA_PREFIX", "/no/such")
+    on_path = make_environment(tmp_path / "on path")  # this command was not found there, but called by its path
+    monkeypatch.setenv("PATH", f"{on_path.folder}/bin")
     (tmp_path / "work" / ".venv" / "lib" / "python3.12" / "site-packages").mkdir(parents=True)
     assert other_environments(environment) == []
 

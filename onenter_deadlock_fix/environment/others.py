@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def other_environments(environment: Environment) -> list[str]:
     """Return a warning for each environment at hand that has a livekit-agents and is not this one.
 
     One more is returned where no program runs in this one. At hand are the ``.venv`` of the working directory or the
-    nearest one above it, the active environment, and that of the ``python`` on PATH. Nothing in them is executed.
+    nearest one above it, the active environment, and that of the ``python`` on PATH if this command was found there,
+    too. Nothing in them is executed.
     """
     folders = {os.path.realpath(folder): folder for folder in _at_hand() if folder and os.path.isdir(folder)}
     warnings = [_warning(Path(os.path.abspath(folder)), environment) for folder in folders.values()]
@@ -56,9 +58,10 @@ def _at_hand() -> Iterator[str | None]:
         yield next((str(folder / ".venv") for folder in (here, *here.parents) if (folder / ".venv").is_dir()), None)
     for variable in ("UV_PROJECT_ENVIRONMENT", "VIRTUAL_ENV", "CONDA_PREFIX"):
         yield os.environ.get(variable)
-    for name in ("python", "python3"):
-        python = shutil.which(name)
-        yield os.path.dirname(os.path.dirname(os.path.abspath(python))) if python else None
+    command = shutil.which(_SHIM)
+    if command and os.path.realpath(command) == os.path.realpath(sys.argv[0]):
+        pythons = filter(None, map(shutil.which, ("python", "python3")))
+        yield from (os.path.dirname(os.path.dirname(os.path.abspath(python))) for python in pythons)
 
 
 def _warning(folder: Path, environment: Environment) -> str | None:
