@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from programs import AlteredLibrary, run
+from programs import AlteredLibrary, Forks, run
 
 import onenter_deadlock_fix
 from onenter_deadlock_fix.cli.launch import BOOTSTRAP
+from onenter_deadlock_fix.cli.status import StatusReport, verdict_on
+from onenter_deadlock_fix.environment.examination import PROBE, read_probe
 
 Command = Callable[..., Any]
+Report = Callable[[dict[str, str]], tuple[int, str]]
 
 PATCHED = "livekit-agents 1.3.5 has the on_enter deadlock of livekit/agents issue #4109; both wrappers are in place"
 ENVIRONMENT = (
@@ -80,57 +83,73 @@ def test_environment_whose_python_has_the_shim_by_itself(env: dict[str, str], tm
     assert ended.stdout.splitlines()[1].startswith("active by itself: ")
 
 
+@pytest.fixture
+def report(forks: Forks, tmp_path: Path) -> Report:
+    """Return the exit code and the first line of ``status`` where these variables are set; the probe runs in a fork."""
+
+    def report(env: dict[str, str]) -> tuple[int, str]:
+        environment = read_probe(forks.run(PROBE, cwd=tmp_path, env=env))
+        report = StatusReport(environment, verdict_on(environment), environment.reason)
+        return report.exit_code, report.in_words().splitlines()[0]
+
+    return report
+
+
 @pytest.mark.parametrize(
-    ("release", "switch", "verdict", "exit_code"),
+    ("release", "switch", "verdict"),
     [
-        ("1.3.6", "on", "not needed (fixed-upstream)", 0),
-        ("1.1.7", "on", "not needed (predates)", 0),
-        ("1.3.6", "off", "not needed (off)", 0),
-        ("1.3.5", "off", "NOT READY (off)", 1),
-        ("no version", "on", "NOT READY (unrecognised)", 1),
+        ("1.3.6", "on", (0, "not needed (fixed-upstream): livekit-agents 1.3.6 has upstream's fix")),
+        ("1.1.7", "on", (0, "not needed (predates): livekit-agents 1.1.7 is older than AgentTask")),
+        ("1.3.6", "off", (0, "not needed (off): switched off by ONENTER_DEADLOCK_FIX=off")),
+        ("1.3.5", "off", (1, "NOT READY (off): switched off by ONENTER_DEADLOCK_FIX=off")),
+        ("no version", "on", (1, "NOT READY (unrecognised): not patched: livekit-agents no version")),
     ],
 )
 def test_exit_code_tells_whether_the_environment_is_ready(
-    release: str, switch: str, verdict: str, exit_code: int, altered: AlteredLibrary, command: Command
+    release: str, switch: str, verdict: tuple[int, str], altered: AlteredLibrary, report: Report
 ) -> None:
     altered.set_version(release)
-    ended = command("status", env={**altered.env, "ONENTER_DEADLOCK_FIX": switch})
-    assert (ended.returncode, ended.stderr, ended.stdout.count("\n")) == (exit_code, "", 2)
-    assert ended.stdout.startswith(f"{verdict}: ")
-
-
-def test_failed_patch_is_not_ready_and_gives_no_traceback(altered: AlteredLibrary, command: Command) -> None:
-    altered.append("AgentSession._update_activity.__signature__ = 'broken'", "voice/agent_session.py")
-    ended = command("status", env=altered.env)
-    assert (ended.returncode, ended.stderr, ended.stdout.count("\n")) == (1, "", 2)
-    assert ended.stdout.startswith("NOT READY (failed): not patched because of an error: TypeError")
-
-
-def test_method_that_other_code_has_replaced_is_not_vouched_for(altered: AlteredLibrary, command: Command) -> None:
-    altered.append("voice.AgentSession._update_activity = lambda *_, **__: None", "__init__.py")
-    ended = command("status", env={"PYTHONPATH": f"{BOOTSTRAP}:{altered.env['PYTHONPATH']}"})
-    assert (ended.returncode, ended.stderr) == (3, "")
-    assert ended.stdout.startswith("can't say (unconfirmed): patched, but other code has replaced a method since: ")
+    exit_code, line = report({**altered.env, "ONENTER_DEADLOCK_FIX": switch})
+    assert (exit_code, line[: len(verdict[1])]) == verdict
 
 
 @pytest.mark.parametrize(
-    ("statement", "reason"),
+    ("statement", "module", "exit_code", "beginning"),
     [
         (
-            "raise ImportError('no\\nLogData')",
-            "does not import: ImportError: no LogData; it needs beside it: 'openai<3'",
+            "AgentSession._update_activity.__signature__ = 'broken'",
+            "voice/agent_session.py",
+            1,
+            "NOT READY (failed): not patched because of an error: TypeError",
         ),
-        ("raise SystemExit(0)", "does not import: SystemExit: 0; it needs beside it: 'openai<3'"),
+        (
+            "raise ImportError('no\\nLogData')",
+            "telemetry/traces.py",
+            3,
+            "can't say: livekit-agents 1.3.5 does not import: ImportError: no LogData; it needs beside it: 'openai<3'",
+        ),
+        (
+            "raise SystemExit(0)",
+            "telemetry/traces.py",
+            3,
+            "can't say: livekit-agents 1.3.5 does not import: SystemExit: 0; it needs beside it: 'openai<3'",
+        ),
+        (  # after the shim has patched it
+            "voice.AgentSession._update_activity = lambda *_, **__: None",
+            "__init__.py",
+            3,
+            "can't say (unconfirmed): patched, but other code has replaced a method since: ",
+        ),
     ],
 )
-def test_library_that_does_not_import_gets_its_reason_and_the_pins_that_are_not_met(
-    statement: str, reason: str, altered: AlteredLibrary, command: Command
+def test_library_that_is_broken(
+    statement: str, module: str, exit_code: int, beginning: str, altered: AlteredLibrary, tmp_path: Path, report: Report
 ) -> None:
-    altered.append(statement, "telemetry/traces.py")
+    altered.append(statement, module)
+    altered.append("import onenter_deadlock_fix", "version.py")
     describe(Path(altered.env["PYTHONPATH"]), "openai", "3.1")  # found before what is really installed
-    ended = command("status", env=altered.env)
-    assert (ended.returncode, ended.stderr, ended.stdout.count("\n")) == (3, "", 2)
-    assert ended.stdout.startswith(f"can't say: livekit-agents 1.3.5 {reason}\n")
+    code, line = report(altered.env)
+    assert (code, line[: len(beginning)]) == (exit_code, beginning)
 
 
 def describe(folder: Path, name: str, release: str) -> None:
@@ -140,18 +159,12 @@ def describe(folder: Path, name: str, release: str) -> None:
     metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {release}\n")
 
 
-@pytest.fixture
-def without_library(tmp_path: Path) -> dict[str, str]:
-    """A livekit without agents, found before the installed one: the same error as where none is installed."""
-    (tmp_path / "shadow" / "livekit").mkdir(parents=True)
-    (tmp_path / "shadow" / "livekit" / "__init__.py").touch()
-    return {"PYTHONPATH": str(tmp_path / "shadow")}
-
-
-def test_missing_library_is_reported(without_library: dict[str, str], command: Command) -> None:
-    ended = command("status", env=without_library)
-    assert (ended.returncode, ended.stderr) == (3, "")
-    assert ended.stdout.startswith("can't say: livekit-agents is not installed in this environment\n")
+def test_missing_library_is_reported(tmp_path: Path, report: Report) -> None:
+    (tmp_path / "livekit.py").touch()  # found before the installed one: the same error as where none is installed
+    assert report({"PYTHONPATH": str(tmp_path)}) == (
+        3,
+        "can't say: livekit-agents is not installed in this environment",
+    )
 
 
 def test_other_environment_is_warned_of_and_nothing_of_the_folder_is_executed(tmp_path: Path, command: Command) -> None:
@@ -202,8 +215,12 @@ def test_name_that_is_not_utf_8_is_no_traceback_and_valid_json(tmp_path: Path, c
     json.loads(ended.stdout)["command"][0].encode()  # raises where it is no text
 
 
-def test_name_that_the_encoding_of_the_output_does_not_have_is_escaped(command: Command) -> None:
-    ended = command("status", "n\N{LATIN SMALL LETTER O WITH DIAERESIS}", env={"PYTHONIOENCODING": "ascii"})
+def test_name_that_the_encoding_of_the_output_does_not_have_is_escaped(tmp_path: Path) -> None:
+    ended = run(
+        [sys.executable, "-m", "onenter_deadlock_fix", "status", "n\N{LATIN SMALL LETTER O WITH DIAERESIS}"],
+        cwd=tmp_path,
+        env={"PYTHONIOENCODING": "ascii"},
+    )
     assert (ended.returncode, ended.stdout, ended.stderr) == (3, "can't say: 'n\\xf6': command not found\n", "")
 
 

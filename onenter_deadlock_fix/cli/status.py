@@ -103,9 +103,8 @@ def report_on_environment() -> StatusReport:
         environment = examine()
     except NotExamined as error:
         environment = Environment(folder=sys.prefix, reason=str(error))
-    return StatusReport(
-        environment, verdict_on(environment), environment.reason, warnings=other_environments(environment)
-    )
+    warnings = other_environments(environment)
+    return StatusReport(environment, verdict_on(environment), environment.reason, warnings)
 
 
 def verdict_on(environment: Environment) -> Verdict:

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.version import InvalidVersion, Version
@@ -21,7 +20,8 @@ from .pins import pins
 from .probe import MARK, NOT_INSTALLED
 from .text import quoted
 
-_PROBE = str(Path(__file__).with_name("probe.py"))
+_DISTRIBUTIONS = ["livekit-agents", "wrapt", *(Requirement(pin).name for pin in pins(FIRST_AFFECTED))]
+PROBE = [str(Path(__file__).with_name("probe.py")), *_DISTRIBUTIONS]  # the arguments of an interpreter
 _LONGEST = 120.0  # seconds; importing livekit-agents takes two of them on a slow machine
 # "uv run" would otherwise install what is missing before it starts the interpreter
 _VARIABLES = {"UV_NO_SYNC": "1", "UV_OFFLINE": "1"}
@@ -87,9 +87,33 @@ def examine(interpreter: Sequence[str] = (sys.executable,)) -> Environment:
 
     The program's folder and the working directory are not on its path. Raise ``NotExamined`` where it can't be started.
     """
-    found = _probe(
-        [*interpreter, _PROBE, "livekit-agents", "wrapt", *(Requirement(pin).name for pin in pins(FIRST_AFFECTED))]
-    )
+    command = [*interpreter, *PROBE]
+    name = quoted(command[0])
+    try:
+        ended = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            env={**os.environ, **_VARIABLES},
+            timeout=_LONGEST,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise NotExamined(f"{name} said nothing for {_LONGEST:.0f} seconds") from None
+    except (OSError, ValueError) as error:
+        raise NotExamined(f"{name} can't be started: {error}") from error
+    return read_probe(ended)
+
+
+def read_probe(ended: subprocess.CompletedProcess[str]) -> Environment:
+    """Return what a ``PROBE`` has found. Raise ``NotExamined`` where it has not come to that."""
+    line = next((line for line in reversed(ended.stdout.splitlines()) if line.startswith(MARK)), None)
+    if line is None:
+        lines = [line.strip() for line in (ended.stderr or ended.stdout).splitlines() if line.strip()]
+        raise NotExamined(f"{quoted(ended.args[0])} ended early: {[f'exit code {ended.returncode}', *lines][-1]}")
+    found = json.loads(line[len(MARK) :])
     versions = found["versions"]
     release = found.get("release") or versions["livekit-agents"]
     state: State | None = None
@@ -129,29 +153,6 @@ def unaffected(release: str | None) -> tuple[State, str] | None:
     if version >= FIRST_FIXED:
         return "fixed-upstream", f"livekit-agents {release} has upstream's fix, which came with {FIRST_FIXED}"
     return None
-
-
-def _probe(command: list[str]) -> dict[str, Any]:
-    try:
-        ended = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env={**os.environ, **_VARIABLES},
-            timeout=_LONGEST,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise NotExamined(f"{command[0]} said nothing for {_LONGEST:.0f} seconds") from None
-    except (OSError, ValueError) as error:
-        raise NotExamined(f"{command[0] or 'the interpreter'} can't be started: {error}") from error
-    for line in reversed(ended.stdout.decode(errors="replace").splitlines()):
-        if line.startswith(MARK):
-            found: dict[str, Any] = json.loads(line[len(MARK) :])
-            return found
-    output = (ended.stderr or ended.stdout).decode(errors="replace").split("\n")
-    last = next((line.strip() for line in reversed(output) if line.strip()), f"exit code {ended.returncode}")
-    raise NotExamined(f"{command[0]} ended early: {last}")
 
 
 def _advice(release: str | None, versions: dict[str, str | None]) -> str:
