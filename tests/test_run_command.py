@@ -206,6 +206,21 @@ def test_env_that_takes_pythonpath_away_is_an_obstacle(arguments: str, works: st
     )
 
 
+@pytest.mark.parametrize(
+    ("refused", "works"),
+    [
+        ("env -i my-agent start", "env -i RUN my-agent start"),
+        ("env -u PYTHONPATH nice python -I agent.py", "env -u PYTHONPATH RUN nice python agent.py"),
+        ("elasticapm-run my-agent", "elasticapm-run RUN my-agent"),
+        ("env A=1 elasticapm-run python -E agent.py", "env A=1 elasticapm-run RUN python agent.py"),
+    ],
+)
+def test_advice_has_run_where_nothing_takes_its_effect_away(refused: str, works: str) -> None:
+    obstacle = find_obstacle(refused.split(), ["RUN"])
+    assert obstacle
+    assert obstacle.instead == works.split()
+
+
 def test_obstacle_is_refused_with_a_command_that_works_without_path(command: Command) -> None:
     refused = ["env", "-i", sys.executable, "-c", f"import os; {ACTIVE}; print(os.environ.get('PATH'))"]
     ended = command("run", "--detect", "report", *refused)

@@ -19,14 +19,20 @@ _LONG = {"--ignore-environment": "i", "--unset": "u", "--split-string": "S", "--
 class EnvArguments(NamedTuple):
     """What ``env`` does with its arguments.
 
-    words: the arguments, with each string of ``-S`` split into the words that it stands for.
+    own: the options and variables, without the options ``-S``, whose strings are split into words.
+    command: the words of the command that it executes.
     is_cleared: the command gets no variable of the environment that ``env`` was started in.
     changed: the variables that are removed or set.
     """
 
-    words: list[str]
+    own: list[str]
+    command: list[str]
     is_cleared: bool
     changed: set[str]
+
+    def removes(self, variable: str) -> bool:
+        """Return whether the command does not get the value that a variable has outside."""
+        return self.is_cleared or variable in self.changed
 
 
 def split_strings(command: Sequence[str]) -> list[str]:
@@ -34,19 +40,14 @@ def split_strings(command: Sequence[str]) -> list[str]:
     words = list(command)
     for position, word in enumerate(words):
         if basename(word) == "env":
-            return [*words[: position + 1], *read_env_arguments(words[position + 1 :]).words]
+            env = read_env_arguments(words[position + 1 :])
+            return [*words[: position + 1], *env.own, *env.command]
     return words
 
 
-def removes(variable: str, command: Sequence[str]) -> bool:
-    """Return whether a command, whose first word is ``env``, removes a variable, or sets it to another value."""
-    env = read_env_arguments(command[1:])
-    return basename(command[0]) == "env" and (env.is_cleared or variable in env.changed)
-
-
 def read_env_arguments(arguments: Sequence[str]) -> EnvArguments:
-    """Read the arguments of ``env``, up to the command that it executes."""
-    rest, words, is_cleared, changed = list(arguments), [], False, set()
+    """Read the arguments of ``env``."""
+    rest, own, is_cleared, changed = list(arguments), [], False, set()
     while rest and rest[0].startswith("-") and rest[0] != "--":
         word = rest.pop(0)
         letters, last, argument = _option(word)
@@ -54,19 +55,20 @@ def read_env_arguments(arguments: Sequence[str]) -> EnvArguments:
         argument = rest.pop(0) if is_separate else argument or ""
         is_cleared = is_cleared or "i" in letters
         if last == "S":
-            words += [f"-{letters}"] * bool(letters)
+            own += [f"-{letters}"] * bool(letters)
             with contextlib.suppress(ValueError):  # a quotation mark without its other one
                 argument, rest = "", [*shlex.split(argument), *rest]
-            words += [argument] * bool(argument)
+            own += [argument] * bool(argument)
             continue
-        words += [word, argument] if is_separate else [word]
+        own += [word, argument] if is_separate else [word]
         if last == "u":
             changed.add(argument)
-    for word in rest[rest[:1] == ["--"] :]:
-        if "=" not in word:
-            break
-        changed.add(word.partition("=")[0])
-    return EnvArguments([*words, *rest], is_cleared, changed)
+    if rest[:1] == ["--"]:
+        own.append(rest.pop(0))
+    while rest and "=" in rest[0]:
+        changed.add(rest[0].partition("=")[0])
+        own.append(rest.pop(0))
+    return EnvArguments(own, rest, is_cleared, changed)
 
 
 def _option(word: str) -> tuple[str, str, str | None]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..environment.text import quoted
-from .env_command import removes, split_strings
+from .env_command import read_env_arguments, split_strings
 from .python_command import basename, find_python
 
 _BLIND = "IES"  # with -I and -E Python reads no PYTHONPATH, and with -S it runs no sitecustomize
@@ -34,21 +34,26 @@ def find_obstacle(command: Sequence[str], run: Sequence[str] = ()) -> Obstacle |
     """
     words = split_strings(command)
     found = find_python(words)
-    before = found.launcher if found else words[:1]
-    after = [*found.interpreter(without=_BLIND), *found.program] if found else words[1:]
-    for position, word in enumerate(before):
+    for position, word in enumerate(found.launcher if found else words[:1]):
+        before, rest = words[: position + 1], words[position + 1 :]
         if basename(word) == _RUNS_NO_OTHER:
             reason = f"the sitecustomize of {_RUNS_NO_OTHER} would be found first, and it runs no other one"
-            return Obstacle(reason, [*before, *run, *after])
-        if removes("PYTHONPATH", words[position:]):
+            return Obstacle(reason, [*before, *run, *_without_blind_options(rest)])
+        env = read_env_arguments(rest)
+        if basename(word) == "env" and env.command and env.removes("PYTHONPATH"):
             reason = "env would take away the PYTHONPATH that activates the shim"
-            return Obstacle(reason, [*before, *run, *after])
+            return Obstacle(reason, [*before, *env.own, *run, *_without_blind_options(env.command)])
     letters = "".join(letter for option in found.options for letter in option.letters) if found else ""
     blind = "".join(letter for letter in letters if letter in _BLIND)
     if blind:
         reason = f"Python started with -{blind} does not read what activates the shim"
-        return Obstacle(reason, [*run, *before, *after])
+        return Obstacle(reason, [*run, *_without_blind_options(words)])
     return None
+
+
+def _without_blind_options(words: list[str]) -> list[str]:
+    found = find_python(words)
+    return [*found.launcher, *found.interpreter(without=_BLIND), *found.program] if found else words
 
 
 def warnings(command: Sequence[str], executable: str) -> list[str]:
