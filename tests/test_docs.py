@@ -19,8 +19,8 @@ from programs import Completed
 
 import onenter_deadlock_fix
 from onenter_deadlock_fix import _guard
-from onenter_deadlock_fix.cli import main
-from onenter_deadlock_fix.cli.pins import pins
+from onenter_deadlock_fix.cli import arguments
+from onenter_deadlock_fix.environment.pins import pins
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT))
@@ -148,8 +148,8 @@ def test_commands_that_are_named_are_there(page: str) -> None:
     for line in code(page):
         for session in re.findall(r"\bnox -s (\w+)", line):
             assert session in sessions, line
-        for arguments in re.findall(r'onenter-deadlock-fix ((?:[a-z]|--)[^&|;()$"]*)', line):
-            main._parser().parse_args(shlex.split(arguments))  # or it exits
+        for words in re.findall(r'onenter-deadlock-fix ((?:[a-z]|--)[^&|;()$"]*)', line):
+            arguments.parse(shlex.split(words))  # or it exits
 
 
 @pytest.mark.parametrize("page", PAGES)
