@@ -1,0 +1,221 @@
+"""The recipes of docs/activation.md switch the shim on in images: folders laid out like them, and no Docker."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import sys
+import sysconfig
+import venv
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from programs import Completed, run
+from uv import find_uv_bin
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "activation.md").read_text(encoding="utf-8")
+AGENT = """
+import json, sys
+import livekit.agents
+shim = sys.modules.get("onenter_deadlock_fix")
+print(json.dumps([sys.argv[1:], shim and shim.status().state]))
+"""
+ACTIVE = [["start"], "patched"]
+
+pytestmark = pytest.mark.xdist_group("recipes")  # they share the wheel and the image that pip is in
+
+
+class Image:
+    """A folder that stands for a container's root, and what a Dockerfile sets."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.workdir = root / "app"
+        self.environment = {"PATH": os.pathsep.join([str(root / "usr" / "local" / "bin"), os.environ["PATH"]])}
+        self.entrypoint: list[str] = []
+        self.command: list[str] = []
+
+    def build(self, dockerfile: str, context: Path) -> None:
+        """Follow the instructions of a Dockerfile that derives from this image."""
+        for line in self.inside(dockerfile).replace("\\\n", " ").splitlines():
+            instruction, _, rest = line.partition(" ")
+            if instruction == "COPY":
+                pattern, target = rest.split()
+                for file in context.glob(pattern):
+                    shutil.copy(file, self.workdir / target)
+            elif instruction == "ENV":
+                name, _, value = rest.partition("=")
+                self.environment[name] = value
+            elif instruction == "RUN":
+                ended = self.shell(rest)
+                assert ended.returncode == 0, (rest, ended.stdout, ended.stderr)
+            elif instruction == "ENTRYPOINT":
+                self.entrypoint, self.command = json.loads(rest), []
+            elif instruction == "CMD":
+                self.command = json.loads(rest)
+            else:
+                assert instruction in ("FROM", "WORKDIR"), line  # the layout of the folder has both
+
+    def start(self, environment: dict[str, str] | None = None) -> object:
+        """Start a container, and return what its agent program has printed."""
+        ended = self.shell(shlex.join([*self.entrypoint, *self.command]), environment)
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout)
+
+    def shell(self, command: str, environment: dict[str, str] | None = None) -> Completed:
+        return run(["sh", "-c", command], cwd=self.workdir, env={**self.environment, **(environment or {})})
+
+    def inside(self, text: str) -> str:
+        """Return a text with its absolute paths in the folder, and with the tests' Python for that of the docs."""
+        text = re.sub(r"(?<![\w.$])/(?=(app|opt|shim|tmp|usr)\b)", f"{self.root}/", text)
+        return text.replace("python3.11", f"python{sysconfig.get_python_version()}")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that has the wheel, made as the docs say, and an agent program."""
+    folder = tmp_path_factory.mktemp("context")
+    (made,) = re.findall(r"(?m)^pip (wheel .*) /path/to/onenter-deadlock-fix$", PAGE)
+    ended = run([sys.executable, "-m", "pip", *made.split(), str(ROOT)], cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    (folder / "agent.py").write_text(AGENT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the root of an image that has pip."""
+    root = tmp_path_factory.mktemp("base")
+    venv.create(root / "usr" / "local", symlinks=True, with_pip=True)
+    add_packages(root / "usr" / "local", "livekit-agents")
+    for name in ("app", "opt", "tmp"):
+        (root / name).mkdir()
+    (root / "app" / "agent.py").write_text(AGENT)
+    return root
+
+
+def add_packages(environment: Path, *names: str) -> None:
+    """Put packages that are installed here, and all that they need, into an environment, without downloading them."""
+    variables = {"base": str(environment), "platbase": str(environment)}
+    folder = Path(sysconfig.get_path("purelib", vars=variables))
+    added, missing = set(), list(names)
+    while missing:
+        distribution = metadata.distribution(missing.pop())
+        if distribution.name in added:
+            continue
+        added.add(distribution.name)
+        requirements = map(Requirement, distribution.requires or ())
+        missing += [
+            needed.name for needed in requirements if not needed.marker or needed.marker.evaluate({"extra": ""})
+        ]
+        for file in distribution.files or ():
+            if not str(file).startswith(("..", "/")) and "__pycache__" not in file.parts:
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                copy(file.locate(), folder / file)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file by a link where the file system has that: there are thousands."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+@pytest.fixture
+def pip_image(base: Path, tmp_path: Path) -> Image:
+    """Return an image made with pip: its packages are in /usr/local."""
+    image = Image(tmp_path / "root")
+    shutil.copytree(base, image.root, symlinks=True, copy_function=copy)
+    pip = image.root / "usr" / "local" / "bin" / "pip"
+    pip.write_text('#!/bin/sh\nexec "$(dirname "$0")/python" -m pip "$@"\n')  # its own names the folder it was made in
+    image.command = ["python", "agent.py", "start"]
+    return image
+
+
+@pytest.fixture
+def uv_image(tmp_path: Path) -> Image:
+    """Return an image made as LiveKit's starter is: uv has put its packages into /app/.venv."""
+    image = Image(tmp_path / "root")
+    (image.workdir / "src").mkdir(parents=True)
+    (image.workdir / "src" / "agent.py").write_text(AGENT)
+    project = f'[project]\nname = "agent"\nversion = "1"\nrequires-python = ">={sysconfig.get_python_version()}"\n'
+    (image.workdir / "pyproject.toml").write_text(project)
+    commands = image.root / "usr" / "local" / "bin"
+    for folder in (commands, image.root / "tmp"):
+        folder.mkdir(parents=True)
+    (commands / "uv").symlink_to(find_uv_bin())
+    # nothing of the tests' own environment is to be found, or written to
+    image.environment.update(UV_OFFLINE="1", UV_PYTHON="", UV_PROJECT_ENVIRONMENT="", VIRTUAL_ENV="")
+    synchronized = image.shell(f"uv sync --python {shlex.quote(sys.executable)}")
+    assert synchronized.returncode == 0, synchronized.stderr
+    add_packages(image.workdir / ".venv", "livekit-agents", "wrapt", "packaging", "python-dotenv")  # uv is offline
+    image.command = ["uv", "run", "src/agent.py", "start"]
+    return image
+
+
+def recipe(begin: str) -> str:
+    """Return the code block of the docs that begins so."""
+    (found,) = re.findall(rf"(?ms)^```\w+\n(?={re.escape(begin)})(.*?)^```$", PAGE)
+    return found
+
+
+def test_dockerfile_of_ones_own(pip_image: Image, wheel: Path) -> None:
+    pip_image.build(recipe("FROM python:3.11-slim\nWORKDIR"), wheel)
+    assert pip_image.start() == ACTIVE
+
+
+@pytest.mark.parametrize("entrypoint", [None, '["python"]'])
+def test_image_made_with_pip(pip_image: Image, wheel: Path, entrypoint: str | None) -> None:
+    if entrypoint:
+        pip_image.build(f'ENTRYPOINT {entrypoint}\nCMD ["agent.py", "start"]', wheel)
+    assert pip_image.start() == [["start"], None]
+    pip_image.build(recipe("FROM your-pip-image"), wheel)
+    assert pip_image.start() == ACTIVE
+
+
+def test_image_made_with_uv(uv_image: Image, wheel: Path) -> None:
+    assert uv_image.start() == [["start"], None]
+    uv_image.build(recipe("FROM your-uv-image"), wheel)
+    assert uv_image.start() == ACTIVE
+
+
+def test_wrong_path_fails_the_build(pip_image: Image, wheel: Path) -> None:
+    with pytest.raises(AssertionError, match="NOT ACTIVE"):
+        pip_image.build(recipe("FROM your-pip-image").replace("python3.11", "python3.0"), wheel)
+
+
+def test_image_that_can_not_be_rebuilt(pip_image: Image, wheel: Path) -> None:
+    install, docker_run = recipe("pip install --no-deps --target").splitlines()
+    made = run([sys.executable, "-m", *shlex.split(install.replace("*", made_version(wheel)))], cwd=wheel)
+    assert made.returncode == 0, made.stderr
+    ((folder, target),) = re.findall(r'-v "\$PWD/(\w+):(\S+):ro"', docker_run)
+    shutil.copytree(wheel / folder, pip_image.inside(target))
+    (variable,) = re.findall(r"-e (\S+)", docker_run)
+    name, _, value = variable.partition("=")
+    assert pip_image.start({name: pip_image.inside(value)}) == ACTIVE
+
+
+def made_version(wheel: Path) -> str:
+    """Return what the asterisk in the name of the wheel stands for."""
+    (file,) = wheel.glob("*.whl")
+    return file.name[len("onenter_deadlock_fix-") : -len(".whl")]
+
+
+def test_kubernetes_manifest(pip_image: Image, wheel: Path) -> None:
+    manifest = recipe("apiVersion:")
+    pip_image.build(recipe("FROM python:3.11-slim\nCOPY"), wheel)
+    (copies,) = re.findall(r"(?m)^ +command: (.*)$", manifest)
+    (mounted,) = set(re.findall(r"mountPath: ([\w/]+)", manifest))
+    Path(pip_image.inside(mounted)).mkdir()
+    copied = pip_image.shell(shlex.join(json.loads(pip_image.inside(copies))))
+    assert copied.returncode == 0, copied.stderr
+    assert pip_image.start() == [["start"], None]
+    variables = dict(re.findall(r"- name: ([A-Z]+)\n +value: (.*)", pip_image.inside(manifest)))
+    assert pip_image.start(variables) == ACTIVE
