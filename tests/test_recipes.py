@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import sys
 import sysconfig
 import venv
 from importlib import metadata
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -115,24 +117,31 @@ def add_packages(environment: Path, *names: str) -> None:
             needed.name for needed in requirements if not needed.marker or needed.marker.evaluate({"extra": ""})
         ]
         for file in distribution.files or ():
-            if not str(file).startswith(("..", "/")) and "__pycache__" not in file.parts:
-                (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                copy(file.locate(), folder / file)
+            if str(file).startswith(("..", "/")) or "__pycache__" in file.parts:
+                continue
+            target = folder / file
+            copy(Path(file.locate()), target)
+            if target.suffix == ".py":  # else each image compiles all of it anew
+                copy(Path(cache_from_source(str(file.locate()))), Path(cache_from_source(str(target))))
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file by a link where the file system has that: there are thousands."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+    """Copy a file that is there, by a link where the file system has that: there are thousands."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copy2(source, target)
 
 
 @pytest.fixture
 def pip_image(base: Path, tmp_path: Path) -> Image:
     """Return an image made with pip: its packages are in /usr/local."""
     image = Image(tmp_path / "root")
-    shutil.copytree(base, image.root, symlinks=True, copy_function=copy)
+    shutil.copytree(
+        base, image.root, symlinks=True, copy_function=lambda source, target: copy(Path(source), Path(target))
+    )
     pip = image.root / "usr" / "local" / "bin" / "pip"
     pip.write_text('#!/bin/sh\nexec "$(dirname "$0")/python" -m pip "$@"\n')  # its own names the folder it was made in
     image.command = ["python", "agent.py", "start"]
@@ -175,13 +184,11 @@ def test_dockerfile_of_ones_own(pip_image: Image, wheel: Path) -> None:
 def test_image_made_with_pip(pip_image: Image, wheel: Path, entrypoint: str | None) -> None:
     if entrypoint:
         pip_image.build(f'ENTRYPOINT {entrypoint}\nCMD ["agent.py", "start"]', wheel)
-    assert pip_image.start() == [["start"], None]
     pip_image.build(recipe("FROM your-pip-image"), wheel)
     assert pip_image.start() == ACTIVE
 
 
 def test_image_made_with_uv(uv_image: Image, wheel: Path) -> None:
-    assert uv_image.start() == [["start"], None]
     uv_image.build(recipe("FROM your-uv-image"), wheel)
     assert uv_image.start() == ACTIVE
 
@@ -216,6 +223,5 @@ def test_kubernetes_manifest(pip_image: Image, wheel: Path) -> None:
     Path(pip_image.inside(mounted)).mkdir()
     copied = pip_image.shell(shlex.join(json.loads(pip_image.inside(copies))))
     assert copied.returncode == 0, copied.stderr
-    assert pip_image.start() == [["start"], None]
     variables = dict(re.findall(r"- name: ([A-Z]+)\n +value: (.*)", pip_image.inside(manifest)))
     assert pip_image.start(variables) == ACTIVE
