@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -207,7 +208,8 @@ def test_status_is_what_the_readme_has(command: Callable[..., Completed], tmp_pa
     (transcript,) = (block for block in blocks("README.md", "console") if block.startswith("$ "))
     typed, shown = transcript.split("\n", 1)
     (tmp_path / "agent.py").write_text(blocks("README.md", "python")[1])
-    ended = command(*shlex.split(typed)[2:])
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    ended = command(*shlex.split(typed)[2:], env={"PATH": path})
     assert ended.returncode == 0, ended.stderr
     assert alike(ended.stdout) == alike(shown)
 
