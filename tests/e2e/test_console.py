@@ -94,8 +94,9 @@ def test_the_conversation_completes_in_console_mode(
 
 
 def test_the_console_shows_the_symptoms_of_the_readme(
-    open_console: Callable[[str], Wait], terminal: Terminal, endpoint: Endpoint
+    open_console: Callable[[str], Wait], terminal: Terminal, endpoint: Endpoint, environment: dict[str, str]
 ) -> None:
+    environment["COLUMNS"] = "200"  # so that no message is wrapped
     (symptoms,) = re.findall(r"(?s)```text\nWARNING livekit[^\n]*\n(.*?)```", README.read_text(encoding="utf-8"))
     wait_for = open_console("nothing")
     wait_for(lambda: endpoint.called and terminal.is_read())
