@@ -37,11 +37,38 @@ logs it.
 
 from __future__ import annotations
 
+import asyncio
+
+from .._status import Detection
+from . import config, watch
+
+OFF = ("off", config.AFTER)  # a call of ``detect()`` that switches detection off
+
+
+def configure(call: tuple[object, object] | None, *, library_loaded: bool) -> tuple[Detection, list[str]]:
+    """Apply the mode and seconds of a call of ``detect()``, or the environment's for None.
+
+    Return the mode, and what to warn of. Raise what wrapping raises. While livekit-agents is not imported, nothing is
+    applied.
+    """
+    request = config.requested(call)
+    warnings = list(request.problems)
+    if request.mode == "off":
+        watch.uninstall()
+    elif library_loaded:
+        why_not = watch.install(request)
+        if why_not:
+            return "unrecognised", [*warnings, f"no detection: {why_not}"]
+    return request.mode, warnings
+
+
+def remarks() -> list[str]:
+    """Return what limits detection in this process, a sentence each."""
+    return watch.remarks()
+
 
 def cycle() -> list[str]:
     """Return who waits for whom in a deadlock of the running event loop, one wait a line; [] where there is none."""
-    import asyncio
-
     from .check import Look
 
     return Look(asyncio.all_tasks()).cycle()

@@ -12,11 +12,11 @@ import logging
 from asyncio import _get_running_loop
 from collections.abc import Hashable, Iterator
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 from weakref import WeakSet
 
-from .._guard import difference
-from .._wrapper import CoroutineFunction, Wrappers
+from .._guard import first_mismatch
+from .._wrapping import Wrappers
 from .config import LOGGER, Request
 from .library import CHANGES, FINGERPRINT, VOICE
 from .stack import Task, stack
@@ -150,19 +150,15 @@ def _under_way(tasks: set[Task]) -> Iterator[tuple[Hashable, Task]]:
             yield (outermost.awaitable, *(one.frame.f_lasti for one in inside)), task
 
 
-def _watching(wrapped: CoroutineFunction) -> CoroutineFunction:
+def _watching(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Wrap a change: see to it that the timer ticks. Most changes are over before it does, and pay for no more."""
-
-    def wrapper(instance: Any, *args: Any, **kwargs: Any) -> Any:
-        _begin()
-        return wrapped.__get__(instance, type(instance))(*args, **kwargs)
-
-    return wrapper
+    _begin()
+    return wrapped(*args, **kwargs)
 
 
 def _begin() -> None:
     """Have the timer of the running event loop tick, if it does not yet; raise nothing."""
-    loop, request = _get_running_loop(), _request if _wrappers.on else None
+    loop, request = _get_running_loop(), _request
     if loop is not None and getattr(loop, _WATCH, None) is None and request is not None and loop not in _unwatched:
         try:
             _Watch(loop).tick_later(request)
@@ -183,10 +179,10 @@ def install(request: Request) -> str:
     Return an empty string, or why that can't be. Raise what wrapping raises.
     """
     global _request
-    different = difference(FINGERPRINT)
-    if different:
+    mismatch = first_mismatch(FINGERPRINT)
+    if mismatch:
         uninstall()
-        return f"in this build {different}"
+        return f"in this build {mismatch}"
     _wrappers.install(
         (getattr(importlib.import_module(VOICE + module), owner), name, _watching) for module, owner, name in _WRAPPED
     )
@@ -202,6 +198,6 @@ def uninstall() -> None:
     _wrappers.uninstall()
 
 
-def remarks() -> str:
+def remarks() -> list[str]:
     """Return which event loops can't be watched, if there are any."""
-    return f"changes can't be watched in {len(_unwatched)} event loop(s) of this process" if _unwatched else ""
+    return [f"changes can't be watched in {len(_unwatched)} event loop(s) of this process"] if _unwatched else []
