@@ -75,8 +75,8 @@ def test_the_log_of_dev_mode_has_both_records(
         assert worker.wait(timeout=60) == 0
 
     assert (job["shim"], job["handoffs"]) == ("patched", 1)
-    ours = [line for line in log.read_text().splitlines() if "INFO" in line and "onenter_deadlock_fix" in line]
-    assert [(ACTIVE in line, CHANGED in line) for line in ours] == [(True, False), (False, True)]
+    lines = [line for line in log.read_text().splitlines() if "INFO" in line]
+    assert [text for line in lines for text in (ACTIVE, CHANGED) if text in line] == [ACTIVE, CHANGED]
 
 
 def test_the_log_has_a_warning_where_the_shim_is_switched_off(
