@@ -1,8 +1,6 @@
-"""Play a program of the docs with a scripted model: ``python documented_program.py FILE AGENT TOOL``.
+"""Play a program of the docs with a scripted model. Names that an extract lacks are provided.
 
-The program completes when TOOL has returned. Print a JSON object: whether the program completes, what the shim has
-logged, and, where it hangs, what livekit-agents logs when the user speaks and types. Names that an extract lacks are
-provided.
+As a program (``python documented_program.py FILE``) it prints what livekit-agents logs where the README's code hangs.
 """
 
 from __future__ import annotations
@@ -14,14 +12,15 @@ import logging
 import os
 import runpy
 import sys
-from typing import Any
+from typing import Any, Callable
 
 from livekit.agents import Agent, AgentSession, AgentTask, function_tool, llm
+from recorder import Recorder
 from turns import user_has_spoken
+from virtual_time import VirtualTimeLoop
 
 from onenter_deadlock_fix.verify.scripted_model import Answer, ScriptedLLM, ToolCall, cue
 
-PATIENCE = 3.0  # seconds; a program that completes takes a few hundredths
 ADDRESS = "alice@example.com"
 
 
@@ -33,49 +32,41 @@ class AddressTask(AgentTask[str]):
         self.complete(ADDRESS)
 
 
-class Records(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.kept: list[dict[str, Any]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        fields = [name for name in ("deadlock", "wait", "let_go") if hasattr(record, name)]
-        text = f"{record.levelname} {record.name} - {record.getMessage()}"
-        error = record.exc_info and record.exc_info[1]
-        if error:
-            text += f"\n{type(error).__name__}: {error}"
-        self.kept.append({"text": text, "fields": fields})
+async def documented(file: str, agent: str, tool: str) -> None:
+    """Play an agent of a file until the tool has returned."""
+    over = asyncio.Event()
+    session = await start(file, agent, lambda returned: over.set() if returned == tool else None)
+    if tool == "arrange_call":
+        session.generate_reply(user_input="Please call me.")
+    await over.wait()
 
 
-def keep_records_of(name: str, level: int) -> Records:
-    """Return the records of a logger, which go nowhere else."""
-    records = Records()
-    logger = logging.getLogger(name)
-    logger.addHandler(records)
-    logger.setLevel(level)
-    logger.propagate = False
-    return records
-
-
-async def speak_and_type(session: AgentSession[Any]) -> list[str]:
-    """Have the user speak, and then type, and return what livekit-agents logs."""
-    records = keep_records_of("livekit.agents", logging.WARNING)
+async def symptoms(file: str) -> list[str]:
+    """Play FrontDesk of a file, and return what livekit-agents logs when the user speaks and then types."""
+    session = await start(file, "FrontDesk", lambda returned: None)
+    await asyncio.sleep(1)  # of virtual time: it hangs then
+    recorder = Recorder()
+    logger = logging.getLogger("livekit.agents")
+    logger.addHandler(recorder)
     user_has_spoken(session._activity, "Hello?")
     with contextlib.suppress(RuntimeError):  # that speech can't be scheduled
         session.generate_reply(user_input="Hello?")
-    for _ in range(20):
-        await asyncio.sleep(0)
-    return [record["text"] for record in records.kept]
+    await asyncio.sleep(1)
+    lines = []
+    for record in recorder.records:
+        lines.append(f"{record.levelname} {record.name} - {record.getMessage()}")
+        if record.exc_info and record.exc_info[1]:
+            lines.append(f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}")
+    return lines
 
 
-async def main(file: str, agent: str, tool: str) -> None:
-    over = asyncio.Event()
+async def start(file: str, agent: str, on_return: Callable[[str], object]) -> AgentSession[Any]:
+    """Start a session with an agent of a file; ``on_return`` is called with the name of a tool that has returned."""
 
     def script(chat_ctx: llm.ChatContext) -> Answer:
         last = cue(chat_ctx)
         if last.role == "tool":
-            if last.tool == tool:
-                over.set()
+            on_return(last.tool)
             return "Thank you."
         if "call me" in last.text:
             return [ToolCall("arrange_call")]
@@ -83,22 +74,15 @@ async def main(file: str, agent: str, tool: str) -> None:
             return [ToolCall("note_address", {"address": ADDRESS})]
         return [ToolCall("collect_address")] if "address" in last.text else "Hello."
 
-    records = keep_records_of("onenter_deadlock_fix", logging.INFO)
     given = {"Agent": Agent, "AgentTask": AgentTask, "function_tool": function_tool, "AddressTask": AddressTask}
     made = runpy.run_path(file, given)
     session: AgentSession[Any] = AgentSession(llm=ScriptedLLM(script))
     await session.start(made[agent](instructions="Help the caller."))
-    if tool == "arrange_call":
-        session.generate_reply(user_input="Please call me.")
-    try:
-        await asyncio.wait_for(over.wait(), PATIENCE)
-        outcome = "completed"
-    except asyncio.TimeoutError:
-        outcome = "hung"
-    symptoms = await speak_and_type(session) if outcome == "hung" else []
-    print(json.dumps({"outcome": outcome, "log": records.kept, "symptoms": symptoms}), flush=True)
-    os._exit(0)  # a session that hangs can't be closed
+    return session
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    loop = VirtualTimeLoop()
+    asyncio.set_event_loop(loop)
+    print(json.dumps(loop.run_until_complete(symptoms(sys.argv[1]))), flush=True)
+    os._exit(0)  # a session that hangs can't be closed

@@ -30,8 +30,6 @@ print(json.dumps([sys.argv[1:], shim and shim.status().state]))
 """
 ACTIVE = [["start"], "patched"]
 
-pytestmark = pytest.mark.xdist_group("recipes")  # they share the wheel and the image that pip is in
-
 
 class Image:
     """A folder that stands for a container's root, and what a Dockerfile sets."""

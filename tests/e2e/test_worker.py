@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from openai_endpoint import ADDRESS, CONFIRMATION, GOODBYE, QUESTION, Endpoint
+from programs import LIMIT
 
 ACTIVE = "onenter-deadlock-fix is active on livekit-agents 1.3.5"
 NOT_ACTIVE = "onenter-deadlock-fix is NOT active on livekit-agents 1.3.5"
@@ -48,7 +49,7 @@ def test_the_pattern_completes_in_a_job_with_the_shim_and_is_in_the_log(
     log = tmp_path / "log"
     with log.open("w") as file:
         worker, job = run_job(activation, start_method, model, stdout=file)
-        assert worker.wait(timeout=60) == 0
+        assert worker.wait(timeout=LIMIT) == 0
 
     assert job["shim"] == "patched"
     assert job.get("deadlock") is None
@@ -72,7 +73,7 @@ def test_the_log_of_dev_mode_has_both_records(
         worker, job = run_job(
             "import", start_method, "llm", command=("dev", "--no-reload"), stdout=file, stderr=subprocess.STDOUT
         )
-        assert worker.wait(timeout=60) == 0
+        assert worker.wait(timeout=LIMIT) == 0
 
     assert (job["shim"], job["handoffs"]) == ("patched", 1)
     lines = [line for line in log.read_text().splitlines() if "INFO" in line]
