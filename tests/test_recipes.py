@@ -1,4 +1,4 @@
-"""The recipes of docs/activation.md switch the shim on in images: folders laid out like them, and no Docker."""
+"""Run the recipes of docs/activation.md, without Docker, in folders that are laid out like the images."""
 
 from __future__ import annotations
 
@@ -107,9 +107,10 @@ def add_packages(environment: Path, *names: str) -> None:
     added, missing = set(), list(names)
     while missing:
         distribution = metadata.distribution(missing.pop())
-        if distribution.name in added:
+        name = distribution.metadata["Name"]
+        if name in added:
             continue
-        added.add(distribution.name)
+        added.add(name)
         requirements = map(Requirement, distribution.requires or ())
         missing += [
             needed.name for needed in requirements if not needed.marker or needed.marker.evaluate({"extra": ""})
