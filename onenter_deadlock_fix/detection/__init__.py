@@ -53,9 +53,11 @@ def configure(call: tuple[object, object] | None, *, library_loaded: bool) -> tu
     """
     request = config.requested(call)
     warnings = list(request.problems)
+    if not library_loaded:
+        return request.mode, warnings
     if request.mode == "off":
         watch.uninstall()
-    elif library_loaded:
+    else:
         why_not = watch.install(request)
         if why_not:
             return "unrecognised", [*warnings, f"no detection: {why_not}"]
