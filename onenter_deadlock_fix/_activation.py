@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ._guard import Verdict
     from ._status import Detection, State, Status
 
-    Decision = tuple[Optional[Verdict], State, str, list[str], Optional[Exception]]
     Outcome = tuple[State, Optional[str], list[str], Detection]  # state, release, reasons, mode of detection
 
 # Held while settings are applied and never while anything is imported or logged: an import waits for other threads that
@@ -77,20 +76,17 @@ def _make_status(state: "State", release: "Optional[str]", reasons: "list[str]",
 
 
 def _reconcile() -> None:
-    """Apply the settings to the livekit-agents that is imported, and log the outcome, unless that is done."""
+    """Apply the settings to the livekit-agents that is imported, and log the outcome, until that is done."""
     global _applied
     while True:
         settings, classes = _settings, _import_hook.loaded_classes()
         before = _applied_to(classes)
         if classes is None or (before is not None and before[1] is settings) or _is_importing():
             return
-        decision = _decide(settings, before and before[2])
-        _configure_detection(settings, library_loaded=False)  # imports it, before the lock is taken
+        verdict, outcome, level, error = _apply(settings, classes, before and before[2])
         with _lock:
-            if settings is not _settings:
-                continue
-            outcome, level, error = _apply(settings, classes, *decision)
-            _applied = ([each and ref(each) for each in classes], settings, decision[0], outcome)
+            if settings is _settings:
+                _applied = ([each and ref(each) for each in classes], settings, verdict, outcome)
         if before is None or before[3] != outcome:
             _log(_make_status(*outcome), level, error)
 
@@ -105,48 +101,47 @@ def _applied_to(classes: "Optional[list[Any]]") -> "Any":
 def _is_importing() -> bool:
     """Return whether what is needed is being imported, by a caller of this or another thread, which goes on then."""
     frame: Any = sys._getframe()
-    while frame is not None and frame.f_code is not _decide.__code__:
+    while frame is not None and frame.f_code is not _apply.__code__:
         frame = frame.f_back
     return frame is not None or any(map(_import_hook.is_being_imported, ("wrapt", "packaging.version", _PATCH)))
 
 
-def _decide(settings: "dict[str, Any]", verdict: "Optional[Verdict]") -> "Decision":
-    """Import what is needed; return verdict, state, reason, what to warn of, and an error that was caught."""
+def _apply(
+    settings: "dict[str, Any]", classes: "list[Any]", verdict: "Optional[Verdict]"
+) -> "tuple[Optional[Verdict], Outcome, str, Optional[Exception]]":
+    """Apply the settings; return the verdict, the outcome, the level to log it at, and an error that was caught."""
+    state: State = "off"
+    warnings: list[str] = []
+    error = None
     try:
         from . import _guard, _status  # noqa: F401
 
         verdict = verdict or _guard.examine()
         is_on, warnings = _guard.read_switch()
+        reason = verdict.reason
         if not (is_on and settings["fix"]):
             switch = "deactivate()" if is_on else f"{_guard.SWITCH}={os.environ[_guard.SWITCH]}"
-            return verdict, "off", f"switched off by {switch}; {verdict.reason}", warnings, None
-        if verdict.state != "affected":
-            return verdict, verdict.state, verdict.reason, warnings, None
-        from . import _patch  # noqa: F401
+            reason = f"switched off by {switch}; {reason}"
+        elif verdict.state != "affected":
+            state = verdict.state
+        else:
+            from . import _patch
 
-        return verdict, "patched", f"{verdict.reason}; both wrappers are in place", warnings, None
-    except Exception as error:
-        _raise_if_from_signal_handler(error)
-        return verdict, "failed", f"not patched because of an error: {error!r}", [], error
-
-
-def _apply(settings: "dict[str, Any]", classes: "list[Any]", *decision: "Any") -> "tuple[Outcome, str, Any]":
-    """Carry out a decision; return the outcome, the level to log it at, and an error that was caught."""
-    verdict, state, reason, warnings, error = decision
-    try:
-        if state == "patched":
-            sys.modules[_PATCH].install(classes, verdict, _announce, _count_handoff)
-        elif _PATCH in sys.modules:
-            sys.modules[_PATCH].uninstall()
+            state, reason = "patched", f"{reason}; both wrappers are in place"
+        with _lock:
+            if settings is _settings and state == "patched":
+                _patch.install(classes, verdict, _announce, _count_handoff)
+            elif settings is _settings and _PATCH in sys.modules:
+                sys.modules[_PATCH].uninstall()
     except Exception as caught:
         _raise_if_from_signal_handler(caught)
         state, reason, error = "failed", f"not patched because of an error: {caught!r}", caught
     detection, more_warnings, detection_error = _configure_detection(settings, library_loaded=True)
     warnings, error = [*warnings, *more_warnings], error or detection_error
-    is_unprotected = state == "unrecognised" or (state == "off" and verdict.state == "affected")
+    is_unprotected = state == "unrecognised" or (state == "off" and verdict is not None and verdict.state == "affected")
     level = "WARNING" if warnings or is_unprotected else "DEBUG" if detection == "off" else "INFO"
     outcome = (state, verdict and verdict.release, [reason, *warnings], detection)
-    return outcome, "ERROR" if error else level, error
+    return verdict, outcome, "ERROR" if error else level, error
 
 
 def _configure_detection(
@@ -162,8 +157,10 @@ def _configure_detection(
             return "off", [], None
         from . import detection
 
-        call = settings["detect"] if is_requested else detection.OFF
-        return (*detection.configure(call, library_loaded=library_loaded), None)
+        with _lock:
+            call = settings["detect"] if is_requested else detection.OFF
+            is_current = library_loaded and settings is _settings
+            return (*detection.configure(call, library_loaded=is_current), None)
     except Exception as error:
         _raise_if_from_signal_handler(error)
         return "unrecognised", [f"no detection because of an error: {error!r}"], error
