@@ -198,14 +198,16 @@ def test_wrong_path_fails_the_build(pip_image: Image, wheel: Path) -> None:
 
 
 def test_image_that_can_not_be_rebuilt(pip_image: Image, wheel: Path) -> None:
-    install, docker_run = recipe("pip install --no-deps --target").splitlines()
+    install, echo, start, ask = recipe("pip install --no-deps --target").splitlines()
     made = run([sys.executable, "-m", *shlex.split(install.replace("*", made_version(wheel)))], cwd=wheel)
     assert made.returncode == 0, made.stderr
-    ((folder, target),) = re.findall(r'-v "\$PWD/(\w+):(\S+):ro"', docker_run)
+    ((folder, target),) = set(re.findall(r'-v "\$PWD/(\w+):(\S+):ro"', f"{start} {ask}"))
     shutil.copytree(wheel / folder, pip_image.inside(target))
-    (variable,) = re.findall(r"-e (\S+)", docker_run)
-    name, _, value = variable.partition("=")
-    assert pip_image.start({name: pip_image.inside(value)}) == ACTIVE
+    ((name, value),) = re.findall(r"^echo (\w+)=(\S+) > shim.env$", echo)
+    environment = {name: pip_image.inside(value)}
+    assert pip_image.start(environment) == ACTIVE
+    asked = pip_image.shell(" ".join(re.findall(r"--entrypoint (python) your-pip-image (.*)", ask)[0]), environment)
+    assert asked.returncode == 0, asked.stdout
 
 
 def made_version(wheel: Path) -> str:
@@ -224,3 +226,6 @@ def test_kubernetes_manifest(pip_image: Image, wheel: Path) -> None:
     assert copied.returncode == 0, copied.stderr
     variables = dict(re.findall(r"- name: ([A-Z]+)\n +value: (.*)", pip_image.inside(manifest)))
     assert pip_image.start(variables) == ACTIVE
+    (ask,) = re.findall(r"`kubectl exec deploy/agent -- (.*?)`", PAGE)
+    asked = pip_image.shell(ask, variables)
+    assert asked.returncode == 0, asked.stdout
