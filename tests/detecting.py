@@ -74,4 +74,4 @@ def at(mark: str, function: str) -> str:
 def lines(seen: Any, level: str) -> list[str]:
     """Return the lines of the only record."""
     assert [record["level"] for record in seen["records"]] == [level]
-    return re.sub(r"speech_\w+", "SPEECH", seen["records"][0]["said"]).splitlines()
+    return re.sub(r"speech_[0-9a-f]+\b", "SPEECH", seen["records"][0]["said"]).splitlines()

@@ -36,7 +36,7 @@ class Records(logging.Handler):
         self.kept: list[dict[str, Any]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        fields = [name for name in ("deadlock", "wait", "let_go") if hasattr(record, name)]
+        fields = [name for name in ("deadlock", "wait", "release") if hasattr(record, name)]
         text = f"{record.levelname} {record.name} - {record.getMessage()}"
         self.kept.append({"text": text, "fields": fields})
 

@@ -181,7 +181,7 @@ def test_hang_that_is_left_is_told_as_the_docs_have_it(played: Played) -> None:
     assert texts["report"] == [alike(error)]
     assert texts["resolve"] == [alike(without_its_last_line), alike(warning)]
     fields = [kept["fields"] for kept in told["resolve"]["log"]]
-    assert fields == [["deadlock"], ["let_go"]]
+    assert fields == [["deadlock"], ["release"]]
     (in_the_readme,) = records("README.md", "ERROR")
     assert alike(error).splitlines()[:4] == alike(in_the_readme).splitlines()
 

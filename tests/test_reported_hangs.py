@@ -9,9 +9,14 @@ from detecting import at, lines
 
 Play = Callable[..., Any]
 
-NEVER_SCHEDULED = "it was made while scheduling was paused, and nothing will schedule it"
-PARKED = "a preemptive generation is parked, and ends only with the user's next turn"
-NO_TURN = "it may need the user's next turn, which the run does not send"
+UNSCHEDULED = "waits in livekit.agents.voice.speech_handle, "
+NEVER_SCHEDULED = (
+    f"{UNSCHEDULED}_wait_for_authorization: it was made while scheduling was paused, and nothing will schedule it"
+)
+PARKED = f"{UNSCHEDULED}_wait_for_scheduled: a preemptive generation is parked, and ends only with the user's next turn"
+NO_TURN = (
+    "waits in livekit.agents.voice.agent, __await_impl: it may need the user's next turn, which the run does not send"
+)
 
 
 def test_speech_made_while_scheduling_was_paused_is_a_dead_end(play: Play) -> None:
@@ -20,9 +25,9 @@ def test_speech_made_while_scheduling_was_paused_is_a_dead_end(play: Play) -> No
     first, *told = lines(seen, "ERROR")
     assert first == "deadlock: the handoff back from Name waits for what can never complete"
     assert at("collect waits here", "collect") in told
-    assert f"  session.say() SPEECH waits: {NEVER_SCHEDULED}" in told
-    let_go = "the handoff back from Name no longer waits for session.say() SPEECH"
-    assert told[-1] == f"  with ONENTER_DEADLOCK_FIX_DETECT=resolve, {let_go}"
+    assert f"  session.say() SPEECH {NEVER_SCHEDULED}" in told
+    advice = "to let the handoff back from Name go on without waiting for session.say() SPEECH"
+    assert told[-1] == f"  set ONENTER_DEADLOCK_FIX_DETECT=resolve {advice}"
 
 
 def test_speech_made_while_scheduling_was_paused_is_let_go(play: Play) -> None:
@@ -37,7 +42,7 @@ def test_parked_preemptive_generation_is_a_wait_for_the_users_next_turn(mode: st
     assert not seen["over"]
     first, *told = lines(seen, "WARNING")
     assert first.startswith("the handoff to Name has waited for the reply SPEECH for ")
-    assert told[-1] == f"  the reply SPEECH waits: {PARKED}"
+    assert told[-1] == f"  the reply SPEECH {PARKED}"
     assert play("reported.parked", mode, caller_goes_on=True)["over"]
 
 
@@ -49,23 +54,23 @@ def test_on_enter_that_closes_the_session_is_told_with_both_lines_and_left_alone
     assert told[0] == "deadlock: the AgentTask Closing waits for what can never complete"
     assert at("on_enter closes here", "on_enter") in told
     assert at("collect awaits Closing here", "collect") in told
-    assert "  on_enter of Closing waits for the session close" in told
-    assert "  the session close waits for on_enter of Closing" in told
-    assert "  the session close waits for the session close" not in told
+    assert "  on_enter() of Closing waits for session.aclose()" in told
+    assert "  session.aclose() waits for on_enter() of Closing" in told
+    assert "  session.aclose() waits for session.aclose()" not in told
 
 
 def test_run_that_leads_to_an_agent_task_that_needs_a_turn_is_told_with_the_whole_way_down(play: Play) -> None:
     seen = play("reported.run_and_update_agent", "report")
     assert not seen["over"]
     first, *told = lines(seen, "WARNING")
-    assert first.startswith("session.run() has waited for update_agent() to New for ")
+    assert first.startswith("session.run() has waited for session.update_agent(New) for ")
     assert told == [
-        "  session.run() waits for update_agent() to New",
+        "  session.run() waits for session.update_agent(New)",
         at("the test runs here", "run_and_update_agent"),
-        "  update_agent() to New waits for on_enter of New",
-        "  on_enter of New waits for the AgentTask Ask",
+        "  session.update_agent(New) waits for on_enter() of New",
+        "  on_enter() of New waits for the AgentTask Ask",
         at("on_enter awaits Ask here", "on_enter"),
-        f"  the AgentTask Ask waits: {NO_TURN}",
+        f"  the AgentTask Ask {NO_TURN}",
     ]
 
 
@@ -80,10 +85,10 @@ def test_close_before_an_agent_task_is_cured_by_1_6_1_and_not_before(release: st
     seen = play("reported.close_before_await", "report", release=release)
     assert not seen["over"]
     told = lines(seen, "ERROR")
-    assert told[0] == "deadlock: the session close waits for itself"
+    assert told[0] == "deadlock: session.aclose() waits for itself"
     assert at("on_enter awaits Name here", "on_enter") in told
-    assert ("  livekit-agents 1.6.1 and later are cured of this" in told) is is_named
-    assert seen["records"][0]["told"]["deadlock"]["cured_in"] == ("1.6.1" if is_named else None)
+    assert ("  fixed in livekit-agents 1.6.1" in told) is is_named
+    assert seen["records"][0]["told"]["deadlock"]["fixed_in"] == ("1.6.1" if is_named else None)
 
 
 def test_speech_that_goes_on_until_the_tool_is_over_is_told_by_its_name(play: Play) -> None:
@@ -107,7 +112,7 @@ def test_close_that_one_of_its_own_tools_waits_for_is_told_and_left_alone(mode: 
     seen = play("reported.closed_by_own_tool", mode)
     assert not seen["over"]
     told = lines(seen, "ERROR")
-    assert told[0] == "deadlock: the session close waits for itself"
+    assert told[0] == "deadlock: session.aclose() waits for itself"
     assert at("ask closes here", "wait") in told
     assert not any("resolve" in line for line in told)
 
@@ -118,6 +123,6 @@ def test_two_closes_at_once_are_told_apart(play: Play) -> None:
     # the record of the close that waits for the other one
     told = max((record["told"]["wait"]["waits"] for record in seen["records"]), key=len)
     waits = {wait["name"]: wait.get("waits_for") for wait in told}
-    closes = [name for name in waits if name.startswith("the session close (")]
+    closes = [name for name in waits if name.startswith("session.aclose() (")]
     assert len(closes) == 2
-    assert [waits[name] for name in closes] == [closes[1], "on_enter of Host"]
+    assert [waits[name] for name in closes] == [closes[1], "on_enter() of Host"]

@@ -42,6 +42,6 @@ def cycle() -> list[str]:
     """Return who waits for whom in a deadlock of the running event loop, one wait a line; [] where there is none."""
     import asyncio
 
-    from .check import Look
+    from .snapshot import Snapshot
 
-    return Look(asyncio.all_tasks()).cycle()
+    return Snapshot(asyncio.all_tasks()).cycle()

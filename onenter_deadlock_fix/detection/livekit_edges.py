@@ -1,4 +1,7 @@
-"""The edges of livekit-agents: replies, drains, scheduling, AgentTasks and runs, from 1.2.0 to 2.0.0b1."""
+"""The edges of livekit-agents: replies, drains, scheduling, AgentTasks, runs and the floor, from 1.2.0 to 2.0.0b1.
+
+To add an edge, write a rule and add a row to ``RULES``.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ import gc
 from collections.abc import Iterable
 from typing import Any
 
-from .asyncio_edges import COMPLETIONS, Completion, Edges, Future, callbacks_of
+from . import asyncio_edges
+from .asyncio_edges import Alternative, Completion, Edges, Future, Rule, Suspension, callbacks_of
 from .graph import FREE, Wait
-from .library import INFO, VOICE
-from .stack import Suspended, Task, name_of
+from .livekit_internals import INFO, VOICE
+from .stack import Task, name_of
 
 NEVER_SCHEDULED = "it was made while scheduling was paused, and nothing will schedule it"
 NEVER_DONE = "its generation was never marked as done, and nothing will mark it"
@@ -23,20 +27,10 @@ PLAYED = "it is being played"
 UNWATCHED = "no speech is under way that it watches, and it ends with the next one"
 PARKED = "a preemptive generation is parked, and ends only with the user's next turn"
 NO_TURN = "it may need the user's next turn, which the run does not send"
-
-_COMPLETIONS: dict[str, Completion] = {
-    **COMPLETIONS,
-    "livekit.agents.utils.aio.utils._release_waiter": COMPLETIONS["asyncio.tasks._release_waiter"],
-    # the current speech alone on the oldest releases
-    f"{VOICE}agent_activity.AgentActivity.interrupt.<locals>.on_playout_done": lambda held: (
-        [held["future"]],
-        _all_done(held["interrupted_speeches"]) if "interrupted_speeches" in held else None,
-    ),
-    f"{VOICE}run_result.RunResult._mark_done_if_needed": lambda held: (
-        [held["self"]._done_fut],
-        _all_done(held["self"]._handles),
-    ),
-}
+HOLDS_FLOOR = "it holds the floor"
+FLOOR_IS_HELD = "the floor is held, and it can't be seen by which task"
+NO_SUBSCRIBER = "nobody has subscribed to the audio track"
+USER_SPEAKS = "the caller has not stopped speaking"
 
 
 class LivekitEdges(Edges):
@@ -46,72 +40,114 @@ class LivekitEdges(Edges):
         super().__init__(tasks)
         self.infos = {task: info for task in tasks if (info := _info_of(task)) is not None}
         self.handles: dict[Future, Any] = {}  # by each of the futures of a speech handle that are not done
-        callbacks = [each for task in tasks for each in callbacks_of(task)]
+        self.read(callback for task in tasks for callback in callbacks_of(task))
         for handle in {id(handle): handle for info in self.infos.values() if (handle := info.speech_handle)}.values():
-            futures = (handle._done_fut, handle._scheduled_fut, *generations(handle))
-            self.handles.update((future, handle) for future in futures if not future.done())
-            # a handle has callbacks of its own, which one of its future's calls
-            callbacks += [(handle._done_fut, callback) for callback in handle._done_callbacks]
-        self.read([*callbacks, *(each for future in self.handles for each in callbacks_of(future))], _COMPLETIONS)
+            self.add_handle(handle)
+
+    def add_handle(self, handle: Any) -> None:
+        """Add a speech to the graph; those that a task is for are there from the beginning."""
+        futures = [
+            future for future in (handle._done_fut, handle._scheduled_fut, *generations(handle)) if not future.done()
+        ]
+        self.handles.update(dict.fromkeys(futures, handle))
+        # A handle has callbacks of its own, which a callback of its future calls.
+        self.read((handle._done_fut, callback) for callback in handle._done_callbacks)
+        self.read(callback for future in futures for callback in callbacks_of(future))
 
     def functions(self, node: Any) -> list[str]:
         """Return the functions of livekit-agents that a task is suspended in, outermost first; none of other nodes."""
-        return [one.function for one in self.stack(node) if one.function.startswith(VOICE)]
+        return [frame.function for frame in self.stack(node) if frame.function.startswith(VOICE)]
 
     def agent_task(self, task: Task) -> Any:
         """Return the AgentTask that a task awaits, or None."""
-        return self._awaited.get(task, (None, None))[0]
+        return self.awaited_agent_tasks.get(task, (None, None))[0]
+
+    def tools_of(self, handle: Any) -> list[Task]:
+        """Return the tools of a speech that are still running."""
+        is_tool = (task for task, info in self.infos.items() if info.inline_task and info.function_call)
+        return [task for task in is_tool if self.infos[task].speech_handle is handle]
+
+    def drain_needs(self, activity: Any) -> list[Any]:
+        """Return what a drain of an activity needs.
+
+        From 1.7.1 on, a tool that awaits an AgentTask takes its own reply and the activity's ``on_enter`` out of the
+        drain (``_add_drain_blocked_tasks()``). So the drain needs a reply, or that a running tool of it does so.
+        """
+        tasks = drained(activity)
+        if not hasattr(activity, "_add_drain_blocked_tasks"):
+            return [*tasks]
+        tools = {handle: self.tools_of(handle) for task in tasks if (handle := speech_handle(task)) is not None}
+        every_tool = [tool for of_handle in tools.values() for tool in of_handle]
+        return [Alternative((task, *tools.get(speech_handle(task), every_tool))) for task in tasks]
+
+    def run_needs(self, run: Any) -> list[Any]:
+        """Return what a run needs: a tool that awaits an AgentTask takes its own speech out of the run."""
+        return [
+            handle if self._is_known(handle) else Alternative((handle._done_fut, *self.tools_of(handle)))
+            for handle in run._handles
+        ]
+
+    def activity_of(self, handle: Any) -> Any:
+        """Return the activity that has made a speech handle."""
+        frames = (frame for task in handle._tasks for frame in self.stack(task))
+        in_activity = (frame.variables for frame in frames if frame.function.startswith(f"{VOICE}agent_activity."))
+        return next(variables["self"] for variables in in_activity if "self" in variables)
+
+    def why_unreached(self, agent_task: Any, session: Any) -> str:
+        """Return why no turn of the user reaches an AgentTask that is awaited; nothing where one may."""
+        if session._activity is None:
+            return f"the session is closed{UNREACHED}"
+        if session._activity_lock.locked() or not self.all_awaits_are_known:
+            return ""  # the agent is being changed, or it can't be seen who has taken whose place
+        before = {id(agent): old_agent for agent, old_agent in self.awaited_agent_tasks.values()}
+        agent = current = session._activity.agent
+        while agent is not agent_task and id(agent) in before:
+            agent = before.pop(id(agent))
+        if agent is agent_task:
+            run = session._global_run_state
+            return "" if run is None or run.done() else NO_TURN
+        calls = [
+            self.infos[task].function_call
+            for task, (awaited, _) in self.awaited_agent_tasks.items()
+            if awaited is current
+        ]
+        tool = f" of the tool {calls[0].name}" if calls and calls[0] else ""
+        return f"{name_of(type(current))}{tool} has taken its place{UNREACHED}"
+
+    @functools.cached_property
+    def awaited_agent_tasks(self) -> dict[Task, tuple[Any, Any]]:
+        """The AgentTasks that tasks await, each with the agent whose place it has taken."""
+        return {
+            task: (frame.variables["self"], frame.variables.get("old_agent"))
+            for task, info in self.infos.items()
+            for frame in (self.stack(task) if info.inline_task else ())
+            if frame.function == f"{VOICE}agent.__await_impl"
+        }
+
+    @functools.cached_property
+    def all_awaits_are_known(self) -> bool:
+        """Whether it is known of every task that can await an AgentTask whether it does.
+
+        It is not known where what the task is suspended in ends before what it waits for, at an awaitable of the
+        user's.
+        """
+        tasks: list[Any] = [task for task, info in self.infos.items() if info.inline_task]
+        ends = [(task._fut_waiter, gc.get_referents(self.stack(task)[-1].awaited)) for task in tasks]
+        return all(any(referent is future for referent in referents) for future, referents in ends)
+
+    @functools.cached_property
+    def silence_events(self) -> set[int]:
+        """The events, by identity, that are set when the caller stops speaking (from 1.3.0 on)."""
+        frames = (frame for task in self.infos for frame in self.stack(task))
+        in_activity = (frame.variables for frame in frames if frame.function.startswith(f"{VOICE}agent_activity."))
+        return {id(getattr(variables.get("self"), "_user_silence_event", None)) for variables in in_activity}
 
     def wait(self, node: Any) -> Wait:
         info = self.infos.get(node)
         handle = info.speech_handle if info and not info.function_call else self.handles.get(node)
-        # whether it was interrupted, and livekit-agents ends it when a timer runs out
+        # The timer that ends an interrupted speech is running.
         is_given_up = getattr(handle, "_interrupt_timeout_handle", None) is not None
         return Wait(reason=GIVEN_UP) if is_given_up else super().wait(node)
-
-    def wait_in(self, suspended: list[Suspended], awaited: Future) -> Wait:
-        # Innermost first. A task of which nothing can be read has none, which raises, and so it is free.
-        functions = [one.function for one in suspended[:-4:-1]]
-        if functions[::2] == ["asyncio.tasks._wait", f"{VOICE}speech_handle.wait_if_not_interrupted"]:
-            interruption = suspended[-3].variables["self"]._interrupt_fut  # which aborts the wait
-            return _any_of(one for one in suspended[-1].variables["fs"] if one is not interruption)
-        if any(one.function == f"{VOICE}io.wait_for_playout" for one in suspended):
-            return Wait(reason=PLAYED)
-        # in the wait() of an Event, it is the caller that knows; anybody may set one of the user's
-        position = 1 if functions[0] == "asyncio.locks.wait" else 0
-        if not functions[position].startswith(VOICE):
-            return FREE if position else super().wait_in(suspended, awaited)
-        function, variables = functions[position][len(VOICE) :], suspended[-1 - position].variables
-        own: Any = variables.get("self")
-        if function == "agent_activity._scheduling_task":
-            return FREE if own._q_updated.is_set() else Wait(tuple(drained(own)))
-        if function == "agent._wait_for_inactive":
-            awaiting = [task for task, (agent_task, _) in self._awaited.items() if agent_task is own]
-            is_abandoned = not awaiting and self._all_are_known
-            return _any_of((), ABANDONED.format(name_of(type(own)))) if is_abandoned else Wait(tuple(awaiting))
-        if function == "speech_handle._wait_for_authorization":
-            return self._wait_for_authorization(own)
-        if function == "speech_handle._wait_for_generation":
-            if own.done():
-                self.handles[awaited] = own
-            is_scheduling = functions[1] == f"{VOICE}agent_activity._scheduling_task"
-            return Wait((awaited, *(drained(suspended[-2].variables["self"]) if is_scheduling else ())))
-        if function == "tool_executor.execute":  # for what the tool's own task sets
-            return Wait((variables["exe_task"],))
-        if function == "run_result._await_impl" and all(handle.done() for handle in own._handles):
-            return Wait(reason=UNWATCHED)
-        if function == "agent.__await_impl" and awaited not in self.tasks and self.wait(awaited) == FREE:
-            # anybody may complete an AgentTask
-            return Wait(reason=self._why_unreached(own, variables["session"]))
-        return FREE if position else super().wait_in(suspended, awaited)
-
-    def _wait_for_authorization(self, handle: Any) -> Wait:
-        if not handle._scheduled_fut.done():
-            return Wait((handle._scheduled_fut,))
-        activity = self._activity_of(handle)
-        speaking = activity._current_speech
-        is_behind = is_queued(activity, handle) and speaking not in (None, handle)
-        return Wait(tuple(generations(speaking)[-1:])) if is_behind else FREE
 
     def _wait_of_future(self, future: Any) -> Wait:
         handle = self.handles.get(future)
@@ -120,7 +156,7 @@ class LivekitEdges(Edges):
         if future is handle._done_fut:
             return Wait(tuple(handle._tasks))
         if future is handle._scheduled_fut:
-            activity = self._activity_of(handle)
+            activity = self.activity_of(handle)
             parked = activity._preemptive_generation
             if parked is not None and parked.speech_handle is handle:
                 return Wait(reason=PARKED)
@@ -129,48 +165,116 @@ class LivekitEdges(Edges):
             return _any_of((), NEVER_DONE)
         return _any_of(handle._tasks)
 
-    def _why_unreached(self, agent_task: Any, session: Any) -> str:
-        """Return why no turn of the user reaches an AgentTask that is awaited; nothing where one may."""
-        if session._activity is None:
-            return f"the session is closed{UNREACHED}"
-        if session._activity_lock.locked() or not self._all_are_known:
-            return ""  # the agent is being changed, or it can't be seen who has taken whose place
-        before = {id(agent): old_agent for agent, old_agent in self._awaited.values()}
-        agent = current = session._activity.agent
-        while agent is not agent_task and id(agent) in before:
-            agent = before.pop(id(agent))
-        if agent is agent_task:
-            run = session._global_run_state
-            return "" if run is None or run.done() else NO_TURN
-        calls = [self.infos[task].function_call for task, (awaited, _) in self._awaited.items() if awaited is current]
-        tool = f" of the tool {calls[0].name}" if calls and calls[0] else ""
-        return f"{name_of(type(current))}{tool} has taken its place{UNREACHED}"
 
-    @functools.cached_property
-    def _awaited(self) -> dict[Task, tuple[Any, Any]]:
-        """The AgentTasks that tasks await, each with the agent whose place it has taken."""
-        return {
-            task: (one.variables["self"], one.variables.get("old_agent"))
-            for task, info in self.infos.items()
-            for one in (self.stack(task) if info.inline_task else ())
-            if one.function == f"{VOICE}agent.__await_impl"
-        }
+def _until_drained(edges: LivekitEdges, at: Suspension) -> Wait:
+    activity = at.variables["self"]
+    return FREE if activity._q_updated.is_set() else Wait(tuple(edges.drain_needs(activity)))
 
-    @functools.cached_property
-    def _all_are_known(self) -> bool:
-        """Say whether it is known of every task that can await an AgentTask whether it does.
 
-        It is not where what it is suspended in ends before what it waits for, at an awaitable of the user's.
-        """
-        tasks: list[Any] = [task for task, info in self.infos.items() if info.inline_task]
-        ends = [(task._fut_waiter, gc.get_referents(self.stack(task)[-1].awaited)) for task in tasks]
-        return all(any(one is waited_for for one in held) for waited_for, held in ends)
+def _until_generated(edges: LivekitEdges, at: Suspension) -> Wait:
+    """Of a generation of a speech; the scheduling task waits for what its drain waits for besides."""
+    handle = at.variables["self"]
+    if handle.done():
+        edges.add_handle(handle)
+    is_scheduling = at.caller is not None and at.caller.function == f"{VOICE}agent_activity._scheduling_task"
+    needs = edges.drain_needs(at.caller.variables["self"]) if at.caller is not None and is_scheduling else ()
+    return Wait((at.future, *needs))
 
-    def _activity_of(self, handle: Any) -> Any:
-        """Return the activity that has made a speech handle."""
-        in_tasks = (one for task in handle._tasks for one in self.stack(task))
-        in_activity = (one.variables for one in in_tasks if one.function.startswith(f"{VOICE}agent_activity."))
-        return next(variables["self"] for variables in in_activity if "self" in variables)
+
+def _until_authorized(edges: LivekitEdges, at: Suspension) -> Wait:
+    """Of a speech that has to be scheduled, and that then waits in line behind the one that is being said."""
+    handle = at.variables["self"]
+    if not handle._scheduled_fut.done():
+        return Wait((handle._scheduled_fut,))
+    activity = edges.activity_of(handle)
+    speaking = activity._current_speech
+    if not is_queued(activity, handle) or speaking in (None, handle):
+        return FREE
+    edges.add_handle(speaking)
+    return Wait(tuple(generations(speaking)[-1:]))
+
+
+def _unless_interrupted(edges: LivekitEdges, at: Suspension) -> Wait | None:
+    """Of all that a speech does at a time. An interruption aborts the wait and does not complete it."""
+    if at.innermost.function != "asyncio.tasks._wait":
+        return None
+    interruption = at.variables["self"]._interrupt_fut
+    return _any_of(future for future in at.innermost.variables["fs"] if future is not interruption)
+
+
+def _until_inactive(edges: LivekitEdges, at: Suspension) -> Wait:
+    """Of an AgentTask that is closed, from 1.4.3 on: it is inactive once the task that awaits it is done with it."""
+    agent_task = at.variables["self"]
+    awaiting = [task for task, (awaited, _) in edges.awaited_agent_tasks.items() if awaited is agent_task]
+    is_abandoned = not awaiting and edges.all_awaits_are_known
+    return _any_of((), ABANDONED.format(name_of(type(agent_task)))) if is_abandoned else Wait(tuple(awaiting))
+
+
+def _until_idle(edges: LivekitEdges, at: Suspension) -> Wait | None:
+    """Of the floor, which others hold in ``RunContext.foreground()``, by 1.7.1; all of them have to release it."""
+    session = at.variables["self"]._session
+    if at.innermost.function != "asyncio.locks.wait" or at.innermost.variables["self"] is not session._idle_released:
+        return None
+    holders = tuple(edges.holders.of(session))
+    return Wait(holders, reason=HOLDS_FLOOR if holders else FLOOR_IS_HELD)
+
+
+def _until_run_is_done(edges: LivekitEdges, at: Suspension) -> Wait | None:
+    is_unwatched = all(handle.done() for handle in at.variables["self"]._handles)
+    return Wait(reason=UNWATCHED) if is_unwatched else None
+
+
+def _until_agent_task_is_done(edges: LivekitEdges, at: Suspension) -> Wait | None:
+    """Of an AgentTask, which anybody may complete."""
+    if at.future in edges.tasks or edges.wait(at.future) != FREE:
+        return None  # it awaits on_enter() of the AgentTask
+    return Wait(reason=edges.why_unreached(at.variables["self"], at.variables["session"]))
+
+
+def _until_subscribed(edges: LivekitEdges, at: Suspension) -> Wait | None:
+    return Wait(reason=NO_SUBSCRIBER) if at.future is at.variables["self"]._subscribed_fut else None
+
+
+def _until_event(edges: LivekitEdges, at: Suspension) -> Wait:
+    is_silence = id(at.variables["self"]) in edges.silence_events
+    return Wait(reason=USER_SPEAKS) if is_silence else FREE
+
+
+RULES: dict[str, Rule] = {
+    **asyncio_edges.RULES,
+    "asyncio.locks.wait": _until_event,
+    f"{VOICE}agent.__await_impl": _until_agent_task_is_done,
+    f"{VOICE}agent._wait_for_inactive": _until_inactive,
+    f"{VOICE}agent_activity._scheduling_task": _until_drained,
+    f"{VOICE}agent_activity.wait_for_idle": _until_idle,
+    f"{VOICE}audio_recognition._wait_for_user_silence": lambda edges, at: Wait(reason=USER_SPEAKS),
+    f"{VOICE}io.wait_for_playout": lambda edges, at: Wait(reason=PLAYED),
+    f"{VOICE}room_io._output.capture_frame": _until_subscribed,
+    f"{VOICE}run_result._await_impl": _until_run_is_done,
+    f"{VOICE}speech_handle._wait_for_authorization": _until_authorized,
+    f"{VOICE}speech_handle._wait_for_generation": _until_generated,
+    f"{VOICE}speech_handle.wait_if_not_interrupted": _unless_interrupted,
+    f"{VOICE}tool_executor.execute": lambda edges, at: Wait((at.variables["exe_task"],)),  # the tool's own task
+}
+
+COMPLETIONS: dict[str, Completion] = {
+    **asyncio_edges.COMPLETIONS,
+    "livekit.agents.utils.aio.utils._release_waiter": lambda edges, held: ([held["0"]], None),
+    # the current speech alone on the oldest releases
+    f"{VOICE}agent_activity.AgentActivity.interrupt.<locals>.on_playout_done": lambda edges, held: (
+        [held["future"]],
+        Wait(tuple(handle._done_fut for handle in held["interrupted_speeches"]))
+        if "interrupted_speeches" in held
+        else None,
+    ),
+    f"{VOICE}run_result.RunResult._mark_done_if_needed": lambda edges, held: (
+        [held["self"]._done_fut],
+        Wait(tuple(edges.run_needs(held["self"]))),
+    ),
+}
+LivekitEdges.rules = RULES
+LivekitEdges.completions = COMPLETIONS
+LivekitEdges.holding_generators = (f"{VOICE}agent_session._wait_for_idle_and_hold",)
 
 
 def drained(activity: Any) -> list[Task]:
@@ -181,15 +285,6 @@ def drained(activity: Any) -> list[Task]:
     return [task for task in awaited if not task.done() and task not in blocked and speech_handle(task) not in handles]
 
 
-def _info_of(task: Task) -> Any:
-    """Return what livekit-agents notes on a task, if anything."""
-    if type(task) is asyncio.Task:
-        return getattr(task, INFO, None)
-    with contextlib.suppress(AttributeError):  # its class is the user's, and may have a __getattr__ of its own
-        return object.__getattribute__(task, INFO)
-    return None
-
-
 def speech_handle(task: Task) -> Any:
     """Return the speech that a task is for, if any."""
     return getattr(_info_of(task), "speech_handle", None)
@@ -197,17 +292,22 @@ def speech_handle(task: Task) -> Any:
 
 def generations(handle: Any) -> list[Future]:
     """Return the futures that are done when a generation of a speech has been said; 1.2.0 has the last one only."""
-    found: list[Future] = handle._generations if hasattr(handle, "_generations") else [handle._generation_fut]
-    return found
+    futures: list[Future] = handle._generations if hasattr(handle, "_generations") else [handle._generation_fut]
+    return futures
 
 
 def is_queued(activity: Any, handle: Any) -> bool:
-    """Say whether a speech is in line to be said."""
+    """Return whether a speech is in line to be said."""
     return any(queued is handle for *_, queued in activity._speech_q)
 
 
-def _all_done(handles: Iterable[Any]) -> Wait:
-    return Wait(tuple(getattr(handle, "_done_fut", handle) for handle in handles))
+def _info_of(task: Task) -> Any:
+    """Return what livekit-agents notes on a task, if anything."""
+    if type(task) is asyncio.Task:
+        return getattr(task, INFO, None)
+    with contextlib.suppress(AttributeError):  # its class is the user's, and may have a __getattr__ of its own
+        return object.__getattribute__(task, INFO)
+    return None
 
 
 def _any_of(futures: Iterable[Any], reason: str = "") -> Wait:

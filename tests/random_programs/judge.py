@@ -8,15 +8,15 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-_ROLE = re.compile(r"the tool (?P<tool>\w+)|(?P<method>on_enter|on_exit|on_user_turn_completed) of (?P<agent>\w+)")
+_ROLE = re.compile(r"the tool (?P<tool>\w+)|(?P<method>on_enter|on_exit|on_user_turn_completed)\(\) of (?P<agent>\w+)")
 _ABORT = re.compile(r" gets \w*(Error|Exception)\b|: (interrupts|closes)$|: drain awaits|^closing the session awaits$")
 
 # what the functions that change the agent, or close the session, are called in a record
 _NAMES_OF_CHANGES = {
     "pause": "handoff",
-    "drain": r"update_agent\(\)|session\.drain\(\)|the (session )?close|handoff",
-    "aclose": r"update_agent\(\)|close|handoff",  # of an activity, which others do on their way
-    "_aclose_impl": "session close",
+    "drain": r"session\.(update_agent|drain|aclose)\(|the close|handoff",
+    "aclose": r"session\.update_agent\(|close|handoff",  # of an activity, which others do on their way
+    "_aclose_impl": r"session\.aclose\(\)|the close of the session",
 }
 
 # what is waited for that nobody can say who completes, or who has it

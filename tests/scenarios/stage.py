@@ -271,7 +271,7 @@ class _Log(logging.Handler):
         self.records: list[dict[str, Any]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        data = next((vars(record)[kind] for kind in ("deadlock", "let_go", "wait") if kind in vars(record)), {})
+        data = next((vars(record)[kind] for kind in ("deadlock", "release", "wait") if kind in vars(record)), {})
         waits = data.get("waits", [])
         self.records.append(
             {
