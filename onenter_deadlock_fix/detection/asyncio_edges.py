@@ -12,41 +12,21 @@ import asyncio
 import contextlib
 import contextvars
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import FunctionType, MethodType
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, Optional
 
 from .graph import FREE, Wait
-from .locks import Holders
+from .locks import holders
 from .stack import Suspended, Task, is_builtin, stack
 
 Future = asyncio.Future[Any]
 Callback = tuple[Future, Any]  # a future, and what is called when it is done
 
 
-class Suspension(NamedTuple):
-    """Where a task is suspended: its frames, outermost first, the frame that a rule is for, and the awaited future."""
-
-    frames: list[Suspended]
-    position: int
-    future: Future
-
-    @property
-    def variables(self) -> dict[str, Any]:
-        """Return the variables of the function that the rule is for."""
-        return self.frames[self.position].variables
-
-    @property
-    def innermost(self) -> Suspended:
-        return self.frames[-1]
-
-    @property
-    def caller(self) -> Suspended | None:
-        return self.frames[self.position - 1] if self.position else None
-
-
-# Of the edges and where a task is suspended: what the task needs, or None where the rule is not for this.
-Rule = Callable[[Any, Suspension], Optional[Wait]]
+# Of the edges, the frame of the rule's function, all frames of the task, outermost first, and the future that the
+# innermost one awaits: what the task needs, or None where the rule is not for this.
+Rule = Callable[[Any, Suspended, list[Suspended], Future], Optional[Wait]]
 # Of the edges and what a callback holds: the futures that the callback completes, and what these need; None where they
 # need the future whose callback it is.
 Completion = Callable[[Any, dict[str, Any]], tuple[Iterable[Any], Optional[Wait]]]
@@ -72,26 +52,26 @@ class Alternative:
         return False
 
 
-def _wait(edges: Any, at: Suspension) -> Wait:
+def _wait(edges: Any, frame: Suspended, *_: Any) -> Wait:
     """Of ``asyncio.wait()``; a time-out completes it."""
-    variables = at.variables
-    any_is_enough = variables["return_when"] == asyncio.FIRST_COMPLETED
-    return Wait(tuple(variables["fs"]), any_is_enough) if variables["timeout"] is None else FREE
+    asked = frame.variables
+    any_is_enough = asked["return_when"] == asyncio.FIRST_COMPLETED
+    return Wait(tuple(asked["fs"]), any_is_enough) if asked["timeout"] is None else FREE
 
 
-def _acquire(edges: Any, at: Suspension) -> Wait:
+def _acquire(edges: Any, frame: Suspended, *_: Any) -> Wait:
     """Of a lock; who holds a semaphore or a lock of the user's own class can't be seen."""
-    lock = at.variables["self"]
-    holders = edges.holders.of(lock) if type(lock) is asyncio.Lock and lock.locked() else ()
+    lock = frame.variables["self"]
+    held_by = edges.holders.get(id(lock)) if type(lock) is asyncio.Lock and lock.locked() else None
     # More than one where a block has released its lock for a while, and which block that is can't be seen.
-    return Wait(tuple(holders), any_is_enough=True, lock=lock) if holders else FREE
+    return Wait(tuple(held_by), any_is_enough=True, lock=lock) if held_by else FREE
 
 
 # By the function that a task is suspended in: the first one outside of the plumbing, or else the innermost.
 RULES: dict[str, Rule] = {
     "asyncio.tasks._wait": _wait,
     "asyncio.locks.acquire": _acquire,
-    "asyncio.locks.wait": lambda edges, at: FREE,  # anybody may set an event or notify a condition
+    "asyncio.locks.wait": lambda *_: FREE,  # anybody may set an event or notify a condition
 }
 
 
@@ -120,14 +100,20 @@ COMPLETIONS: dict[str, Completion] = {
 
 
 class Edges:
-    """The waits among all tasks of an event loop at this moment. Make and use it in one callback of that loop."""
+    """The waits among all tasks of an event loop at this moment. Make and use it in one callback of that loop.
 
-    rules: Mapping[str, Rule] = RULES
-    completions: Mapping[str, Completion] = COMPLETIONS
-    holding_generators: tuple[str, ...] = ()
+    generators: functions decorated with ``asynccontextmanager`` that hold something of their ``self`` at their yield.
+    """
 
-    def __init__(self, tasks: set[Task]) -> None:
+    def __init__(
+        self,
+        tasks: set[Task],
+        rules: Mapping[str, Rule],
+        completions: Mapping[str, Completion],
+        generators: Collection[str],
+    ) -> None:
         self.tasks: set[Any] = tasks
+        self._rules, self._completions, self._generators = rules, completions, generators
         self._task_ids = set(map(id, tasks))
         self.stack: Callable[[Task], list[Suspended]] = functools.lru_cache(maxsize=None)(stack)
         self._completed_by: dict[Future, Wait] = {}
@@ -148,7 +134,7 @@ class Edges:
         for future, callback in to_do:
             with contextlib.suppress(Exception):  # what can't be read completes nothing, as far as is known
                 function, held = _function_and_held(callback)
-                rule = self.completions.get(function)
+                rule = self._completions.get(function)
                 completed, needed = rule(self, held) if rule else ((), None)
                 for target in filter(self._is_known, completed):
                     before = self._completed_by.get(target)
@@ -161,8 +147,8 @@ class Edges:
         return any(_function_and_held(callback)[0] == _RELEASE_WAITER for _, callback in callbacks_of(task))
 
     @functools.cached_property
-    def holders(self) -> Holders:
-        return Holders(self.tasks, self.stack, self.holding_generators)
+    def holders(self) -> dict[int, list[Task]]:
+        return holders(self.tasks, self.stack, self._generators)
 
     def _without_done(self, wait: Wait) -> Wait:
         awaited = tuple(node for node in wait.awaited if self._is_known(node) and not node.done())
@@ -177,8 +163,8 @@ class Edges:
         last = len(frames) - 1
         first = next((n for n in range(last, -1, -1) if not frames[n].function.startswith(_PLUMBING)), last)
         for position in (first, last):  # a task of which nothing can be read has none, which raises, and so it is free
-            rule = self.rules.get(frames[position].function)
-            wait = rule(self, Suspension(frames, position, future)) if rule else None
+            rule = self._rules.get(frames[position].function)
+            wait = rule(self, frames[position], frames, future) if rule else None
             if wait is not None:
                 return wait
         return Wait((future,))

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import linecache
-import os
-import sysconfig
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from types import CoroutineType
 from typing import Any, NamedTuple, Optional
 
 from .asyncio_edges import Alternative, Future
 from .graph import Wait
-from .livekit_edges import GIVEN_UP, PLAYED, LivekitEdges
+from .livekit_edges import LivekitEdges
 from .livekit_internals import VOICE
+from .places import Line, innermost, place_of, reason_of, user_lines
 from .stack import Suspended, Task, name_of
 
 # function -> the role of a task that is in it, and what the task is called, with the class of the agent
@@ -33,32 +32,6 @@ _ROLES = {
 # What happens on the way of other changes, too: an activity is closed, and an AgentTask is what a handoff is for.
 _ON_THE_WAY = ("activity close", "AgentTask")
 CHANGE_ROLES = (*_ON_THE_WAY, "handoff", "update_agent()", "session close", "session.drain()", "session.run()")
-
-# Why a task waits where livekit-agents or a plugin does not say it; by the function that it is suspended in, or the
-# beginning of its name.
-MODEL_WORKS = "the language model has not answered"
-TTS_WORKS = "the text-to-speech has not finished"
-STT_WORKS = "the speech-to-text has not finished"
-REALTIME_WORKS = "the realtime model has not answered"
-CLOSES = "its close has not finished"
-TIMED = "it ends with a time-out"
-_REASONS = {
-    "livekit.agents.llm.": MODEL_WORKS,
-    "livekit.agents.tts.": TTS_WORKS,
-    "livekit.agents.stt.": STT_WORKS,
-    f"{VOICE}agent_activity._realtime_": REALTIME_WORKS,
-    "livekit.api.sip_service.create_sip_participant": "the participant has not answered",
-    "livekit.agents.utils.participant.wait_for_": "no participant has joined or published what it waits for",
-    f"{VOICE}room_io.": "the room has not done what it waits for",
-}
-GOES_ON = frozenset({PLAYED, GIVEN_UP, TIMED, MODEL_WORKS, TTS_WORKS, STT_WORKS, REALTIME_WORKS})
-TEMPORARY = frozenset({GIVEN_UP, TIMED})
-
-_LIBRARY = ("livekit.", "opentelemetry.", "wrapt.", "onenter_deadlock_fix._", "onenter_deadlock_fix.detection.")
-_PLUMBING = ("livekit.agents.utils.", "opentelemetry.", "wrapt.", "onenter_deadlock_fix.")
-_SLEEP, _TIMED = "asyncio.tasks.sleep", ("asyncio.tasks._wait", "asyncio.tasks.wait_for")
-_STDLIB = sysconfig.get_path("stdlib") + os.sep
-_INSTALLED = ("site-packages", "dist-packages")
 
 
 class Label(NamedTuple):
@@ -79,13 +52,6 @@ class NodeLabels(NamedTuple):
 
     own: Label | None = None
     change: Label | None = None
-
-
-class Line(NamedTuple):
-    """A line of the user's code: where it is, and what it says, where that is known."""
-
-    place: str
-    code: str
 
 
 class WaitRecord(NamedTuple):
@@ -138,7 +104,7 @@ class Labels:
                     found[waiter, label, "", reason] = None
                     task = None
                 waiter, reason = label, ""
-            wait, task = waits[node], node if is_task else task
+            wait, task = waits[node], node if is_task and innermost(self._edges.stack(node)) else task
             awaited = [each for each in wait.awaited if each in waits]
             if type(node) is Alternative:
                 awaited = awaited[:1]
@@ -197,14 +163,14 @@ class Labels:
     ) -> None:
         """Add the end of a way: who waits there, where, and why. A task without a label gets its coroutine's name."""
         frames = self._edges.stack(task)
-        place = _place(frames)
+        place = place_of(frames)
         if place and not reason and self.labels_of(task) == NodeLabels():
-            label = Label("task", f"the task {frames[0].awaitable.__name__}", id(task))
+            label = _plain_label(task)
             if waiter:
                 found[waiter, label, "", ""] = None
             waiter = label
         if waiter:
-            found[waiter, None, place, reason or _reason(frames)] = None
+            found[waiter, None, place, reason or reason_of(frames)] = None
 
     def _read_labels(self, node: Any) -> NodeLabels:
         if node in self._edges.handles:
@@ -254,52 +220,9 @@ class Labels:
 
 def _plain_label(task: Task) -> Label:
     """Return the label of a task that has no other role; its class may be the user's."""
+    name = "without a name"
     with contextlib.suppress(Exception):  # of a task from before nest_asyncio was applied
-        return Label("task", f"the task {asyncio.Task.get_name(task)}", id(task))
-    return Label("task", "a task", id(task))
-
-
-def user_lines(frames: list[Suspended]) -> list[Line]:
-    """Return the lines of the user's own code; those of installed packages where there are no others."""
-    lines: dict[bool, list[Line]] = {True: [], False: []}  # by whether it is an installed package's
-    for frame in frames:
-        code, number = frame.frame.f_code, frame.frame.f_lineno
-        if not frame.function.startswith(_LIBRARY) and not _is_stdlib(frame):
-            # without the module's globals, in which a loader of the user's may be
-            text = linecache.getline(code.co_filename, number).strip()
-            lines[_is_installed(frame)].append(Line(f"{code.co_filename}:{number} in {code.co_name}", text))
-    return lines[False] or lines[True]
-
-
-def _place(frames: list[Suspended]) -> str:
-    """Return module and function where a task is suspended, or nothing where that is in the user's own code."""
-    outside = [frame for frame in frames if not _is_stdlib(frame) and not frame.function.startswith(_PLUMBING)]
-    if not outside or not (outside[-1].function.startswith(_LIBRARY) or _is_installed(outside[-1])):
-        return ""
-    return ", ".join(outside[-1].function.rpartition(".")[::2])
-
-
-def _reason(frames: list[Suspended]) -> str:
-    """Return why a task waits in livekit-agents or a plugin, as far as that is known."""
-    is_timed = False
-    for frame in reversed(frames):
-        function = frame.function
-        if _is_stdlib(frame):
-            is_timed |= function == _SLEEP or (function in _TIMED and frame.variables["timeout"] is not None)
-            continue
-        if not function.startswith(_LIBRARY) and not _is_installed(frame):
-            break  # the user's own code
-        reason = next((reason for name, reason in _REASONS.items() if function.startswith(name)), "")
-        if reason or is_timed:
-            return reason or TIMED
-        if function.endswith(".aclose") and not function.startswith(VOICE):
-            return CLOSES
-    return ""
-
-
-def _is_stdlib(frame: Suspended) -> bool:
-    return frame.frame.f_code.co_filename.startswith(_STDLIB) and not _is_installed(frame)
-
-
-def _is_installed(frame: Suspended) -> bool:
-    return any(folder in frame.frame.f_code.co_filename for folder in _INSTALLED)
+        name, coroutine = asyncio.Task.get_name(task), asyncio.Task.get_coro(task)
+        if type(coroutine) is CoroutineType and name.startswith("Task-"):  # asyncio has named it
+            name = coroutine.__name__
+    return Label("task", f"the task {name}", id(task))

@@ -10,13 +10,13 @@ import contextlib
 import functools
 import gc
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Callable
 
 from . import asyncio_edges
-from .asyncio_edges import Alternative, Completion, Edges, Future, Rule, Suspension, callbacks_of
+from .asyncio_edges import Alternative, Completion, Edges, Future, Rule, callbacks_of
 from .graph import FREE, Wait
 from .livekit_internals import INFO, VOICE
-from .stack import Task, name_of
+from .stack import Suspended, Task, name_of
 
 NEVER_SCHEDULED = "it was made while scheduling was paused, and nothing will schedule it"
 NEVER_DONE = "its generation was never marked as done, and nothing will mark it"
@@ -32,12 +32,14 @@ FLOOR_IS_HELD = "the floor is held, and it can't be seen by which task"
 NO_SUBSCRIBER = "nobody has subscribed to the audio track"
 USER_SPEAKS = "the caller has not stopped speaking"
 
+_EVENT = "asyncio.locks.wait"
+
 
 class LivekitEdges(Edges):
     """The waits among all tasks of an event loop, those of livekit-agents included."""
 
     def __init__(self, tasks: set[Task]) -> None:
-        super().__init__(tasks)
+        super().__init__(tasks, RULES, COMPLETIONS, _GENERATORS)
         self.infos = {task: info for task in tasks if (info := _info_of(task)) is not None}
         self.handles: dict[Future, Any] = {}  # by each of the futures of a speech handle that are not done
         self.read(callback for task in tasks for callback in callbacks_of(task))
@@ -46,10 +48,8 @@ class LivekitEdges(Edges):
 
     def add_handle(self, handle: Any) -> None:
         """Add a speech to the graph; those that a task is for are there from the beginning."""
-        futures = [
-            future for future in (handle._done_fut, handle._scheduled_fut, *generations(handle)) if not future.done()
-        ]
-        self.handles.update(dict.fromkeys(futures, handle))
+        futures = (handle._done_fut, handle._scheduled_fut, *generations(handle))
+        self.handles.update((future, handle) for future in futures if not future.done())
         # A handle has callbacks of its own, which a callback of its future calls.
         self.read((handle._done_fut, callback) for callback in handle._done_callbacks)
         self.read(callback for future in futures for callback in callbacks_of(future))
@@ -57,6 +57,10 @@ class LivekitEdges(Edges):
     def functions(self, node: Any) -> list[str]:
         """Return the functions of livekit-agents that a task is suspended in, outermost first; none of other nodes."""
         return [frame.function for frame in self.stack(node) if frame.function.startswith(VOICE)]
+
+    def is_generating(self, task: Task) -> bool:
+        """Return whether a task asks a model for what a speech says."""
+        return any(function.startswith(f"{VOICE}generation.") for function in self.functions(task))
 
     def agent_task(self, task: Task) -> Any:
         """Return the AgentTask that a task awaits, or None."""
@@ -106,11 +110,8 @@ class LivekitEdges(Edges):
         if agent is agent_task:
             run = session._global_run_state
             return "" if run is None or run.done() else NO_TURN
-        calls = [
-            self.infos[task].function_call
-            for task, (awaited, _) in self.awaited_agent_tasks.items()
-            if awaited is current
-        ]
+        awaiting = (task for task, (awaited, _) in self.awaited_agent_tasks.items() if awaited is current)
+        calls = [self.infos[task].function_call for task in awaiting]
         tool = f" of the tool {calls[0].name}" if calls and calls[0] else ""
         return f"{name_of(type(current))}{tool} has taken its place{UNREACHED}"
 
@@ -135,9 +136,12 @@ class LivekitEdges(Edges):
         ends = [(task._fut_waiter, gc.get_referents(self.stack(task)[-1].awaited)) for task in tasks]
         return all(any(referent is future for referent in referents) for future, referents in ends)
 
+    def reason_of_event(self, event: object) -> str:
+        """Return why a task waits for an event; from 1.4.0 on, one is set when the caller stops speaking."""
+        return USER_SPEAKS if id(event) in self._silence_events else ""
+
     @functools.cached_property
-    def silence_events(self) -> set[int]:
-        """The events, by identity, that are set when the caller stops speaking (from 1.3.0 on)."""
+    def _silence_events(self) -> set[int]:
         frames = (frame for task in self.infos for frame in self.stack(task))
         in_activity = (frame.variables for frame in frames if frame.function.startswith(f"{VOICE}agent_activity."))
         return {id(getattr(variables.get("self"), "_user_silence_event", None)) for variables in in_activity}
@@ -166,24 +170,24 @@ class LivekitEdges(Edges):
         return _any_of(handle._tasks)
 
 
-def _until_drained(edges: LivekitEdges, at: Suspension) -> Wait:
-    activity = at.variables["self"]
-    return FREE if activity._q_updated.is_set() else Wait(tuple(edges.drain_needs(activity)))
+def _until_drained(edges: LivekitEdges, frame: Suspended, frames: list[Suspended], _: Future) -> Wait:
+    activity = frame.variables["self"]
+    is_woken_up = activity._q_updated.is_set() and frames[-1].function == _EVENT
+    return FREE if is_woken_up else Wait(tuple(edges.drain_needs(activity)))
 
 
-def _until_generated(edges: LivekitEdges, at: Suspension) -> Wait:
+def _until_generated(edges: LivekitEdges, frame: Suspended, frames: list[Suspended], future: Future) -> Wait:
     """Of a generation of a speech; the scheduling task waits for what its drain waits for besides."""
-    handle = at.variables["self"]
-    if handle.done():
-        edges.add_handle(handle)
-    is_scheduling = at.caller is not None and at.caller.function == f"{VOICE}agent_activity._scheduling_task"
-    needs = edges.drain_needs(at.caller.variables["self"]) if at.caller is not None and is_scheduling else ()
-    return Wait((at.future, *needs))
+    if frame.variables["self"].done():
+        edges.add_handle(frame.variables["self"])
+    caller = frames[-2]
+    is_scheduling = caller.function == f"{VOICE}agent_activity._scheduling_task"
+    return Wait((future, *(edges.drain_needs(caller.variables["self"]) if is_scheduling else ())))
 
 
-def _until_authorized(edges: LivekitEdges, at: Suspension) -> Wait:
+def _until_authorized(edges: LivekitEdges, frame: Suspended, *_: Any) -> Wait:
     """Of a speech that has to be scheduled, and that then waits in line behind the one that is being said."""
-    handle = at.variables["self"]
+    handle = frame.variables["self"]
     if not handle._scheduled_fut.done():
         return Wait((handle._scheduled_fut,))
     activity = edges.activity_of(handle)
@@ -194,67 +198,63 @@ def _until_authorized(edges: LivekitEdges, at: Suspension) -> Wait:
     return Wait(tuple(generations(speaking)[-1:]))
 
 
-def _unless_interrupted(edges: LivekitEdges, at: Suspension) -> Wait | None:
+def _unless_interrupted(_: LivekitEdges, frame: Suspended, frames: list[Suspended], __: Future) -> Wait | None:
     """Of all that a speech does at a time. An interruption aborts the wait and does not complete it."""
-    if at.innermost.function != "asyncio.tasks._wait":
+    if frames[-1].function != "asyncio.tasks._wait":
         return None
-    interruption = at.variables["self"]._interrupt_fut
-    return _any_of(future for future in at.innermost.variables["fs"] if future is not interruption)
+    interruption = frame.variables["self"]._interrupt_fut
+    return _any_of(future for future in frames[-1].variables["fs"] if future is not interruption)
 
 
-def _until_inactive(edges: LivekitEdges, at: Suspension) -> Wait:
+def _until_inactive(edges: LivekitEdges, frame: Suspended, *_: Any) -> Wait:
     """Of an AgentTask that is closed, from 1.4.3 on: it is inactive once the task that awaits it is done with it."""
-    agent_task = at.variables["self"]
+    agent_task = frame.variables["self"]
     awaiting = [task for task, (awaited, _) in edges.awaited_agent_tasks.items() if awaited is agent_task]
     is_abandoned = not awaiting and edges.all_awaits_are_known
     return _any_of((), ABANDONED.format(name_of(type(agent_task)))) if is_abandoned else Wait(tuple(awaiting))
 
 
-def _until_idle(edges: LivekitEdges, at: Suspension) -> Wait | None:
+def _until_idle(edges: LivekitEdges, frame: Suspended, frames: list[Suspended], _: Future) -> Wait | None:
     """Of the floor, which others hold in ``RunContext.foreground()``, by 1.7.1; all of them have to release it."""
-    session = at.variables["self"]._session
-    if at.innermost.function != "asyncio.locks.wait" or at.innermost.variables["self"] is not session._idle_released:
+    session = frame.variables["self"]._session
+    if frames[-1].function != _EVENT or frames[-1].variables["self"] is not session._idle_released:
         return None
-    holders = tuple(edges.holders.of(session))
-    return Wait(holders, reason=HOLDS_FLOOR if holders else FLOOR_IS_HELD)
+    held_by = tuple(edges.holders.get(id(session), ()))
+    return Wait(held_by, reason=HOLDS_FLOOR if held_by else FLOOR_IS_HELD)
 
 
-def _until_run_is_done(edges: LivekitEdges, at: Suspension) -> Wait | None:
-    is_unwatched = all(handle.done() for handle in at.variables["self"]._handles)
-    return Wait(reason=UNWATCHED) if is_unwatched else None
+def _until_completed(edges: LivekitEdges, frame: Suspended, _: list[Suspended], future: Future) -> Wait | None:
+    """Of an AgentTask, which anybody may complete; before that its task may await ``on_enter()`` of it."""
+    if future in edges.tasks or edges.wait(future) != FREE:
+        return None
+    return Wait(reason=edges.why_unreached(frame.variables["self"], frame.variables["session"]))
 
 
-def _until_agent_task_is_done(edges: LivekitEdges, at: Suspension) -> Wait | None:
-    """Of an AgentTask, which anybody may complete."""
-    if at.future in edges.tasks or edges.wait(at.future) != FREE:
-        return None  # it awaits on_enter() of the AgentTask
-    return Wait(reason=edges.why_unreached(at.variables["self"], at.variables["session"]))
+def _reason_if(condition: Callable[[Any, Suspended, Future], bool], reason: str) -> Rule:
+    """Return the rule that a task waits for something unknown, for this reason, where the condition holds."""
+    return lambda edges, frame, _, future: Wait(reason=reason) if condition(edges, frame, future) else None
 
 
-def _until_subscribed(edges: LivekitEdges, at: Suspension) -> Wait | None:
-    return Wait(reason=NO_SUBSCRIBER) if at.future is at.variables["self"]._subscribed_fut else None
-
-
-def _until_event(edges: LivekitEdges, at: Suspension) -> Wait:
-    is_silence = id(at.variables["self"]) in edges.silence_events
-    return Wait(reason=USER_SPEAKS) if is_silence else FREE
-
-
+# What a task needs, by the function of livekit-agents that it is suspended in.
 RULES: dict[str, Rule] = {
     **asyncio_edges.RULES,
-    "asyncio.locks.wait": _until_event,
-    f"{VOICE}agent.__await_impl": _until_agent_task_is_done,
+    f"{VOICE}agent.__await_impl": _until_completed,
     f"{VOICE}agent._wait_for_inactive": _until_inactive,
     f"{VOICE}agent_activity._scheduling_task": _until_drained,
     f"{VOICE}agent_activity.wait_for_idle": _until_idle,
-    f"{VOICE}audio_recognition._wait_for_user_silence": lambda edges, at: Wait(reason=USER_SPEAKS),
-    f"{VOICE}io.wait_for_playout": lambda edges, at: Wait(reason=PLAYED),
-    f"{VOICE}room_io._output.capture_frame": _until_subscribed,
-    f"{VOICE}run_result._await_impl": _until_run_is_done,
     f"{VOICE}speech_handle._wait_for_authorization": _until_authorized,
     f"{VOICE}speech_handle._wait_for_generation": _until_generated,
     f"{VOICE}speech_handle.wait_if_not_interrupted": _unless_interrupted,
-    f"{VOICE}tool_executor.execute": lambda edges, at: Wait((at.variables["exe_task"],)),  # the tool's own task
+    f"{VOICE}tool_executor.execute": lambda _, frame, *__: Wait((frame.variables["exe_task"],)),  # the tool's own task
+    f"{VOICE}audio_recognition._wait_for_user_silence": _reason_if(lambda *_: True, USER_SPEAKS),
+    f"{VOICE}io.wait_for_playout": _reason_if(lambda *_: True, PLAYED),
+    f"{VOICE}room_io._output.capture_frame": _reason_if(
+        lambda _, frame, future: future is frame.variables["self"]._subscribed_fut, NO_SUBSCRIBER
+    ),
+    f"{VOICE}run_result._await_impl": _reason_if(
+        lambda _, frame, __: all(handle.done() for handle in frame.variables["self"]._handles), UNWATCHED
+    ),
+    _EVENT: lambda edges, frame, *_: Wait(reason=edges.reason_of_event(frame.variables["self"])),
 }
 
 COMPLETIONS: dict[str, Completion] = {
@@ -272,9 +272,7 @@ COMPLETIONS: dict[str, Completion] = {
         Wait(tuple(edges.run_needs(held["self"]))),
     ),
 }
-LivekitEdges.rules = RULES
-LivekitEdges.completions = COMPLETIONS
-LivekitEdges.holding_generators = (f"{VOICE}agent_session._wait_for_idle_and_hold",)
+_GENERATORS = (f"{VOICE}agent_session._wait_for_idle_and_hold",)  # it holds the session's floor
 
 
 def drained(activity: Any) -> list[Task]:

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from . import graph
-from .labels import GOES_ON, Label, Labels, WaitRecord, user_lines
+from .labels import Label, Labels, WaitRecord
 from .livekit_edges import UNREACHED, LivekitEdges
 from .livekit_internals import CHANGE_FUNCTIONS, VOICE, WATCHED_FUNCTIONS
+from .places import GOES_ON, user_lines
 from .stack import Task
 
 # Who may be at work while session.run() waits. on_enter() is not: nothing tells whether it waits for the user's turn.
@@ -75,15 +76,8 @@ class Snapshot:
 
     def cycle(self) -> list[str]:
         """Return who waits for whom in the smallest deadlock, or nothing where there is none."""
-        waiters = graph.waiters(self.deadlocked)
-        starts = []
-        for nodes in set(self._causes.values()):
-            if all(awaited in nodes for node in nodes for awaited in self.deadlocked[node].awaited):
-                behind = graph.reachable(nodes, lambda node: graph.Wait(tuple(waiters.get(node, ()))))
-                starts.append((len(nodes), next(node for node in behind if node in self.edges.tasks)))
-        smallest = min((size for size, _ in starts), default=0)
-        lines = (list(map(str, self.explain(task))) for size, task in starts if size == smallest)
-        return min(lines, key=lambda lines: (len(lines), lines), default=[])
+        nodes = min(self._causes.values(), key=len, default=frozenset[Any]())
+        return list(map(str, self.labels.records(nodes, graph.reachable(nodes, self.deadlocked.get))))
 
     def reachable_from(self, task: Task) -> dict[Any, graph.Wait]:
         """Return the waits of a deadlocked task and of all deadlocked nodes that it waits for, the nearest first."""
@@ -120,10 +114,11 @@ class Snapshot:
 
     def _is_at_work(self) -> bool:
         """Return whether a model, a timer or the user's own code is at work for a speech, and so may go on."""
-        waits = graph.reachable(self.edges.infos, self.edges.wait)
-        ends = (record for record in self.labels.records(self.edges.infos, waits) if not record.waits_for)
+        # Later releases don't await the tasks that ask a model, but what these have set.
+        starts = [task for task in self.edges.tasks if task in self.edges.infos or self.edges.is_generating(task)]
+        records = self.labels.records(starts, graph.reachable(starts, self.edges.wait))
         return any(
             end.reason in GOES_ON or not (end.reason or end.waits_in.startswith("livekit.agents."))
-            for end in ends
-            if end.role in _AT_WORK
+            for end in records
+            if end.role in _AT_WORK and not end.waits_for
         )

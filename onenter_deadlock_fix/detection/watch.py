@@ -19,6 +19,7 @@ from weakref import WeakSet
 from .._guard import difference
 from .._wrapper import CoroutineFunction, Wrappers
 from .config import LOGGER, Request
+from .console import HideData
 from .livekit_internals import CHANGE_FUNCTIONS, FINGERPRINT, VOICE, WATCHED_FUNCTIONS
 from .stack import Task, stack
 
@@ -39,6 +40,8 @@ _WRAPPED = (
 _request: Request | None = None
 _unwatched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()  # event loops in which no timer can be set
 _wrappers = Wrappers()
+_logger = logging.getLogger(LOGGER)
+_hide_data = HideData(_logger)
 
 
 class _State(Enum):
@@ -164,7 +167,7 @@ class _Watch:
     def _report_slow_wait(self, snapshot: Snapshot, change: _Change, now: float) -> None:
         """Report a change that takes long, once; again, when the reason that it was reported with has passed."""
         from . import report
-        from .labels import TEMPORARY
+        from .places import TEMPORARY
 
         if change.state in (_State.REPORTED, _State.RELEASED):
             return
@@ -217,7 +220,7 @@ def _begin() -> None:
 
 def _log_error(message: str) -> None:
     with contextlib.suppress(Exception):  # of a log handler of the program's
-        logging.getLogger(LOGGER).exception(message)
+        _logger.exception(message)
 
 
 def install(request: Request) -> str:
@@ -234,6 +237,8 @@ def install(request: Request) -> str:
         (getattr(importlib.import_module(VOICE + module), owner), name, _watching) for module, owner, name in _WRAPPED
     )
     _request = request
+    if _hide_data not in _logger.handlers:
+        _logger.handlers.insert(0, _hide_data)
     _begin()
     return ""
 
@@ -242,6 +247,7 @@ def uninstall() -> None:
     """Put the library's functions back, and check nothing any more."""
     global _request
     _request = None
+    _logger.removeHandler(_hide_data)
     _wrappers.uninstall()
 
 
