@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ._status import State as State
     from ._status import Status as Status
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 __all__ = ["Detection", "Mode", "State", "Status", "__version__", "activate", "deactivate", "detect", "status"]
 
 
@@ -25,7 +25,7 @@ def activate() -> "Status":
     Importing the package has done this already; call it after ``deactivate()``. Doing it twice is doing it once.
     ``ONENTER_DEADLOCK_FIX=off`` in the environment still wins. Raises nothing.
     """
-    return _activation.change(fix=True, detection=True)
+    return _activation.configure(fix=True, detection=True)
 
 
 def deactivate() -> "Status":
@@ -34,7 +34,7 @@ def deactivate() -> "Status":
     Where other code has wrapped on top of the shim since, the shim's wrappers stay and pass everything through.
     A handoff that is under way goes on by the library's own rules. Raises nothing.
     """
-    return _activation.change(fix=False, detection=False)
+    return _activation.configure(fix=False, detection=False)
 
 
 def detect(mode: "Mode" = "report", *, after: float = 5.0) -> "Status":
@@ -51,7 +51,7 @@ def detect(mode: "Mode" = "report", *, after: float = 5.0) -> "Status":
     ``ONENTER_DEADLOCK_FIX_DETECT`` and ``ONENTER_DEADLOCK_FIX_DETECT_AFTER``. Where neither is used, nothing is
     watched. Raises nothing: a mode that is none counts as ``report`` and seconds that are none as 5, with a warning.
     """
-    return _activation.change(detection=True, asked=(mode, after))
+    return _activation.configure(detection=True, detect=(mode, after))
 
 
 def status() -> "Status":

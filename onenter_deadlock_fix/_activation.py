@@ -1,7 +1,9 @@
-"""What is wanted, what has come of it, and how often the fix has acted: the one place with state."""
+"""Apply the requested settings to livekit-agents once it is imported. The one module with state."""
 
+import os
 import sys
 from _thread import RLock
+from _weakref import ref
 
 from . import _import_hook
 
@@ -10,164 +12,198 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any, Optional
 
-    from ._status import Detection, Status
+    from ._guard import Verdict
+    from ._status import Detection, State, Status
 
-# Held while the following is compared and set, but never while anything is imported, patched or logged. An import waits
-# for other threads that import, one of which may be at the end of its import of the library and about to come here; and
-# a handler of the program's may wait for whatever it likes. The thread that holds it may take it again, for a signal
-# handler that asks for the status.
+# Held while settings are applied and never while anything is imported or logged: an import waits for other threads that
+# import, and a log handler for whatever it likes. A signal handler may take it again in the thread that holds it.
 _lock = RLock()
-# Whether the fix is wanted, whether detection is, and what detect() was called with. Replaced as a whole.
-_wanted: "dict[str, Any]" = {"fix": True, "detection": True, "asked": None}
-_outcome: "Optional[tuple[ModuleType, Status]]" = None  # the library that it is about, and what was done there
+_settings: "dict[str, Any]" = {"fix": True, "detection": True, "detect": None}  # replaced as a whole
+# Weak references to the classes of livekit-agents, the settings applied to them, the verdict on them, the status.
+_applied: "Optional[tuple[list[Any], dict[str, Any], Optional[Verdict], Status]]" = None
 _handoffs = 0
+_was_announced = False
+
+_PATCH, _DETECTION = f"{__package__}._patch", f"{__package__}.detection"
 
 
 def start() -> None:
-    """Do what is wanted, now or when the library arrives. Raises nothing."""
-    _import_hook.install(_settle)
-    if _import_hook.library():
-        _settle()
+    """Apply the settings now, or when livekit-agents is imported. Raise nothing."""
+    _import_hook.install(_reconcile)
+    _reconcile()
 
 
-def change(**wanted: object) -> "Status":
-    """Want that from now on, and return the status that it leads to. Raises nothing."""
-    global _wanted
+def configure(**settings: object) -> "Status":
+    """Update the requested settings, and return the resulting status. Raise nothing."""
+    global _settings
     with _lock:
-        _wanted = {**_wanted, **wanted}
-    start()
+        _settings = {**_settings, **settings}
     return status()
 
 
 def status() -> "Status":
-    """Return what was done, or what will be when the library arrives. Raises nothing."""
-    import contextlib
+    """Return what the shim does in this process at this moment. Raise nothing."""
     from dataclasses import replace
 
-    told, remarks = _told(), ""
-    if told is None:
-        start()  # the library may have come past the finder, and nothing have been imported since
-        told = _told() or _pending(_wanted)
-    elif told.detection in ("report", "resolve"):
-        with contextlib.suppress(Exception):
-            remarks = sys.modules[f"{__package__}.detection.watch"].remarks()
-    return replace(told, handoffs=_handoffs, reason=f"{told.reason}; {remarks}" if remarks else told.reason)
+    from ._status import Status
+
+    start()  # livekit-agents may have been imported without consulting the finder
+    applied = _applied_to(_import_hook.loaded_classes())
+    if applied is None:
+        detection, warnings, _ = _configure_detection(_settings, library_loaded=False)
+        reasons = [
+            f"{_import_hook.LIBRARY} is not imported yet" if _settings["fix"] else "switched off by deactivate()"
+        ]
+        return Status("pending" if _settings["fix"] else "off", None, "; ".join(reasons + warnings), detection)
+    current, reasons = applied[3], [applied[3].reason]
+    replacement = sys.modules[_PATCH].replacement(applied[0]) if current.state == "patched" else None
+    if replacement:
+        current = replace(current, state="unconfirmed")
+        reasons = [f"patched, but other code has replaced a method since: {replacement}"]
+    if current.detection in ("report", "resolve"):
+        reasons += sys.modules[_DETECTION].remarks()
+    return replace(current, handoffs=_handoffs, reason="; ".join(reasons))
 
 
 def loaded_by_autowrapt(library: "ModuleType") -> None:
     """Do nothing: to load this entry point, autowrapt has imported the package."""
 
 
-def _told() -> "Optional[Status]":
-    """Return what came of it in the library that is there now, if anything."""
-    outcome = _outcome
-    if outcome and outcome[0] is sys.modules.get(_import_hook.VOICE) and _import_hook.LIBRARY in sys.modules:
-        return outcome[1]
-    return None
-
-
-def _settle() -> None:
-    """Decide, apply, and then log what came of it if that is new. Raise nothing."""
-    global _outcome
+def _reconcile() -> None:
+    """Apply the settings to the livekit-agents that is imported, and log the status, unless that is done."""
+    global _applied
     while True:
-        wanted, library = _wanted, sys.modules.get(_import_hook.VOICE)
-        if library is None:
+        settings, classes = _settings, _import_hook.loaded_classes()
+        before = _applied_to(classes)
+        if classes is None or (before is not None and before[1] is settings) or _is_importing():
             return
-        status, problems, error = _apply(wanted)
+        verdict = _import_needed(settings, before and before[2])
         with _lock:
-            # Else something else is wanted by now, and what another thread did about it may just have been undone.
-            if wanted is _wanted and library is sys.modules.get(_import_hook.VOICE):
-                before, _outcome = _outcome, (library, status)
-                break
-    if before != _outcome:
-        _log(status, problems, error)
+            if settings is not _settings:
+                continue
+            current, level, error = _apply(settings, classes, verdict)
+            _applied = ([each and ref(each) for each in classes], settings, verdict, current)
+        if before is None or before[3] != current:
+            _log(current, level, error)
 
 
-def _apply(wanted: "dict[str, Any]") -> "tuple[Status, list[str], Optional[Exception]]":
-    """Return what came of it, what is to be warned of, and what has failed."""
-    from dataclasses import replace
+def _applied_to(
+    classes: "Optional[list[Any]]",
+) -> "Optional[tuple[list[Any], dict[str, Any], Optional[Verdict], Status]]":
+    """Return what was applied to these classes: a reload, or a purge and a new import, makes other ones."""
+    if _applied is None or classes is None:
+        return None
+    return _applied if all((one and one()) is each for one, each in zip(_applied[0], classes)) else None
 
+
+def _is_importing() -> bool:
+    """Return whether what is needed is being imported, by a caller of this or another thread, which goes on then."""
+    frame: Any = sys._getframe()
+    while frame is not None and frame.f_code is not _import_needed.__code__:
+        frame = frame.f_back
+    return frame is not None or any(map(_import_hook.is_being_imported, ("wrapt", "packaging.version", _PATCH)))
+
+
+def _import_needed(settings: "dict[str, Any]", verdict: "Optional[Verdict]") -> "Optional[Verdict]":
+    """Import what ``_apply`` needs, and return the verdict. What fails here fails there again, and is reported."""
+    try:
+        from . import _guard, _status  # noqa: F401
+
+        verdict = verdict or _guard.examine()
+        if verdict.state == "affected" and settings["fix"] and _guard.read_switch()[0]:
+            from . import _patch  # noqa: F401
+        if _is_detection_requested(settings):
+            from . import detection  # noqa: F401
+    except Exception as error:
+        _raise_if_from_signal_handler(error)
+    return verdict
+
+
+def _apply(
+    settings: "dict[str, Any]", classes: "list[Any]", verdict: "Optional[Verdict]"
+) -> "tuple[Status, str, Optional[Exception]]":
+    """Apply the settings; return the status, the level to log it at, and an error that was caught."""
     from ._status import Status
 
-    problems: list[str] = []
+    warnings: list[str] = []
     error = None
     try:
         from . import _guard
 
-        status, problems = _guard.decide(wanted=wanted["fix"])
-        if status.state == "patched":
+        verdict = verdict or _guard.examine()
+        is_on, warnings = _guard.read_switch()
+        state: State = "off"
+        reason = verdict.reason
+        if not (is_on and settings["fix"]):
+            switch = "deactivate()" if is_on else f"{_guard.SWITCH}={os.environ[_guard.SWITCH]}"
+            reason = f"switched off by {switch}; {reason}"
+        elif verdict.state == "affected":
             from . import _patch
 
-            _patch.install(_count_handoff)
-            status = replace(status, reason=f"{status.reason}; both wrappers are in place")
-        elif f"{__package__}._patch" in sys.modules:
-            from . import _patch
-
-            _patch.uninstall()
+            _patch.install(classes, verdict, _announce, _count_handoff)
+            state, reason = "patched", f"{reason}; both wrappers are in place"
+        else:
+            state = verdict.state
+        if state != "patched" and _PATCH in sys.modules:
+            sys.modules[_PATCH].uninstall()
     except Exception as caught:
-        error = caught
-        version = getattr(sys.modules.get(f"{_import_hook.LIBRARY}.version"), "__version__", None)
-        status = Status("failed", version, f"not patched because of an error: {caught!r}")
-    mode, more_problems, other_error = _hand_over(wanted, there=True)
-    problems = [*problems, *more_problems]
-    status = replace(status, reason="; ".join([status.reason, *problems]), detection=mode)
-    return status, problems, error or other_error
+        _raise_if_from_signal_handler(caught)
+        state, reason, error = "failed", f"not patched because of an error: {caught!r}", caught
+    detection, more_warnings, detection_error = _configure_detection(settings, library_loaded=True)
+    warnings, error = warnings + more_warnings, error or detection_error
+    is_unprotected = state == "unrecognised" or (state == "off" and verdict and verdict.state == "affected")
+    level = "WARNING" if warnings or is_unprotected else "DEBUG" if detection == "off" else "INFO"
+    current = Status(state, verdict and verdict.release, "; ".join([reason, *warnings]), detection)
+    return current, "ERROR" if error else level, error
 
 
-def _pending(wanted: "dict[str, Any]") -> "Status":
-    from ._status import Status
+def _is_detection_requested(settings: "dict[str, Any]") -> bool:
+    from ._guard import OFF_WORDS
 
-    mode, problems, _ = _hand_over(wanted, there=False)
-    if not wanted["fix"]:
-        return Status("off", None, "; ".join(["switched off by deactivate()", *problems]), mode)
-    return Status("pending", None, "; ".join([f"{_import_hook.LIBRARY} is not imported yet", *problems]), mode)
+    word = os.environ.get("ONENTER_DEADLOCK_FIX_DETECT", "").strip().lower()
+    return settings["detection"] and (settings["detect"] is not None or word not in ("", *OFF_WORDS))
 
 
-def _hand_over(wanted: "dict[str, Any]", *, there: bool) -> "tuple[Detection, list[str], Optional[Exception]]":
-    """Have detection do what is asked of it, where the library is there.
-
-    Return the mode, what is to be warned of, and what has failed.
-    """
-    import os
-
-    named = os.environ.get("ONENTER_DEADLOCK_FIX_DETECT", "").strip().lower()
-    nothing = not wanted["detection"] or (wanted["asked"] is None and named in ("", "off", "0", "false", "no"))
-    if nothing and f"{__package__}.detection" not in sys.modules:
-        return "off", [], None
+def _configure_detection(
+    settings: "dict[str, Any]", *, library_loaded: bool
+) -> "tuple[Detection, list[str], Optional[Exception]]":
+    """Pass the settings on to detection; return its mode, what to warn of, and an error that was caught."""
     try:
-        from .detection import config
+        is_requested = _is_detection_requested(settings)
+        if not is_requested and _DETECTION not in sys.modules:
+            return "off", [], None
+        from . import detection
 
-        request = config.requested(("off", config.AFTER) if nothing else wanted["asked"])
-        problems = list(request.problems)
-        if request.mode == "off":
-            installed = sys.modules.get(f"{__package__}.detection.watch")
-            if installed:
-                installed.uninstall()
-        elif there:
-            from .detection import watch
-
-            why_not = watch.install(request)
-            if why_not:
-                return "unrecognised", [*problems, f"no detection: {why_not}"], None
-        return request.mode, problems, None
+        call = settings["detect"] if is_requested else detection.OFF
+        mode, warnings = detection.configure(call, library_loaded=library_loaded)
+        return mode, warnings, None
     except Exception as error:
+        _raise_if_from_signal_handler(error)
         return "unrecognised", [f"no detection because of an error: {error!r}"], error
 
 
-def _log(status: "Status", problems: "list[str]", error: "Optional[Exception]") -> None:
-    import contextlib
+def _announce() -> None:
+    """Log the status when the first session of this process starts: by then livekit-agents has set up logging."""
+    global _was_announced
+    if not _was_announced:
+        _was_announced = True
+        current = status()
+        _log(current, "INFO" if current.state == "patched" else "WARNING")
+
+
+def _log(current: "Status", level: str, error: "Optional[Exception]" = None) -> None:
     import logging
 
-    level = logging.DEBUG
-    if status.state == "patched" or status.detection != "off":
-        level = logging.INFO
-    if problems or "unrecognised" in (status.state, status.detection):
-        level = logging.WARNING
-    if error:
-        level = logging.ERROR
-    detection = "" if status.detection == "off" else f"; detection: {status.detection}"
-    with contextlib.suppress(Exception):  # of a handler or a filter of the program's, which must go on
-        logging.getLogger(__package__).log(level, f"{status.state}: {status.reason}{detection}", exc_info=error)
+    effects = {"patched": "active", "fixed-upstream": "not needed", "predates": "not needed"}
+    text = (
+        f"onenter-deadlock-fix is {effects.get(current.state, 'NOT active')} on livekit-agents {current.livekit_agents}"
+    )
+    detection = "" if current.detection == "off" else f"; detection: {current.detection}"
+    try:
+        text = f"{text} ({current.state}): {current.reason}{detection}"
+        logging.getLogger(__package__).log(getattr(logging, level), text, exc_info=error)
+    except Exception as caught:  # of a log handler of the program's, which must go on
+        _raise_if_from_signal_handler(caught)
 
 
 def _count_handoff() -> int:
@@ -176,3 +212,16 @@ def _count_handoff() -> int:
     with _lock:
         _handoffs += 1
         return _handoffs
+
+
+def _raise_if_from_signal_handler(error: Exception) -> None:
+    """Raise what a signal handler has raised, such as a time limit, and not an error of ours.
+
+    Python calls a handler with the frame that it interrupts, which is the one that called the handler's frame.
+    """
+    traceback = error.__traceback__
+    while traceback is not None:
+        caller = traceback.tb_frame.f_back
+        if caller is not None and any(value is caller for value in traceback.tb_frame.f_locals.values()):
+            raise error
+        traceback = traceback.tb_next

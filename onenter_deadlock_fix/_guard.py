@@ -1,120 +1,137 @@
-"""Whether: what the release, its code and the switch call for. Touches nothing of the library."""
+"""Decide whether this livekit-agents needs the patch, by its release and its code. Touches nothing of the library.
+
+The code is compared by signatures and by the names that it uses. That does not prove that a vendor's build behaves like
+the release whose number it has.
+"""
 
 from __future__ import annotations
 
-import functools
+import dis
 import inspect
 import os
-import pkgutil
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from types import CodeType, FunctionType, ModuleType
-from typing import Any, Callable, Optional
+from types import CodeType, FunctionType
+from typing import Any, Callable, Literal, NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
-from ._status import Status
-
 SWITCH = "ONENTER_DEADLOCK_FIX"
-_OFF = ("off", "0", "false", "no")
-_ON = ("on", "1", "true", "yes", "")
+OFF_WORDS = ("off", "0", "false", "no")
+ON_WORDS = ("on", "1", "true", "yes")
 
 # livekit/agents issue #4109; fixed by pull request #4113. AgentTask came with 1.2.0.
 FIRST_AFFECTED = Version("1.2.0")
 FIRST_FIXED = Version("1.3.6")
+FIRST_WITHOUT_OTHER_WAITS = Version("1.2.6")  # before, pull request #4113 alone is not enough
 
 _VOICE = "livekit.agents.voice."
 _AWAIT_IMPL = "agent:AgentTask._AgentTask__await_impl"
+_UPDATE_ACTIVITY = "agent_session:AgentSession._update_activity"
 
 # function -> its signature (None where it does not matter) and names that its code uses
-Fingerprint = Mapping[str, tuple[Optional[str], set[str]]]
+Fingerprint = Mapping[str, "tuple[str | None, set[str]]"]
 
 # What the wrappers of _patch rely on, the same in every release from 1.2.0 to 1.3.5.
 _HANDOFF: Fingerprint = {
     "agent:AgentTask.__await__": (None, {"_AgentTask__await_impl"}),
     _AWAIT_IMPL: ("async (self)", {"_AgentActivityContextVar", "_update_activity", "blocked_tasks"}),
-    "agent_session:AgentSession._update_activity": (
+    _UPDATE_ACTIVITY: (
         "async (self, agent, *, previous_activity='close', new_activity='start', "
         "blocked_tasks=None, wait_on_enter=True)",
-        {"_activity", "_on_enter_task"},
+        {"_activity", "_on_enter_task", "pause"},
     ),
     "agent_activity:AgentActivity.__init__": (None, {"_on_enter_task"}),
+    "agent_activity:AgentActivity.pause": ("async (self, *, blocked_tasks)", {"_pause_scheduling_task"}),
+    "agent_activity:AgentActivity._pause_scheduling_task": (None, {"_drain_blocked_tasks"}),
+    "agent_activity:AgentActivity._scheduling_task": (None, {"_drain_blocked_tasks", "_speech_tasks"}),
 }
 
 
-def decide(*, wanted: bool) -> tuple[Status, list[str]]:
-    """Return the state that the library, imported by now, should be in, and what is to be warned of."""
-    needed = examine()
+class Verdict(NamedTuple):
+    """What the release and its code call for. Only where it is ``affected`` is anything patched."""
+
+    state: Literal["affected", "fixed-upstream", "predates", "unrecognised"]
+    release: str | None
+    reason: str
+    has_other_waits: bool = False  # those of 1.2.0 to 1.2.5
+
+
+def read_switch() -> tuple[bool, list[str]]:
+    """Return whether ``ONENTER_DEADLOCK_FIX`` leaves the fix on, and a warning where its value is unknown."""
     value = os.environ.get(SWITCH, "")
     word = value.strip().lower()
-    if not wanted or word in _OFF:
-        by = f"{SWITCH}={value}" if wanted else "deactivate()"
-        return replace(needed, state="off", reason=f"switched off by {by}; {needed.reason}"), []
-    if word not in _ON:
-        return needed, [f"{SWITCH}={value} is no known value and means on ({', '.join(_OFF)} mean off)"]
-    return needed, []
+    if word in ("", *OFF_WORDS, *ON_WORDS):
+        return word not in OFF_WORDS, []
+    return True, [f"{SWITCH}={value} is not a known value and means on ({', '.join(OFF_WORDS)} mean off)"]
 
 
-def examine() -> Status:
-    """Return the state that the release and its code call for, whatever the switch says.
-
-    ``patched`` stands for an affected release whose code is what the wrappers are written for.
-    """
-    return _examine(sys.modules["livekit.agents.voice"])
-
-
-@functools.lru_cache(maxsize=1)  # found while the library is as it came: others may wrap it later
-def _examine(library: ModuleType) -> Status:
+def examine() -> Verdict:
+    """Return the verdict on the livekit-agents that is imported, whatever the switch says."""
     try:
         from livekit.agents.version import __version__ as release
     except ImportError:
-        return Status("unrecognised", None, "this livekit.agents does not say which release it is")
+        return Verdict("unrecognised", None, "not patched: this livekit.agents does not say which release it is")
 
     name = f"livekit-agents {release}"
     try:
         version = Version(release)
     except (InvalidVersion, TypeError):
-        return Status("unrecognised", str(release), f"{name} has no version number as PEP 440 has them")
+        return Verdict("unrecognised", str(release), f"not patched: {name} has no version number by PEP 440")
     if version < FIRST_AFFECTED:
-        return Status("predates", release, f"{name} is older than AgentTask, which came with {FIRST_AFFECTED}")
+        return Verdict("predates", release, f"{name} is older than AgentTask, which came with {FIRST_AFFECTED}")
     if version >= FIRST_FIXED:
-        return Status("fixed-upstream", release, f"{name} has upstream's fix, which came with {FIRST_FIXED}")
-    await_impl = _function(_AWAIT_IMPL)
-    if await_impl and "_on_enter_task" in _names(await_impl.__code__):  # as from pull request #4113 on
-        return Status("fixed-upstream", release, f"this build of {name} has upstream's fix already")
-    different = difference(_HANDOFF)
-    if different is not None:
-        return Status("unrecognised", release, f"not patched: in this build of {name} {different}")
-    return Status("patched", release, f"{name} has the on_enter deadlock of livekit/agents issue #4109")
+        return Verdict("fixed-upstream", release, f"{name} has upstream's fix, which came with {FIRST_FIXED}")
+    has_other_waits = version < FIRST_WITHOUT_OTHER_WAITS
+    mismatch = first_mismatch(_HANDOFF)
+    if mismatch is None and has_other_waits:
+        from ._patch_before_1_2_6 import FINGERPRINT
+
+        mismatch = first_mismatch(FINGERPRINT)
+    if mismatch is None and "pause blocked_tasks" not in _in_order(_UPDATE_ACTIVITY):
+        mismatch = "AgentSession._update_activity does not pass blocked_tasks on"
+    if mismatch is None and "_on_enter_task" in _names(_function(_AWAIT_IMPL).__code__):  # type: ignore[union-attr]
+        if "blocked_tasks append old_activity _on_enter_task" not in _in_order(_AWAIT_IMPL):
+            mismatch = "AgentTask.__await_impl uses _on_enter_task, but not as upstream's fix does"
+        elif not has_other_waits:
+            return Verdict("fixed-upstream", release, f"this build of {name} has upstream's fix already")
+    if mismatch is not None:
+        return Verdict("unrecognised", release, f"not patched: in this build of {name} {mismatch}")
+    return Verdict(
+        "affected", release, f"{name} has the on_enter deadlock of livekit/agents issue #4109", has_other_waits
+    )
 
 
-def difference(fingerprint: Fingerprint) -> str | None:
-    """Say in what the library's code differs from a fingerprint, or return None."""
+def first_mismatch(fingerprint: Fingerprint) -> str | None:
+    """Return the first way in which the library's code differs from a fingerprint, or None."""
     for path, (signature, names) in fingerprint.items():
         function = _function(path)
-        name = path.partition(":")[2]
+        name = path.partition(":")[2].replace("_AgentTask__", "__")
         if function is None:
             return f"there is no {name}"
         if signature is not None and _signature(function) != signature:
             return f"{name} is not {signature}"
         missing = sorted(names.difference(_names(function.__code__)))
         if missing:
-            return f"{name} makes no use of {missing[0]}"
+            return f"{name} does not use {missing[0]}"
     return None
 
 
 def _function(path: str) -> FunctionType | None:
-    """Return the library's own function, also from below the wrappers of others, or None where it is not there."""
+    """Return the library's own function, also from below the wrappers of other code, or None where there is none."""
+    module, _, attributes = path.partition(":")
+    found: Any = sys.modules.get(_VOICE + module)
     try:
-        function = inspect.unwrap(pkgutil.resolve_name(_VOICE + path))
-    except (ImportError, AttributeError, ValueError):
+        for attribute in attributes.split("."):
+            found = getattr(found, attribute)
+        found = inspect.unwrap(found)
+    except (AttributeError, ValueError):
         return None
-    return function if inspect.isfunction(function) else None
+    return found if inspect.isfunction(found) else None
 
 
 def _signature(function: Callable[..., Any]) -> str:
-    """Return the signature without annotations, behind ``async`` where it is a coroutine function's."""
+    """Return the signature without annotations, after ``async`` where it is a coroutine function's."""
     parameters = inspect.signature(function).parameters.values()
     bare = inspect.Signature([parameter.replace(annotation=parameter.empty) for parameter in parameters])
     return f"async {bare}" if inspect.iscoroutinefunction(function) else str(bare)
@@ -130,3 +147,13 @@ def _names(code: CodeType) -> Iterator[str]:
             yield constant
         elif isinstance(constant, tuple):  # the keywords of a call are kept as one
             yield from (word for word in constant if isinstance(word, str))
+
+
+def _in_order(path: str) -> str:
+    """Return the names of variables and attributes in the order in which a function's code uses them."""
+    names: list[Any] = []
+    for instruction in dis.get_instructions(_function(path) or _in_order):
+        if instruction.opcode not in dis.hasconst:
+            # From Python 3.13 on, one instruction may load or store two variables.
+            names += instruction.argval if isinstance(instruction.argval, tuple) else [instruction.argval]
+    return " ".join(name for name in names if isinstance(name, str))

@@ -1,7 +1,8 @@
-"""What: the two wrappers around livekit-agents.
+"""Wrap the two methods through which an AgentTask is entered, so that its handoff does not wait for ``on_enter()``.
 
-Awaiting an ``AgentTask`` hands the conversation over: the session pauses the old agent's activity, starts the
-AgentTask's, and comes back when the AgentTask is complete. Both ways lead through ``AgentSession._update_activity``.
+Awaiting an ``AgentTask`` calls ``AgentTask.__await_impl``, which calls ``AgentSession._update_activity`` with
+``previous_activity="pause"`` and ``blocked_tasks=[the awaiting task]``. That handoff waits for all speech tasks of the
+old agent but the blocked ones. Upstream's fix (pull request #4113) adds the old agent's ``on_enter`` task to them.
 """
 
 from __future__ import annotations
@@ -10,190 +11,90 @@ import asyncio
 import contextlib
 import functools
 import logging
+import sys
 import weakref
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Callable
+from contextvars import ContextVar
+from typing import Any, Callable
 
-from packaging.version import Version
+from ._guard import Verdict
+from ._wrapping import Wrapper, Wrappers
 
-from ._wrapper import CoroutineFunction, Wrappers
-
-if TYPE_CHECKING:
-    from contextvars import ContextVar
-
-    from livekit.agents.voice.agent import Agent, AgentTask
-    from livekit.agents.voice.agent_activity import AgentActivity
-    from livekit.agents.voice.agent_session import AgentSession
-
-    Note = Callable[[Agent, Agent], None]  # the AgentTask, and the agent whose on_enter the handoff does not wait for
-
-# An attribute of the asyncio task, as is the library's own note on what a task does: a ContextVar would be inherited by
-# every task that is created meanwhile. Weak, since it is not taken off again and an activity keeps its on_enter task.
-_AWAITED = "__onenter_deadlock_fix_awaited"
-
-# Attributes of the session, before 1.2.6: the lock of those who enter an agent, and the activities being entered.
-_TURN = "__onenter_deadlock_fix_turn"
-_ENTERED = "__onenter_deadlock_fix_entered"
+# Which AgentTask the current asyncio task awaits, or did last. A task of its own for the handoff inherits it.
+_awaited: ContextVar[weakref.ref[Any]] = ContextVar("onenter_deadlock_fix_awaited")
 
 _logger = logging.getLogger(__package__)
 _wrappers = Wrappers()
 uninstall = _wrappers.uninstall
+replacement = _wrappers.replacement
 
 
-def install(count: Callable[[], int]) -> None:
+def install(classes: list[Any], verdict: Verdict, announce: Callable[[], None], count: Callable[[], int]) -> None:
     """Wrap both methods, or none where that raises.
 
-    ``count`` is called once for each handoff that is changed, and returns how many these are.
+    classes: AgentTask, AgentSession and AgentActivity.
+    announce: called when a session starts and at every handoff.
+    count: called for each handoff that is changed; returns how many there were in this process.
     """
-    from livekit.agents.version import __version__ as release
-    from livekit.agents.voice.agent import AgentTask
-    from livekit.agents.voice.agent_activity import _AgentActivityContextVar
-    from livekit.agents.voice.agent_session import AgentSession
+    agent_task, agent_session, agent_activity = classes
+    current_activity = sys.modules[agent_activity.__module__]._AgentActivityContextVar
+    handoff = functools.partial(_update_activity, current_activity, announce, count)
+    methods: list[tuple[type, str, Wrapper]] = [(agent_task, "_AgentTask__await_impl", _await_impl)]
+    if verdict.has_other_waits:
+        from . import _patch_before_1_2_6
 
-    def note(agent_task: Agent, entered: Agent) -> None:
-        level = logging.INFO if count() == 1 else logging.DEBUG
-        if _logger.isEnabledFor(level):
-            with contextlib.suppress(Exception):  # of a handler or a filter of the program's, whose handoff must go on
-                _logger.log(level, _in_words(agent_task, entered))
-
-    noted: weakref.WeakSet[Agent] = weakref.WeakSet()
-
-    def note_once(agent_task: Agent, entered: Agent) -> None:
-        if agent_task not in noted:
-            noted.add(agent_task)
-            note(agent_task, entered)
-
-    def update_activity(wrapped: CoroutineFunction) -> CoroutineFunction:
-        if Version(release) >= Version("1.2.6"):
-            return _update_activity(wrapped, _AgentActivityContextVar, note)
-        # two wrappers that may change the same handoff
-        return _update_activity(_enter_outside_the_lock(wrapped, note_once), _AgentActivityContextVar, note_once)
-
-    _wrappers.install(
-        (
-            (AgentTask, "_AgentTask__await_impl", _await_impl),
-            (AgentSession, "_update_activity", update_activity),
-        )
-    )
+        methods += _patch_before_1_2_6.methods(classes, handoff, awaited_agent_task)
+    else:
+        methods.append((agent_session, "_update_activity", handoff))
+    _wrappers.install(methods)
 
 
-def _await_impl(wrapped: CoroutineFunction) -> CoroutineFunction:
-    """Wrap ``AgentTask.__await_impl``: note on the task that calls ``__await__`` which AgentTask it awaits."""
+def awaited_agent_task() -> Any:
+    """Return the AgentTask that the current asyncio task awaits or did last, or None."""
+    mark = _awaited.get(None)
+    return None if mark is None else mark()
 
-    def wrapper(instance: AgentTask[Any]) -> Coroutine[Any, Any, Any]:
-        task = _current_task()
-        if task is not None and _wrappers.on:
-            setattr(task, _AWAITED, weakref.ref(instance))
-        bound: CoroutineFunction = wrapped.__get__(instance, type(instance))
-        return bound()
 
-    return wrapper
+def _await_impl(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Wrap ``AgentTask.__await_impl``: mark which AgentTask is awaited."""
+    _awaited.set(weakref.ref(instance))
+    return wrapped(*args, **kwargs)
 
 
 def _update_activity(
-    wrapped: CoroutineFunction, current_activity: ContextVar[AgentActivity], note: Note
-) -> CoroutineFunction:
-    """Wrap ``AgentSession._update_activity``: the handoff to an AgentTask does not wait for the old agent's on_enter.
-
-    That may wait, now or later, for the tool that hands over. As from 1.3.6 on: pull request #4113.
-    """
-
-    # The parameters are the library's, spelled out: packed and passed on they cost a fifth of all that the shim adds.
-    def wrapper(
-        instance: AgentSession[Any],
-        agent: Agent,
-        *,
-        previous_activity: str = "close",
-        new_activity: str = "start",
-        blocked_tasks: list[asyncio.Task[Any]] | None = None,
-        wait_on_enter: bool = True,
-        **others: Any,
-    ) -> Coroutine[Any, Any, None]:
-        update: CoroutineFunction = wrapped.__get__(instance, type(instance))
-        if previous_activity == "pause" and _awaited() is agent:
-            activity = current_activity.get()
-            on_enter = activity._on_enter_task
-            blocked_tasks = blocked_tasks or []
-            if on_enter is not None and not on_enter.done() and on_enter not in blocked_tasks:
-                blocked_tasks = [*blocked_tasks, on_enter]
-                if instance._activity is activity:  # else the agent has been replaced, and the handoff pauses another
-                    note(agent, activity.agent)
-        if others:  # of somebody else's wrapper below ours
-            update = functools.partial(update, **others)
-        return update(
-            agent,
-            previous_activity=previous_activity,
-            new_activity=new_activity,
-            blocked_tasks=blocked_tasks,
-            wait_on_enter=wait_on_enter,
-        )
-
-    return wrapper
+    current_activity: ContextVar[Any],
+    announce: Callable[[], None],
+    count: Callable[[], int],
+    wrapped: Callable[..., Any],
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """Wrap ``AgentSession._update_activity``: add the old agent's ``on_enter`` task to the blocked tasks."""
+    announce()
+    agent = args[0] if args else kwargs.get("agent")
+    if kwargs.get("previous_activity") == "pause" and agent is not None and agent is awaited_agent_task():
+        old_activity = current_activity.get()
+        on_enter, blocked_tasks = old_activity._on_enter_task, kwargs.get("blocked_tasks") or []
+        if on_enter is not None and not on_enter.done() and not any(task is on_enter for task in blocked_tasks):
+            kwargs = {**kwargs, "blocked_tasks": [*blocked_tasks, on_enter]}
+            if instance._activity is old_activity:  # else the agent was replaced, and this handoff pauses another one
+                _log_handoff(agent, old_activity.agent, count)
+    return wrapped(*args, **kwargs)
 
 
-def _enter_outside_the_lock(wrapped: CoroutineFunction, note: Note) -> CoroutineFunction:
-    """Wrap ``AgentSession._update_activity`` of 1.2.0 to 1.2.5, which waits for an on_enter while it holds a lock.
-
-    An AgentTask that is awaited in that on_enter needs the lock. So the wait comes after its release, as from 1.2.6 on
-    (pull request #3155), and on the way back from an AgentTask there is none, as from 1.2.4 on (#3090).
-    """
-
-    def wrapper(instance: AgentSession[Any], agent: Agent, **keywords: Any) -> Coroutine[Any, Any, None]:
-        bound: CoroutineFunction = wrapped.__get__(instance, type(instance))
-        if not keywords["wait_on_enter"] or not _wrappers.on:
-            return bound(agent, **keywords)
-        update: CoroutineFunction = functools.partial(bound, agent, **{**keywords, "wait_on_enter": False})
-        awaited = _awaited()
-        if keywords["new_activity"] == "resume" and awaited is not None:
-            on_enter = getattr(agent._activity, "_on_enter_task", None)
-            if on_enter is not None and not on_enter.done():
-                note(awaited, agent)
-            return update()
-        if keywords["previous_activity"] == "pause" and awaited is agent:
-            for activity in vars(instance).get(_ENTERED, ()):
-                note(agent, activity.agent)
-            return _enter(instance, update)
-        return _enter_in_turn(instance, update)
-
-    return wrapper
-
-
-async def _enter(session: AgentSession[Any], update: CoroutineFunction) -> None:
-    await update()
-    activity = session._activity
-    entered = vars(session).setdefault(_ENTERED, [])
-    entered.append(activity)
-    try:
-        await asyncio.shield(activity._on_enter_task)  # type: ignore[union-attr,arg-type]
-    finally:
-        entered.remove(activity)
-
-
-async def _enter_in_turn(session: AgentSession[Any], update: CoroutineFunction) -> None:
-    """Enter one agent after the other, as ``update_agent()`` sees to from 1.2.6 on and the lock did before."""
-    async with vars(session).setdefault(_TURN, asyncio.Lock()):
-        await _enter(session, update)
-
-
-def _awaited() -> AgentTask[Any] | None:
-    """Return the AgentTask that the current task awaits, or did last."""
-    noted = getattr(_current_task(), _AWAITED, None)
-    return None if noted is None else noted()
-
-
-def _current_task() -> asyncio.Task[Any] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:  # no running event loop, which the library itself complains about
-        return None
-
-
-def _in_words(agent_task: Agent, entered: Agent) -> str:
-    """Say in the task that hands over, or comes back, what the handoff does not wait for."""
-    info = getattr(_current_task(), "__livekit_agents_activity_task", None)  # the library's own note
-    tool = getattr(getattr(info, "function_call", None), "name", None)
-    by = f"the tool {tool}" if tool else "on_enter or on_exit"
-    return (
-        f"the handoff to {type(agent_task).__name__} by {by} does not wait for on_enter of {type(entered).__name__}, "
-        "which is unfinished; without onenter-deadlock-fix it would"
-    )
+def _log_handoff(agent_task: Any, old_agent: Any, count: Callable[[], int]) -> None:
+    """Count a handoff that is changed, and log the first at INFO and the others at DEBUG."""
+    with contextlib.suppress(Exception):  # of a log handler, say; the handoff goes on
+        level = logging.INFO if count() == 1 else logging.DEBUG
+        if _logger.isEnabledFor(level):
+            info = getattr(asyncio.current_task(), "__livekit_agents_activity_task", None)  # the library's own note
+            tool = getattr(getattr(info, "function_call", None), "name", None)
+            _logger.log(
+                level,
+                "the handoff to %s by %s does not wait for on_enter() of %s, which is still running; "
+                "without onenter-deadlock-fix it would wait, and hang where on_enter() waits for this %s",
+                type(agent_task).__name__,
+                f"the tool {tool}" if tool else "on_enter() or on_exit()",
+                type(old_agent).__name__,
+                "tool" if tool else "handoff",
+            )

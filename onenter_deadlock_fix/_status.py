@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["pending", "patched", "fixed-upstream", "predates", "unrecognised", "off", "failed"]
+State = Literal["pending", "patched", "unconfirmed", "fixed-upstream", "predates", "unrecognised", "off", "failed"]
 Mode = Literal["off", "report", "resolve"]
 Detection = Literal["off", "report", "resolve", "unrecognised"]
 
@@ -17,6 +17,7 @@ class Status:
     state:
         ``pending``: ``livekit.agents`` is not imported yet.
         ``patched``: an affected release, and both wrappers are in place.
+        ``unconfirmed``: was patched, but other code has replaced a wrapped method since; the reason says by what.
         ``fixed-upstream``: the release or the build has the fix.
         ``predates``: older than 1.2.0, the first release with a public ``AgentTask``.
         ``unrecognised``: an affected version whose code is not what the wrappers are written for.

@@ -45,8 +45,11 @@ def note(what: str) -> None:
 
 
 def noting_import(name: str, *args: Any) -> Any:
-    note(f"import: {name}")
-    return real_import(name, *args)
+    before = len(sys.modules)
+    module = real_import(name, *args)
+    if len(sys.modules) > before:  # else it was imported already, which waits for nobody
+        note(f"import: {name}")
+    return module
 
 
 lock = Lock()

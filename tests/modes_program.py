@@ -58,7 +58,7 @@ print(
             "detection": status.detection,
             "reason": status.reason,
             "others": sorted(others),
-            "after": watch._request.after if watch and watch._request else None,
+            "after": watch._settings.after if watch and watch._settings else None,
             "is_imported": any(name.startswith("onenter_deadlock_fix.detection") for name in sys.modules),
             "records": records,
         }

@@ -113,22 +113,17 @@ WRAP
 on_top = functions()[0]
 
 def ours_takes_part():
-    # ours notes the awaited AgentTask on the asyncio task; the library then complains of where it is awaited
-    class Watched(asyncio.Task):
-        def __setattr__(self, name, value):
-            if "onenter_deadlock_fix" in name:
-                calls.append("ours")
-            super().__setattr__(name, value)
+    # ours marks the awaited AgentTask; the library then complains of where it is awaited
+    from onenter_deadlock_fix import _patch
 
     async def main():
-        loop = asyncio.get_running_loop()
-        loop.set_task_factory(lambda loop, coro, **kwargs: Watched(coro, loop=loop, **kwargs))
-        async def awaits():
-            await AgentTask(instructions="")
+        agent_task = AgentTask(instructions="")
         try:
-            await loop.create_task(awaits())
+            await agent_task
         except RuntimeError as error:
             assert "should only be awaited inside tool_functions" in str(error), error
+        if _patch.awaited_agent_task() is agent_task:
+            calls.append("ours")
     calls.clear()
     asyncio.run(main())
     return "ours" in calls, "theirs" in calls
@@ -250,5 +245,5 @@ def test_nothing_of_detection_is_imported_where_nothing_asks_for_it(environment:
         """,
         env=environment,
     )
-    modules = ("_activation", "_guard", "_import_hook", "_patch", "_status", "_wrapper")
+    modules = ("_activation", "_guard", "_import_hook", "_patch", "_status", "_wrapping")
     assert sorted(seen) == [f"onenter_deadlock_fix.{name}" for name in modules]

@@ -36,7 +36,9 @@ def source(**later: str) -> str:
 @pytest.mark.parametrize("value", ["off", "OFF", "0", "false", "No", " off "])
 def test_off_leaves_everything_alone(value: str, tell: Tell) -> None:
     seen = tell(source(), env={"ONENTER_DEADLOCK_FIX": value})
-    assert (seen["state"], seen["plain"], seen["warnings"]) == ("off", [True, True], [])
+    assert (seen["state"], seen["plain"]) == ("off", [True, True])
+    effect = "onenter-deadlock-fix is NOT active on livekit-agents 1.3.5 (off)"
+    assert seen["warnings"] == [f"{effect}: {seen['reason']}"]
     assert f"ONENTER_DEADLOCK_FIX={value}" in seen["reason"]
     assert "1.3.5 has the on_enter deadlock" in seen["reason"]
 
@@ -50,8 +52,9 @@ def test_on_is_the_default_and_can_be_said(value: str, tell: Tell) -> None:
 def test_unknown_value_means_on_with_a_warning(tell: Tell) -> None:
     seen = tell(source(), env={"ONENTER_DEADLOCK_FIX": "disabled"})
     assert (seen["state"], seen["plain"]) == ("patched", [False, False])
-    assert "ONENTER_DEADLOCK_FIX=disabled is no known value and means on" in seen["reason"]
-    assert seen["warnings"] == [f"patched: {seen['reason']}"]
+    assert "ONENTER_DEADLOCK_FIX=disabled is not a known value and means on" in seen["reason"]
+    effect = "onenter-deadlock-fix is active on livekit-agents 1.3.5 (patched)"
+    assert seen["warnings"] == [f"{effect}: {seen['reason']}"]
 
 
 def test_value_set_between_the_two_imports_counts(tell: Tell) -> None:

@@ -213,7 +213,7 @@ def from_several_threads() -> None:
 
 
 def is_wrapped(owner: type, name: str) -> bool:
-    return type(vars(owner)[name]).__module__ == "onenter_deadlock_fix._wrapper"
+    return type(vars(owner)[name]).__module__ == "onenter_deadlock_fix._wrapping"
 
 
 def main() -> None:

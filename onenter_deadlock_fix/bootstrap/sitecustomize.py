@@ -1,21 +1,21 @@
-# Activates the shim when somebody looks for livekit.agents, or has found it past this finder, and runs the
-# sitecustomize that would have been found without this folder on PYTHONPATH. Every interpreter that inherits PYTHONPATH
-# reads this file, so its syntax must be valid for older ones too. Where no byte code is written each of them compiles
-# it, so it is short.
+# Imports the shim when somebody looks for livekit.agents, or has found it past this finder, and runs the sitecustomize
+# that would have been found without this folder on PYTHONPATH. Every interpreter that inherits PYTHONPATH reads this
+# file, so its syntax must be valid for older ones too. Where no byte code is written each of them compiles it, so it is
+# short.
 import sys
 
-asked = False
+failed = False
 
 
 def find_spec(name, path=None, target=None):
-    global asked
-    if not asked and (name == "livekit.agents" or "livekit.agents" in sys.modules):
-        asked = True
+    global failed
+    if failed or name.startswith("onenter_deadlock_fix") or "onenter_deadlock_fix" in sys.modules:
+        return
+    if name == "livekit.agents" or "livekit.agents" in sys.modules:
         try:
-            from onenter_deadlock_fix import _import_hook
-
-            return _import_hook.find_spec(name, path, target)
-        except Exception as error:
+            import onenter_deadlock_fix  # noqa: F401
+        except ImportError as error:
+            failed = True
             try:
                 sys.stderr.write("onenter-deadlock-fix: not activated in %s: %r\n" % (sys.executable, error))
             except Exception:

@@ -37,7 +37,7 @@ class Answer:
         return json.dumps(
             {
                 **asdict(self.status),
-                "detect_after": config.requested(None).after,
+                "detect_after": config.load_settings(None).after,
                 **versions(self.status),
                 "warnings": other_environments(),
             }

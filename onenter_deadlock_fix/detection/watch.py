@@ -13,12 +13,12 @@ from asyncio import _get_running_loop
 from collections.abc import Hashable, Iterator
 from contextvars import Context
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 from weakref import WeakSet
 
-from .._guard import difference
-from .._wrapper import CoroutineFunction, Wrappers
-from .config import LOGGER, Request
+from .._guard import first_mismatch
+from .._wrapping import Wrappers
+from .config import LOGGER, Settings
 from .console import HideData
 from .livekit_internals import CHANGE_FUNCTIONS, FINGERPRINT, VOICE, WATCHED_FUNCTIONS
 from .stack import Task, stack
@@ -37,7 +37,7 @@ _WRAPPED = (
     ("run_result", "RunResult", "__await__"),
 )
 
-_request: Request | None = None
+_settings: Settings | None = None
 _unwatched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()  # event loops in which no timer can be set
 _wrappers = Wrappers()
 _logger = logging.getLogger(LOGGER)
@@ -78,36 +78,36 @@ class _Watch:
         self._releases: list[Release] = []
         self._errors: set[int] = set()
 
-    def tick_later(self, request: Request) -> None:
+    def tick_later(self, settings: Settings) -> None:
         # In an empty context, because that of a change has its activity in it.
-        Context().run(self._loop.call_later, min(request.after / 10, 0.25), self._tick)
+        Context().run(self._loop.call_later, min(settings.after / 10, 0.25), self._tick)
         setattr(self._loop, _WATCH, self)
 
     def _tick(self) -> None:
-        request = _request
+        settings = _settings
         try:
             setattr(self._loop, _WATCH, None)
-            if request is None:
+            if settings is None:
                 return
             tasks, now = asyncio.all_tasks(self._loop), self._loop.time()
             self._changes = {key: self._changes.get(key) or _Change(task, now) for key, task in _under_way(tasks)}
             if self._changes:
-                self.tick_later(request)
+                self.tick_later(settings)
             changes = set(self._changes.values())
             self._reported = [(nodes, change) for nodes, change in self._reported if change in changes]
             self._releases = [each for each in self._releases if not all(handle.done() for handle in each.handles)]
             for release in self._releases:
                 release.interrupt_dropped()
             # Where one is due, check all that are old enough: a deadlock is reported on the most informative change.
-            old = [change for change in changes if change.is_old(now, request.after)]
+            old = [change for change in changes if change.is_old(now, settings.after)]
             if any(change.next_check <= now for change in old):
-                self._check(tasks, old, now, request)
+                self._check(tasks, old, now, settings)
         except Exception as error:  # of ours, or of a log handler of the program's
             if id(type(error)) not in self._errors:
                 self._errors.add(id(type(error)))
                 _log_error("an error while checking the changes of an agent, which are left alone")
 
-    def _check(self, tasks: set[Task], changes: list[_Change], now: float, request: Request) -> None:
+    def _check(self, tasks: set[Task], changes: list[_Change], now: float, settings: Settings) -> None:
         """Check changes that have waited long enough, and report what two checks, one tick apart, find alike."""
         # Only now: most programs never need it, and each import of livekit.agents would pay for it.
         from .snapshot import Snapshot
@@ -123,26 +123,26 @@ class _Watch:
                 unconfirmed.add(change)  # the next tick checks whether it still is a deadlock
             elif deadlock.nodes not in seen:
                 seen.add(deadlock.nodes)
-                if self._handle(snapshot, deadlock, change, request):
+                if self._handle(snapshot, deadlock, change, settings):
                     return  # the next tick re-evaluates after a release
             if change not in unconfirmed and deadlock.is_on_cycle and self._is_reported(deadlock.nodes):
                 change.state = _State.REPORTED
         for change in changes:
             if change not in unconfirmed and change.next_check <= now:
-                change.next_check = now + request.after
+                change.next_check = now + settings.after
                 self._report_slow_wait(snapshot, change, now)
 
     def _is_reported(self, nodes: frozenset[Any]) -> bool:
         """Return whether a deadlock has been reported, before others joined it or after some left it."""
         return any(nodes <= reported or reported <= nodes for reported, _ in self._reported)
 
-    def _handle(self, snapshot: Snapshot, deadlock: Deadlock, change: _Change, request: Request) -> bool:
+    def _handle(self, snapshot: Snapshot, deadlock: Deadlock, change: _Change, settings: Settings) -> bool:
         """Report a deadlock, unless it has been, and release what can be. Return whether something was released."""
         from . import report
         from .release import find_releases
 
         task, is_new = change.task, not self._is_reported(deadlock.nodes)
-        resolves = request.mode == "resolve"
+        resolves = settings.mode == "resolve"
         if not is_new and not resolves:
             return False
         records = snapshot.explain(task)  # first, because it finds what is called alike
@@ -157,7 +157,7 @@ class _Watch:
                 self._reported.append((deadlock.nodes, change))
                 change.state = _State.REPORTED
                 name = snapshot.labels.display_name(deadlock.change)
-                report.deadlock(name, records, releases, task, is_on_cycle=deadlock.is_on_cycle, mode=request.mode)
+                report.deadlock(name, records, releases, task, is_on_cycle=deadlock.is_on_cycle, mode=settings.mode)
         finally:
             for release in released:
                 change.state = _State.RELEASED
@@ -196,22 +196,18 @@ def _under_way(tasks: set[Task]) -> Iterator[tuple[Hashable, Task]]:
             yield (outermost.awaitable, *(frame.frame.f_lasti for frame in watched)), task
 
 
-def _watching(wrapped: CoroutineFunction) -> CoroutineFunction:
+def _watching(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Wrap a change so that it starts the timer. Most changes are over before the timer ticks, and pay for no more."""
-
-    def wrapper(instance: Any, *args: Any, **kwargs: Any) -> Any:
-        _begin()
-        return wrapped.__get__(instance, type(instance))(*args, **kwargs)
-
-    return wrapper
+    _begin()
+    return wrapped(*args, **kwargs)
 
 
 def _begin() -> None:
     """Start the timer of the running event loop, if it does not run yet; raise nothing."""
-    loop, request = _get_running_loop(), _request if _wrappers.on else None
-    if loop is not None and getattr(loop, _WATCH, None) is None and request is not None and loop not in _unwatched:
+    loop, settings = _get_running_loop(), _settings
+    if loop is not None and getattr(loop, _WATCH, None) is None and settings is not None and loop not in _unwatched:
         try:
-            _Watch(loop).tick_later(request)
+            _Watch(loop).tick_later(settings)
         except Exception:  # of an event loop that is not like asyncio's
             with contextlib.suppress(TypeError):  # there are no weak references to it
                 _unwatched.add(loop)
@@ -223,20 +219,20 @@ def _log_error(message: str) -> None:
         _logger.exception(message)
 
 
-def install(request: Request) -> str:
+def install(settings: Settings) -> str:
     """Watch the changes of agents, including those that are under way in the running event loop.
 
     Return an empty string, or why nothing is watched. Raise what wrapping raises.
     """
-    global _request
-    different = difference(FINGERPRINT)
-    if different:
+    global _settings
+    mismatch = first_mismatch(FINGERPRINT)
+    if mismatch:
         uninstall()
-        return f"in this build {different}"
+        return f"in this build {mismatch}"
     _wrappers.install(
         (getattr(importlib.import_module(VOICE + module), owner), name, _watching) for module, owner, name in _WRAPPED
     )
-    _request = request
+    _settings = settings
     if _hide_data not in _logger.handlers:
         _logger.handlers.insert(0, _hide_data)
     _begin()
@@ -245,12 +241,12 @@ def install(request: Request) -> str:
 
 def uninstall() -> None:
     """Put the library's functions back, and check nothing any more."""
-    global _request
-    _request = None
+    global _settings
+    _settings = None
     _logger.removeHandler(_hide_data)
     _wrappers.uninstall()
 
 
-def remarks() -> str:
+def remarks() -> list[str]:
     """Return which event loops can't be watched, if there are any."""
-    return f"changes can't be watched in {len(_unwatched)} event loop(s) of this process" if _unwatched else ""
+    return [f"changes can't be watched in {len(_unwatched)} event loop(s) of this process"] if _unwatched else []

@@ -14,7 +14,7 @@ from typing import Any
 
 import onenter_deadlock_fix
 
-from .conversation import Conversation, marks_of_the_shim
+from .conversation import Conversation
 from .report import environment, parser, report
 
 SHIM = Path(onenter_deadlock_fix.__file__).parent
@@ -35,7 +35,6 @@ async def play_round(sessions: int, handoffs: int, patience: float) -> dict[str,
 
     gc.collect()
     alive_before_close = Counter(kind for conversation in conversations for kind in conversation.seen.alive())
-    marks = marks_of_the_shim()
     closing = asyncio.gather(*(conversation.session.aclose() for conversation in conversations))
     closed = not (await asyncio.wait([closing], timeout=patience))[1]
     seen = [conversation.seen for conversation in conversations]
@@ -50,7 +49,6 @@ async def play_round(sessions: int, handoffs: int, patience: float) -> dict[str,
         "alive before close": dict(alive_before_close),
         "alive": dict(Counter(kind for each in seen for kind in each.alive())),
         "tasks left": sorted(map(repr, asyncio.all_tasks() - {asyncio.current_task()})),
-        "marks left": marks,
         "logged": log.take(),
     }
 
@@ -118,11 +116,9 @@ def worse(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
     """Return in what the outcome is worse."""
     found = []
     for number, (our_round, their_round) in enumerate(zip(ours["rounds"], theirs["rounds"])):
-        for name in our_round.keys() - {"marks left"}:
+        for name in our_round:
             if our_round[name] != their_round[name]:
                 found.append(f"round {number}: {name} is {our_round[name]}, not {their_round[name]}")
-        if our_round["marks left"]:
-            found.append(f"round {number}: {our_round['marks left']}")
     more = ours.get("growth", 0) - theirs.get("growth", 0)
     if "growth" in ours and more >= HEADER * handoffs_in_a_round(ours):
         found.append(f"grows by {more} bytes more")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import gc
 import weakref
 from typing import Any
 
@@ -24,25 +22,12 @@ def calls(tool: str) -> Script:
     return script
 
 
-def marks_of_the_shim() -> list[str]:
-    """Return what the shim holds in the loop's tasks: attributes of theirs, and variables of their contexts."""
-    marks = []
-    for task in asyncio.all_tasks():
-        for held in gc.get_referents(task):  # asyncio shows neither
-            if type(held) is dict:
-                marks += [f"attribute {name}" for name, value in held.items() if value is not None]
-            elif type(held) is contextvars.Context:
-                marks += [f"context variable {var.name}" for var, value in held.items() if value is not None]
-    return sorted(mark for mark in marks if "onenter_deadlock_fix" in mark)
-
-
 class Conversation:
     """A session that has a number of handoffs to go through, and what there is to know of it afterwards."""
 
     def __init__(self, handoffs: int) -> None:
         self.to_do = handoffs
         self.done = 0
-        self.marks: dict[str, list[str]] = {}  # what the shim held during and after the last handoff
         self.over = asyncio.Event()  # on_enter has gone on after its last reply
         self.seen = Seen()
         self.session: AgentSession[Any] = AgentSession(llm=ScriptedLLM(calls("work")))
@@ -125,8 +110,6 @@ class AtOnce(_Step):
     """Completes as soon as it is entered."""
 
     async def play(self) -> None:
-        if not self._conversation.to_do:
-            self._conversation.marks["during"] = marks_of_the_shim()
         self.complete(self._result)
 
 

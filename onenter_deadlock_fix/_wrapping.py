@@ -1,0 +1,100 @@
+"""Install and uninstall wrapt wrappers around methods of livekit-agents, all of them or none."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import weakref
+from collections.abc import Iterable
+from typing import Any, Callable
+
+import wrapt
+
+Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
+
+
+class _BoundMethod(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]  # not generic before wrapt 2
+    """A bound method that can be copied and pickled like the library's own, which wrapt refuses."""
+
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        return getattr, (self.__self__, self.__name__)
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return getattr(copy.deepcopy(self.__self__, memo), self.__name__)
+
+
+class _MethodWrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]
+    __bound_function_wrapper__ = _BoundMethod
+    _self_group: Wrappers
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # Taken from the dictionary of its class, it is called with the instance first.
+        instance, *others = args
+        return self.__get__(instance, type(instance))(*others, **kwargs)
+
+
+class Wrappers:
+    """A group of wrappers. While it is not enabled, those that can't be taken off pass every call through."""
+
+    def __init__(self) -> None:
+        self._is_enabled = False
+        # Class, name and the library's function of each wrapped method; weak, so that a purged library can be freed.
+        self._methods: list[tuple[weakref.ref[type], str, weakref.ref[Any]]] = []
+
+    def install(self, methods: Iterable[tuple[type, str, Wrapper]]) -> None:
+        """Wrap methods, each given by class, name and wrapper; wrap none where that raises.
+
+        A method that other code has replaced since it was wrapped is left alone.
+        """
+        try:
+            for owner, name, wrapper in methods:
+                current = vars(owner)[name]
+                while type(current).__module__ == __name__ and type(current) is not _MethodWrapper:
+                    current = current.__wrapped__  # of an earlier import of this package
+                function = inspect.unwrap(current)
+                known = [method[2] for method in self._methods if method[0]() is owner and method[1] == name]
+                if self._find(owner, name) is not None or (known and known[0]() is not function):
+                    continue
+                if not known:
+                    self._methods.append((weakref.ref(owner), name, weakref.ref(function)))
+                ours = _MethodWrapper(current, wrapper, enabled=lambda: self._is_enabled)
+                ours._self_group = self
+                setattr(owner, name, ours)
+            self._is_enabled = True
+        except BaseException:
+            self.uninstall()
+            raise
+
+    def uninstall(self) -> None:
+        """Put the library's functions back, and disable the wrappers that other code has wrapped in turn."""
+        self._is_enabled = False
+        for owner_ref, name, _ in self._methods:
+            owner = owner_ref()
+            ours = None if owner is None else self._find(owner, name)
+            if owner is not None and ours is not None and vars(owner)[name] is ours:
+                setattr(owner, name, ours.__wrapped__)
+
+    def replacement(self, classes: Iterable[Any]) -> str | None:
+        """Return which method of classes (weak references) other code has replaced, and by what, or None."""
+        for owner_ref, name, _ in self._methods:
+            owner = owner_ref()
+            if owner is not None and owner_ref in classes and self._find(owner, name) is None:
+                there = vars(owner).get(name)
+                module = getattr(there, "__module__", None) or type(there).__module__
+                what = getattr(there, "__qualname__", None) or type(there).__qualname__
+                return f"{owner.__name__}.{name.replace(f'_{owner.__name__}__', '__')} is now {module}.{what}"
+        return None
+
+    def _find(self, owner: type, name: str) -> _MethodWrapper | None:
+        """Return the wrapper of this group on a method, also from below the wrappers of other code."""
+        function: Any = vars(owner).get(name)
+        for _ in range(100):  # a chain that other code has made may have no end
+            if type(function) is _BoundMethod:
+                function = function._self_parent
+            if type(function) is _MethodWrapper and function._self_group is self:
+                return function
+            function = getattr(function, "__wrapped__", None)
+        return None
