@@ -64,8 +64,15 @@ def test_tool_is_told_by_the_whole_way_through_the_code_that_three_share(tool: s
     assert [f"    at {place}" for place in waits["lines"]] == [line.partition(": ")[0] for line in way]
 
 
-def test_line_with_what_rich_takes_for_markup_is_on_the_console_of_livekit_agents(play: Play) -> None:
+def test_console_of_livekit_agents_prints_the_text_at_80_columns_and_not_the_data(play: Play) -> None:
     seen = play("logging_of_ones_own.on_the_console", "report")
     assert levels(seen) == ["ERROR"]
-    assert "deadlock: the handoff to Name waits for itself" in seen["result"]
-    assert "[/calm]" in seen["result"]
+    printed = " ".join(seen["result"].split())
+    assert "deadlock: the handoff to Name waits for itself" in printed
+    assert "[/calm]" in printed  # which rich takes for markup
+    assert "can_release" not in printed
+
+
+def test_record_is_printed_where_the_program_has_no_handler(play: Play) -> None:
+    seen = play("logging_of_ones_own.without_handlers", "report")
+    assert seen["result"].count("deadlock: the handoff to Name waits for itself") == 1

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import contextvars
 import functools
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import FunctionType, MethodType
 from typing import Any, Callable, Optional
 
@@ -100,20 +100,14 @@ COMPLETIONS: dict[str, Completion] = {
 
 
 class Edges:
-    """The waits among all tasks of an event loop at this moment. Make and use it in one callback of that loop.
+    """The waits among all tasks of an event loop at this moment. Make and use it in one callback of that loop."""
 
-    generators: functions decorated with ``asynccontextmanager`` that hold something of their ``self`` at their yield.
-    """
+    rules: Mapping[str, Rule] = RULES
+    completions: Mapping[str, Completion] = COMPLETIONS
+    generators: tuple[str, ...] = ()  # context managers that hold something of their ``self`` at their yield
 
-    def __init__(
-        self,
-        tasks: set[Task],
-        rules: Mapping[str, Rule],
-        completions: Mapping[str, Completion],
-        generators: Collection[str],
-    ) -> None:
+    def __init__(self, tasks: set[Task]) -> None:
         self.tasks: set[Any] = tasks
-        self._rules, self._completions, self._generators = rules, completions, generators
         self._task_ids = set(map(id, tasks))
         self.stack: Callable[[Task], list[Suspended]] = functools.lru_cache(maxsize=None)(stack)
         self._completed_by: dict[Future, Wait] = {}
@@ -134,7 +128,7 @@ class Edges:
         for future, callback in to_do:
             with contextlib.suppress(Exception):  # what can't be read completes nothing, as far as is known
                 function, held = _function_and_held(callback)
-                rule = self._completions.get(function)
+                rule = self.completions.get(function)
                 completed, needed = rule(self, held) if rule else ((), None)
                 for target in filter(self._is_known, completed):
                     before = self._completed_by.get(target)
@@ -148,7 +142,7 @@ class Edges:
 
     @functools.cached_property
     def holders(self) -> dict[int, list[Task]]:
-        return holders(self.tasks, self.stack, self._generators)
+        return holders(self.tasks, self.stack, self.generators)
 
     def _without_done(self, wait: Wait) -> Wait:
         awaited = tuple(node for node in wait.awaited if self._is_known(node) and not node.done())
@@ -163,7 +157,7 @@ class Edges:
         last = len(frames) - 1
         first = next((n for n in range(last, -1, -1) if not frames[n].function.startswith(_PLUMBING)), last)
         for position in (first, last):  # a task of which nothing can be read has none, which raises, and so it is free
-            rule = self._rules.get(frames[position].function)
+            rule = self.rules.get(frames[position].function)
             wait = rule(self, frames[position], frames, future) if rule else None
             if wait is not None:
                 return wait

@@ -30,7 +30,7 @@ class Settings(NamedTuple):
 
 
 def load_settings(call: tuple[object, object] | None) -> Settings:
-    """Return the settings that a call of ``detect()`` gives, by its mode and seconds; those of the environment for None."""
+    """Return the settings of a call of ``detect()`` (its mode and seconds), or those of the environment for None."""
     named = (f"{DETECT}=", f"{DETECT_AFTER}=") if call is None else ("detect() with mode ", "detect() with after=")
     mode, after = call or (os.environ.get(DETECT) or "off", os.environ.get(DETECT_AFTER) or AFTER)
     known, seconds = _MODES.get(str(mode).strip().lower()), seconds_of(after)

@@ -73,10 +73,9 @@ class WaitRecord(NamedTuple):
     lines: tuple[Line, ...] = ()
 
     def __str__(self) -> str:
-        waits = (
-            f" waits for {self.waits_for}" if self.waits_for else f" waits in {self.waits_in}" if self.waits_in else ""
-        )
-        return f"{self.name}{waits or (' waits' if self.reason else '')}" + (f": {self.reason}" if self.reason else "")
+        where = f" for {self.waits_for}" if self.waits_for else f" in {self.waits_in}" if self.waits_in else ""
+        reason = f": {self.reason}" if self.reason else ""
+        return f"{self.name} waits{where}{reason}" if where or reason else self.name
 
 
 _Pair = tuple[Label, Optional[Label], str, str]  # who waits, for whom, where and why
@@ -154,13 +153,7 @@ class Labels:
                 self._labels[node] = self._read_labels(node)
         return self._labels[node]
 
-    def _add_end(
-        self,
-        found: dict[_Pair, None],
-        waiter: Label | None,
-        task: Any,
-        reason: str,
-    ) -> None:
+    def _add_end(self, found: dict[_Pair, None], waiter: Label | None, task: Any, reason: str) -> None:
         """Add the end of a way: who waits there, where, and why. A task without a label gets its coroutine's name."""
         frames = self._edges.stack(task)
         place = place_of(frames)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import functools
 import gc
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Callable
 
 from . import asyncio_edges
@@ -33,141 +33,6 @@ NO_SUBSCRIBER = "nobody has subscribed to the audio track"
 USER_SPEAKS = "the caller has not stopped speaking"
 
 _EVENT = "asyncio.locks.wait"
-
-
-class LivekitEdges(Edges):
-    """The waits among all tasks of an event loop, those of livekit-agents included."""
-
-    def __init__(self, tasks: set[Task]) -> None:
-        super().__init__(tasks, RULES, COMPLETIONS, _GENERATORS)
-        self.infos = {task: info for task in tasks if (info := _info_of(task)) is not None}
-        self.handles: dict[Future, Any] = {}  # by each of the futures of a speech handle that are not done
-        self.read(callback for task in tasks for callback in callbacks_of(task))
-        for handle in {id(handle): handle for info in self.infos.values() if (handle := info.speech_handle)}.values():
-            self.add_handle(handle)
-
-    def add_handle(self, handle: Any) -> None:
-        """Add a speech to the graph; those that a task is for are there from the beginning."""
-        futures = (handle._done_fut, handle._scheduled_fut, *generations(handle))
-        self.handles.update((future, handle) for future in futures if not future.done())
-        # A handle has callbacks of its own, which a callback of its future calls.
-        self.read((handle._done_fut, callback) for callback in handle._done_callbacks)
-        self.read(callback for future in futures for callback in callbacks_of(future))
-
-    def functions(self, node: Any) -> list[str]:
-        """Return the functions of livekit-agents that a task is suspended in, outermost first; none of other nodes."""
-        return [frame.function for frame in self.stack(node) if frame.function.startswith(VOICE)]
-
-    def is_generating(self, task: Task) -> bool:
-        """Return whether a task asks a model for what a speech says."""
-        return any(function.startswith(f"{VOICE}generation.") for function in self.functions(task))
-
-    def agent_task(self, task: Task) -> Any:
-        """Return the AgentTask that a task awaits, or None."""
-        return self.awaited_agent_tasks.get(task, (None, None))[0]
-
-    def tools_of(self, handle: Any) -> list[Task]:
-        """Return the tools of a speech that are still running."""
-        is_tool = (task for task, info in self.infos.items() if info.inline_task and info.function_call)
-        return [task for task in is_tool if self.infos[task].speech_handle is handle]
-
-    def drain_needs(self, activity: Any) -> list[Any]:
-        """Return what a drain of an activity needs.
-
-        From 1.7.1 on, a tool that awaits an AgentTask takes its own reply and the activity's ``on_enter`` out of the
-        drain (``_add_drain_blocked_tasks()``). So the drain needs a reply, or that a running tool of it does so.
-        """
-        tasks = drained(activity)
-        if not hasattr(activity, "_add_drain_blocked_tasks"):
-            return [*tasks]
-        tools = {handle: self.tools_of(handle) for task in tasks if (handle := speech_handle(task)) is not None}
-        every_tool = [tool for of_handle in tools.values() for tool in of_handle]
-        return [Alternative((task, *tools.get(speech_handle(task), every_tool))) for task in tasks]
-
-    def run_needs(self, run: Any) -> list[Any]:
-        """Return what a run needs: a tool that awaits an AgentTask takes its own speech out of the run."""
-        return [
-            handle if self._is_known(handle) else Alternative((handle._done_fut, *self.tools_of(handle)))
-            for handle in run._handles
-        ]
-
-    def activity_of(self, handle: Any) -> Any:
-        """Return the activity that has made a speech handle."""
-        frames = (frame for task in handle._tasks for frame in self.stack(task))
-        in_activity = (frame.variables for frame in frames if frame.function.startswith(f"{VOICE}agent_activity."))
-        return next(variables["self"] for variables in in_activity if "self" in variables)
-
-    def why_unreached(self, agent_task: Any, session: Any) -> str:
-        """Return why no turn of the user reaches an AgentTask that is awaited; nothing where one may."""
-        if session._activity is None:
-            return f"the session is closed{UNREACHED}"
-        if session._activity_lock.locked() or not self.all_awaits_are_known:
-            return ""  # the agent is being changed, or it can't be seen who has taken whose place
-        before = {id(agent): old_agent for agent, old_agent in self.awaited_agent_tasks.values()}
-        agent = current = session._activity.agent
-        while agent is not agent_task and id(agent) in before:
-            agent = before.pop(id(agent))
-        if agent is agent_task:
-            run = session._global_run_state
-            return "" if run is None or run.done() else NO_TURN
-        awaiting = (task for task, (awaited, _) in self.awaited_agent_tasks.items() if awaited is current)
-        calls = [self.infos[task].function_call for task in awaiting]
-        tool = f" of the tool {calls[0].name}" if calls and calls[0] else ""
-        return f"{name_of(type(current))}{tool} has taken its place{UNREACHED}"
-
-    @functools.cached_property
-    def awaited_agent_tasks(self) -> dict[Task, tuple[Any, Any]]:
-        """The AgentTasks that tasks await, each with the agent whose place it has taken."""
-        return {
-            task: (frame.variables["self"], frame.variables.get("old_agent"))
-            for task, info in self.infos.items()
-            for frame in (self.stack(task) if info.inline_task else ())
-            if frame.function == f"{VOICE}agent.__await_impl"
-        }
-
-    @functools.cached_property
-    def all_awaits_are_known(self) -> bool:
-        """Whether it is known of every task that can await an AgentTask whether it does.
-
-        It is not known where what the task is suspended in ends before what it waits for, at an awaitable of the
-        user's.
-        """
-        tasks: list[Any] = [task for task, info in self.infos.items() if info.inline_task]
-        ends = [(task._fut_waiter, gc.get_referents(self.stack(task)[-1].awaited)) for task in tasks]
-        return all(any(referent is future for referent in referents) for future, referents in ends)
-
-    def reason_of_event(self, event: object) -> str:
-        """Return why a task waits for an event; from 1.4.0 on, one is set when the caller stops speaking."""
-        return USER_SPEAKS if id(event) in self._silence_events else ""
-
-    @functools.cached_property
-    def _silence_events(self) -> set[int]:
-        frames = (frame for task in self.infos for frame in self.stack(task))
-        in_activity = (frame.variables for frame in frames if frame.function.startswith(f"{VOICE}agent_activity."))
-        return {id(getattr(variables.get("self"), "_user_silence_event", None)) for variables in in_activity}
-
-    def wait(self, node: Any) -> Wait:
-        info = self.infos.get(node)
-        handle = info.speech_handle if info and not info.function_call else self.handles.get(node)
-        # The timer that ends an interrupted speech is running.
-        is_given_up = getattr(handle, "_interrupt_timeout_handle", None) is not None
-        return Wait(reason=GIVEN_UP) if is_given_up else super().wait(node)
-
-    def _wait_of_future(self, future: Any) -> Wait:
-        handle = self.handles.get(future)
-        if handle is None:
-            return super()._wait_of_future(future)
-        if future is handle._done_fut:
-            return Wait(tuple(handle._tasks))
-        if future is handle._scheduled_fut:
-            activity = self.activity_of(handle)
-            parked = activity._preemptive_generation
-            if parked is not None and parked.speech_handle is handle:
-                return Wait(reason=PARKED)
-            return _any_of((), NEVER_SCHEDULED) if activity._scheduling_paused else FREE
-        if handle.done() or future is not generations(handle)[-1]:
-            return _any_of((), NEVER_DONE)
-        return _any_of(handle._tasks)
 
 
 def _until_drained(edges: LivekitEdges, frame: Suspended, frames: list[Suspended], _: Future) -> Wait:
@@ -272,7 +137,146 @@ COMPLETIONS: dict[str, Completion] = {
         Wait(tuple(edges.run_needs(held["self"]))),
     ),
 }
-_GENERATORS = (f"{VOICE}agent_session._wait_for_idle_and_hold",)  # it holds the session's floor
+
+
+class LivekitEdges(Edges):
+    """The waits among all tasks of an event loop, those of livekit-agents included."""
+
+    rules, completions = RULES, COMPLETIONS
+    generators = (f"{VOICE}agent_session._wait_for_idle_and_hold",)  # it holds the session's floor
+
+    def __init__(self, tasks: set[Task]) -> None:
+        super().__init__(tasks)
+        self.infos = {task: info for task in tasks if (info := _info_of(task)) is not None}
+        self.handles: dict[Future, Any] = {}  # by each of the futures of a speech handle that are not done
+        self.read(callback for task in tasks for callback in callbacks_of(task))
+        for handle in {id(handle): handle for info in self.infos.values() if (handle := info.speech_handle)}.values():
+            self.add_handle(handle)
+
+    def add_handle(self, handle: Any) -> None:
+        """Add a speech to the graph; those that a task is for are there from the beginning."""
+        futures = (handle._done_fut, handle._scheduled_fut, *generations(handle))
+        self.handles.update((future, handle) for future in futures if not future.done())
+        # A handle has callbacks of its own, which a callback of its future calls.
+        self.read((handle._done_fut, callback) for callback in handle._done_callbacks)
+        self.read(callback for future in futures for callback in callbacks_of(future))
+
+    def functions(self, node: Any) -> list[str]:
+        """Return the functions of livekit-agents that a task is suspended in, outermost first; none of other nodes."""
+        return [frame.function for frame in self.stack(node) if frame.function.startswith(VOICE)]
+
+    def is_generating(self, task: Task) -> bool:
+        """Return whether a task asks a model for what a speech says."""
+        return any(function.startswith(f"{VOICE}generation.") for function in self.functions(task))
+
+    def agent_task(self, task: Task) -> Any:
+        """Return the AgentTask that a task awaits, or None."""
+        return self.awaited_agent_tasks.get(task, (None, None))[0]
+
+    def tools_of(self, handle: Any) -> list[Task]:
+        """Return the tools of a speech that are still running."""
+        is_tool = (task for task, info in self.infos.items() if info.inline_task and info.function_call)
+        return [task for task in is_tool if self.infos[task].speech_handle is handle]
+
+    def drain_needs(self, activity: Any) -> list[Any]:
+        """Return what a drain of an activity needs.
+
+        From 1.7.1 on, a tool that awaits an AgentTask takes its own reply and the activity's ``on_enter`` out of the
+        drain (``_add_drain_blocked_tasks()``). So the drain needs a reply, or that a running tool of it does so.
+        """
+        tasks = drained(activity)
+        if not hasattr(activity, "_add_drain_blocked_tasks"):
+            return [*tasks]
+        tools = {handle: self.tools_of(handle) for task in tasks if (handle := speech_handle(task)) is not None}
+        every_tool = [tool for of_handle in tools.values() for tool in of_handle]
+        return [Alternative((task, *tools.get(speech_handle(task), every_tool))) for task in tasks]
+
+    def run_needs(self, run: Any) -> list[Any]:
+        """Return what a run needs: a tool that awaits an AgentTask takes its own speech out of the run."""
+        return [
+            handle if self._is_known(handle) else Alternative((handle._done_fut, *self.tools_of(handle)))
+            for handle in run._handles
+        ]
+
+    def activity_of(self, handle: Any) -> Any:
+        """Return the activity that has made a speech handle."""
+        return next(each["self"] for each in self._activity_variables(handle._tasks) if "self" in each)
+
+    def _activity_variables(self, tasks: Iterable[Task]) -> Iterator[dict[str, Any]]:
+        """Yield the variables of the functions of an activity that tasks are in."""
+        frames = (frame for task in tasks for frame in self.stack(task))
+        return (frame.variables for frame in frames if frame.function.startswith(f"{VOICE}agent_activity."))
+
+    def why_unreached(self, agent_task: Any, session: Any) -> str:
+        """Return why no turn of the user reaches an AgentTask that is awaited; nothing where one may."""
+        if session._activity is None:
+            return f"the session is closed{UNREACHED}"
+        if session._activity_lock.locked() or not self.all_awaits_are_known:
+            return ""  # the agent is being changed, or it can't be seen who has taken whose place
+        before = {id(agent): old_agent for agent, old_agent in self.awaited_agent_tasks.values()}
+        agent = current = session._activity.agent
+        while agent is not agent_task and id(agent) in before:
+            agent = before.pop(id(agent))
+        if agent is agent_task:
+            run = session._global_run_state
+            return "" if run is None or run.done() else NO_TURN
+        awaiting = (task for task, (awaited, _) in self.awaited_agent_tasks.items() if awaited is current)
+        calls = [self.infos[task].function_call for task in awaiting]
+        tool = f" of the tool {calls[0].name}" if calls and calls[0] else ""
+        return f"{name_of(type(current))}{tool} has taken its place{UNREACHED}"
+
+    @functools.cached_property
+    def awaited_agent_tasks(self) -> dict[Task, tuple[Any, Any]]:
+        """The AgentTasks that tasks await, each with the agent whose place it has taken."""
+        return {
+            task: (frame.variables["self"], frame.variables.get("old_agent"))
+            for task, info in self.infos.items()
+            for frame in (self.stack(task) if info.inline_task else ())
+            if frame.function == f"{VOICE}agent.__await_impl"
+        }
+
+    @functools.cached_property
+    def all_awaits_are_known(self) -> bool:
+        """Whether it is known of every task that can await an AgentTask whether it does.
+
+        It is not known where what the task is suspended in ends before what it waits for, at an awaitable of the
+        user's.
+        """
+        tasks: list[Any] = [task for task, info in self.infos.items() if info.inline_task]
+        ends = [(task._fut_waiter, gc.get_referents(self.stack(task)[-1].awaited)) for task in tasks]
+        return all(any(referent is future for referent in referents) for future, referents in ends)
+
+    def reason_of_event(self, event: object) -> str:
+        """Return why a task waits for an event; from 1.4.0 on, one is set when the caller stops speaking."""
+        return USER_SPEAKS if id(event) in self._silence_events else ""
+
+    @functools.cached_property
+    def _silence_events(self) -> set[int]:
+        selves = (variables.get("self") for variables in self._activity_variables(self.infos))
+        return {id(getattr(activity, "_user_silence_event", None)) for activity in selves}
+
+    def wait(self, node: Any) -> Wait:
+        info = self.infos.get(node)
+        handle = info.speech_handle if info and not info.function_call else self.handles.get(node)
+        # The timer that ends an interrupted speech is running.
+        is_given_up = getattr(handle, "_interrupt_timeout_handle", None) is not None
+        return Wait(reason=GIVEN_UP) if is_given_up else super().wait(node)
+
+    def _wait_of_future(self, future: Any) -> Wait:
+        handle = self.handles.get(future)
+        if handle is None:
+            return super()._wait_of_future(future)
+        if future is handle._done_fut:
+            return Wait(tuple(handle._tasks))
+        if future is handle._scheduled_fut:
+            activity = self.activity_of(handle)
+            parked = activity._preemptive_generation
+            if parked is not None and parked.speech_handle is handle:
+                return Wait(reason=PARKED)
+            return _any_of((), NEVER_SCHEDULED) if activity._scheduling_paused else FREE
+        if handle.done() or future is not generations(handle)[-1]:
+            return _any_of((), NEVER_DONE)
+        return _any_of(handle._tasks)
 
 
 def drained(activity: Any) -> list[Task]:

@@ -63,9 +63,6 @@ class _Change:
         self.next_check = 0.0
         self.state = _State.NOT_DUE
 
-    def is_old(self, now: float, after: float) -> bool:
-        return self.since + after <= now
-
 
 class _Watch:
     """The changes that are under way in an event loop, and the deadlocks that have been reported."""
@@ -93,13 +90,13 @@ class _Watch:
             self._changes = {key: self._changes.get(key) or _Change(task, now) for key, task in _under_way(tasks)}
             if self._changes:
                 self.tick_later(settings)
-            changes = set(self._changes.values())
+            changes = list(self._changes.values())
             self._reported = [(nodes, change) for nodes, change in self._reported if change in changes]
             self._releases = [each for each in self._releases if not all(handle.done() for handle in each.handles)]
             for release in self._releases:
                 release.interrupt_dropped()
             # Where one is due, check all that are old enough: a deadlock is reported on the most informative change.
-            old = [change for change in changes if change.is_old(now, settings.after)]
+            old = [change for change in changes if change.since + settings.after <= now]
             if any(change.next_check <= now for change in old):
                 self._check(tasks, old, now, settings)
         except Exception as error:  # of ours, or of a log handler of the program's
@@ -125,7 +122,7 @@ class _Watch:
                 seen.add(deadlock.nodes)
                 if self._handle(snapshot, deadlock, change, settings):
                     return  # the next tick re-evaluates after a release
-            if change not in unconfirmed and deadlock.is_on_cycle and self._is_reported(deadlock.nodes):
+            if deadlock.is_on_cycle and any(deadlock.nodes <= reported for reported, _ in self._reported):
                 change.state = _State.REPORTED
         for change in changes:
             if change not in unconfirmed and change.next_check <= now:
