@@ -140,6 +140,11 @@ class Edges:
         """Return whether ``wait_for()`` has made a task of what it was given, as before Python 3.12."""
         return any(_function_and_held(callback)[0] == _RELEASE_WAITER for _, callback in callbacks_of(task))
 
+    def innermost(self, task: Task) -> str:
+        """Return the function that a task is suspended in, outside of the plumbing, or nothing."""
+        functions = (frame.function for frame in reversed(self.stack(task)))
+        return next((function for function in functions if not function.startswith(_PLUMBING)), "")
+
     @functools.cached_property
     def holders(self) -> dict[int, list[Task]]:
         return holders(self.tasks, self.stack, self.generators)
@@ -154,11 +159,11 @@ class Edges:
         if not self._is_known(future) or future.done():
             return FREE  # it is about to go on, or awaits an object of the user's
         frames = self.stack(task)
-        last = len(frames) - 1
-        first = next((n for n in range(last, -1, -1) if not frames[n].function.startswith(_PLUMBING)), last)
-        for position in (first, last):  # a task of which nothing can be read has none, which raises, and so it is free
-            rule = self.rules.get(frames[position].function)
-            wait = rule(self, frames[position], frames, future) if rule else None
+        outside = (frame for frame in reversed(frames) if not frame.function.startswith(_PLUMBING))
+        # A task of which nothing can be read has no frames, which raises, and so it is free.
+        for frame in (next(outside, frames[-1]), frames[-1]):
+            rule = self.rules.get(frame.function)
+            wait = rule(self, frame, frames, future) if rule else None
             if wait is not None:
                 return wait
         return Wait((future,))

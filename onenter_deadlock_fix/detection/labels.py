@@ -10,7 +10,7 @@ from types import CoroutineType
 from typing import Any, NamedTuple, Optional
 
 from .asyncio_edges import Alternative, Future
-from .graph import Wait
+from .graph import Wait, reachable
 from .livekit_edges import LivekitEdges
 from .livekit_internals import VOICE
 from .places import Line, innermost, place_of, reason_of, user_lines
@@ -90,12 +90,18 @@ class Labels:
         self._lines: dict[Label, tuple[Line, ...]] = {}
         self._ambiguous: frozenset[str] = frozenset()  # texts that several labels of the last records have
 
-    def records(self, starts: Iterable[Future], waits: Mapping[Future, Wait]) -> list[WaitRecord]:
-        """Return whom ``starts`` wait for, whom these wait for, and so on, among the nodes of ``waits``."""
+    def records(
+        self, starts: Iterable[Future], waits: Mapping[Future, Wait], *, follows_channels: bool = False
+    ) -> list[WaitRecord]:
+        """Return whom ``starts`` wait for, whom these wait for, and so on, among the nodes of ``waits``.
+
+        follows_channels: whether to go on with who writes to the channel that the last one reads.
+        """
         found: dict[_Pair, None] = {}
+        waits = dict(waits)
         # the last label and the last task on the way, why that waits, and the node that it waits for
         to_do: list[tuple[Label | None, Any, str, Any]] = [(None, None, "", node) for node in starts]
-        seen = {(None, id(node)) for *_, node in to_do}
+        seen: set[tuple[Label | None, int]] = {(None, id(node)) for *_, node in to_do}
         for waiter, task, reason, node in to_do:
             is_task = node in self._edges.tasks
             for label in filter(None, self.labels_of(node)):
@@ -108,10 +114,12 @@ class Labels:
             if type(node) is Alternative:
                 awaited = awaited[:1]
             elif not awaited:
-                self._add_end(found, waiter, task, wait.reason)
+                awaited = self._edges.writers(node if is_task else task) if follows_channels and not wait.reason else []
+                waits = {**reachable(awaited, self._edges.wait), **waits}
+                waiter = self._add_end(found, waiter, task, wait.reason, awaited)
             for each in awaited:
                 if (waiter, id(each)) not in seen:
-                    seen.add((waiter, id(each)))  # type: ignore[arg-type]
+                    seen.add((waiter, id(each)))
                     to_do.append((waiter, task, wait.reason or reason, each))
         waiting = {waiter for waiter, *_ in found}
         for label, *_ in reversed(to_do):
@@ -120,7 +128,7 @@ class Labels:
         named = {label for waiter, awaited_label, *_ in found for label in (waiter, awaited_label) if label}
         counted = Counter(label.text for label in named)
         self._ambiguous = frozenset(text for text, count in counted.items() if count > 1)
-        return [self.record(*each) for each in found]
+        return [self.record(*each) for each in sorted(found, key=lambda each: each[1] is None)]  # the ends come last
 
     def record(self, waiter: Label, awaited: Label | None = None, waits_in: str = "", reason: str = "") -> WaitRecord:
         whom = self.display_name(awaited) if awaited else ""
@@ -153,17 +161,26 @@ class Labels:
                 self._labels[node] = self._read_labels(node)
         return self._labels[node]
 
-    def _add_end(self, found: dict[_Pair, None], waiter: Label | None, task: Any, reason: str) -> None:
-        """Add the end of a way: who waits there, where, and why. A task without a label gets its coroutine's name."""
+    def _add_end(
+        self, found: dict[_Pair, None], waiter: Label | None, task: Any, reason: str, writers: list[Task]
+    ) -> Label | None:
+        """Add the end of a way: who waits there, where, and why; or the tasks that write what is read there.
+
+        A task that has no label gets its coroutine's name. Return its label.
+        """
         frames = self._edges.stack(task)
         place = place_of(frames)
         if place and not reason and self.labels_of(task) == NodeLabels():
             label = _plain_label(task)
-            if waiter:
+            if waiter and waiter != label:
                 found[waiter, label, "", ""] = None
             waiter = label
-        if waiter:
+        for writer in writers if waiter else ():
+            if self.labels_of(writer) == NodeLabels():
+                self._labels[writer] = NodeLabels(_plain_label(writer))
+        if waiter and not writers:
             found[waiter, None, place, reason or reason_of(frames)] = None
+        return waiter
 
     def _read_labels(self, node: Any) -> NodeLabels:
         if node in self._edges.handles:

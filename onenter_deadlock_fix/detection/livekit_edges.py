@@ -12,7 +12,7 @@ import gc
 from collections.abc import Iterable, Iterator
 from typing import Any, Callable
 
-from . import asyncio_edges
+from . import asyncio_edges, graph
 from .asyncio_edges import Alternative, Completion, Edges, Future, Rule, callbacks_of
 from .graph import FREE, Wait
 from .livekit_internals import INFO, VOICE
@@ -169,6 +169,23 @@ class LivekitEdges(Edges):
         """Return whether a task asks a model for what a speech says."""
         return any(function.startswith(f"{VOICE}generation.") for function in self.functions(task))
 
+    def writers(self, task: Any) -> list[Any]:
+        """Return the tasks of plugins and of the user's that write what a task reads from a channel, or from several.
+
+        They are those whose library functions hold the channel. These are no edges: others might write to it, too.
+        """
+        tasks, ids = [task], {id(task)}
+        for reader in tasks:
+            frames = self.stack(reader)
+            reads = bool(frames) and frames[-1].function == "livekit.agents.utils.aio.channel.recv"
+            channel = frames[-1].variables["self"] if reads else None
+            nodes = self.tasks if reads else graph.reachable([reader], self.wait)
+            new = [node for node in nodes if id(node) not in ids and (not reads or _holds(self.stack(node), channel))]
+            ids.update(map(id, new))
+            tasks += new if reads or reader is not task else []
+        functions = ((each, self.innermost(each)) for each in tasks[1:])
+        return [each for each, function in functions if function and not function.startswith("livekit.agents.")]
+
     def agent_task(self, task: Task) -> Any:
         """Return the AgentTask that a task awaits, or None."""
         return self.awaited_agent_tasks.get(task, (None, None))[0]
@@ -277,6 +294,16 @@ class LivekitEdges(Edges):
         if handle.done() or future is not generations(handle)[-1]:
             return _any_of((), NEVER_DONE)
         return _any_of(handle._tasks)
+
+
+def _holds(frames: list[Suspended], channel: object) -> bool:
+    """Return whether library functions have a channel in a variable or in their ``self``, but do not read it."""
+    if frames and frames[-1].frame.f_locals.get("self") is channel:
+        return False
+    variables = [frame.variables for frame in frames if frame.function.startswith("livekit.")]
+    with contextlib.suppress(AttributeError):
+        variables += [object.__getattribute__(each["self"], "__dict__") for each in variables if "self" in each]
+    return any(value is channel for each in variables for value in each.values())
 
 
 def drained(activity: Any) -> list[Task]:

@@ -110,7 +110,7 @@ class Snapshot:
                 if awaited is agent and outer not in starts and not user_lines(self.edges.stack(start)):
                     waits[outer] = graph.Wait((start,))
                     starts.append(outer)
-        return self.labels.records(starts[-1:], waits)
+        return self.labels.records(starts[-1:], waits, follows_channels=True)
 
     def _is_at_work(self) -> bool:
         """Return whether a model, a timer or the user's own code is at work for a speech, and so may go on."""
