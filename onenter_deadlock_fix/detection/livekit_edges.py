@@ -80,7 +80,7 @@ def _until_inactive(edges: LivekitEdges, frame: Suspended, *_: Any) -> Wait:
 
 
 def _until_idle(edges: LivekitEdges, frame: Suspended, frames: list[Suspended], _: Future) -> Wait | None:
-    """Of the floor, which others hold in ``RunContext.foreground()``, by 1.7.1; all of them have to release it."""
+    """Of the floor, which others hold in ``RunContext.foreground()``, by 1.7.0; all of them have to release it."""
     session = frame.variables["self"]._session
     if frames[-1].function != _EVENT or frames[-1].variables["self"] is not session._idle_released:
         return None
@@ -198,7 +198,7 @@ class LivekitEdges(Edges):
     def drain_needs(self, activity: Any) -> list[Any]:
         """Return what a drain of an activity needs.
 
-        From 1.7.1 on, a tool that awaits an AgentTask takes its own reply and the activity's ``on_enter`` out of the
+        From 1.7.0 on, a tool that awaits an AgentTask takes its own reply and the activity's ``on_enter`` out of the
         drain (``_add_drain_blocked_tasks()``). So the drain needs a reply, or that a running tool of it does so.
         """
         tasks = drained(activity)

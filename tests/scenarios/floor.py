@@ -1,4 +1,4 @@
-"""Tools hold the floor (``RunContext.foreground()``), by 1.7.1. On a release that has no floor, nothing happens."""
+"""Tools hold the floor (``RunContext.foreground()``), by 1.7.0. On a release that has no floor, nothing happens."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Holding(Lobby):
 
 @scenario(resolved=True)
 async def tools_of_two_replies_hold_the_floor() -> None:
-    """The tools of two replies hold the floor (RunContext.foreground(), by 1.7.1), each around an AgentTask."""
+    """The tools of two replies hold the floor (RunContext.foreground(), by 1.7.0), each around an AgentTask."""
     if _THERE_IS_A_FLOOR:
         session = await start(Holding(), {"one": [ToolCall("first")], "two": [ToolCall("second")]})
         first = asyncio.ensure_future(reply(session, user_input="one"))

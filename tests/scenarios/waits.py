@@ -531,9 +531,9 @@ async def ends_on_update_agent() -> None:
     await quiet()
 
 
-@scenario(resolved=True)
+@scenario(reported="on 1.7.0 two tools close the activity that they come back to")
 async def a_sibling_tool_awaits_an_agent_task_later() -> None:
-    """A sibling of ``ask`` awaits an AgentTask later, which takes the reply out of the handoff from 1.7.1 on."""
+    """A sibling of ``ask`` awaits an AgentTask later, which takes the reply out of the handoff from 1.7.0 on."""
 
     class WithSibling(Asking):
         @function_tool
