@@ -22,7 +22,10 @@ Made by `nox -s page` of `compatibility/results.json`, which `nox -s compatibili
   detection in the mode `report`; those that hang somewhere in the mode `resolve` as well
 - livekit-agents: all {releases} releases from 1.2.0 on that the package index listed, pre-releases included
 - Python {pythons}; wrapt {wrapts}; {machine}
+"""
 
+_RECORDED = """\
+- played since then on the boundary releases only, and not counted in the first two tables: {names}
 """
 
 _RELEASES = """\
@@ -103,6 +106,9 @@ def page(results: Results) -> str:
             wrapts=" and ".join(sorted({row["wrapt"] for row in rows.values()})),
         )
     ]
+    if _recorded(results):
+        parts.append(_RECORDED.format(names=", ".join(f"`{name}`" for name in _recorded(results))))
+    parts.append("\n")
     if results["problems"]:
         parts += ["## Not as promised\n\n", *(f"- {problem}\n" for problem in results["problems"]), "\n"]
     parts += [_RELEASES.format(fixed=FIRST_FIXED), summary(results, releases), _BOUNDARIES]
@@ -116,7 +122,10 @@ def page(results: Results) -> str:
 
 def summary(results: Results, names: Sequence[str]) -> str:
     """Return a table of rows, where those next to each other that have the same results are one."""
-    summaries = [(name, _summary(results, name)) for name in names]
+    # What was recorded on some rows only is not counted: the others would be rows of their own for that alone.
+    recorded = _recorded(results)
+    counted = {name: one for name, one in results["scenarios"].items() if name not in recorded}
+    summaries = [(name, _summary(results, counted, name)) for name in names]
     head = (
         "Release",
         "Python",
@@ -136,9 +145,9 @@ def summary(results: Results, names: Sequence[str]) -> str:
     return _table(head, rows)
 
 
-def _summary(results: Results, name: str) -> tuple[str, ...]:
+def _summary(results: Results, counted: dict[str, Any], name: str) -> tuple[str, ...]:
     row = results["rows"][name]
-    ways = [way for one in results["scenarios"].values() for way in one["ended"] if name in way["on"]]
+    ways = [way for one in counted.values() for way in one["ended"] if name in way["on"]]
     hang = [way for way in ways if way["with"] == "hangs"]
     (pattern,) = (way for way in results["scenarios"][PATTERN]["ended"] if name in way["on"])
     reported = sum("reported" in way for way in hang)
@@ -154,6 +163,15 @@ def _summary(results: Results, name: str) -> tuple[str, ...]:
         f"{len(hang)}: {reported} reported, {resolved} resolved",
         ", ".join(f"`{need}`" for need in pins(Version(name.split()[0]))),
     )
+
+
+def _recorded(results: Results) -> list[str]:
+    """Return the scenarios that were played on some of the rows only, as ``nox -s record`` does."""
+    return [
+        name
+        for name, one in results["scenarios"].items()
+        if not results["rows"].keys() <= {row for way in one["ended"] for row in way["on"]}
+    ]
 
 
 def _made_of(results: Results, releases: Sequence[str], *, hangs: bool) -> str:

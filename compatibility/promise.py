@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from packaging.version import Version
 
 from .data import COMPLETES_ALL_THE_SAME, FIRST_FIXED, LAST_AFFECTED, OWN_HANGS, PATTERN
 from .play import Played
+
+Outcome = Record = Mapping[str, Any]
+Declared = Mapping[str, Any]
 
 OF_THE_FIX = ("AgentTask._AgentTask__await_impl", "AgentSession._update_activity")
 
@@ -17,7 +20,7 @@ def is_affected(release: str) -> bool:
     return Version("1.2.0") <= Version(release) < Version(FIRST_FIXED)
 
 
-def ended(outcome: dict[str, Any]) -> str:
+def ended(outcome: Outcome) -> str:
     """Say in a word how a scenario ended."""
     if outcome["ended"] == "hangs":
         return "hangs"
@@ -26,9 +29,9 @@ def ended(outcome: dict[str, Any]) -> str:
     return "left waiting" if outcome["waits"] else "completes"
 
 
-def is_reported(played: Played, name: str) -> bool:
-    """Say whether a scenario is called a deadlock in the log."""
-    return any(record["level"] == "ERROR" for record in played.report["log"][name])
+def is_reported(log: Iterable[Record]) -> bool:
+    """Say whether something is called a deadlock in the log."""
+    return any(record["level"] == "ERROR" for record in log)
 
 
 def broken(played: Played, reference: dict[str, Any]) -> Iterator[str]:
@@ -75,29 +78,43 @@ def _broken_by_detection(played: Played) -> Iterator[str]:
             if name not in OF_THE_FIX:
                 yield from _difference("wrapped", function, f"{name} in the mode {mode}")
     for name, outcome in report["outcomes"].items():
-        declared = report["declared"][name]
-        is_excused = "aborted" in declared or name in COMPLETES_ALL_THE_SAME
-        if ended(outcome) == "completes" and is_reported(played, name) and not is_excused:
-            yield f"{name} completes, and is called a deadlock"
-        if ended(outcome) == "hangs" and name not in own_hangs(played.row.release):
-            if not declared:
-                yield f"{name} hangs, and nothing is said of what detection makes of it"
-            if not declared.keys() & {"told", "unreported"} and not is_reported(played, name):
-                yield f"{name} hangs, and is not reported"
-            if "told" in declared and [record["level"] for record in report["log"][name]] != ["WARNING"]:
-                yield f"{name} hangs, and is not told as one wait that takes long"
-        if "aborted" in declared and not is_reported(played, name):
-            yield f"{name} is deadlocked until it is aborted, and is not reported"
-        for record in report["log"][name]:
-            if record["level"] == "ERROR" and not all(record["lines"]):
-                yield f"{name} is reported without a line of the user's own code"
-    for name, declared in resolve["declared"].items():
-        if "resolved" in declared and ended(resolve["outcomes"][name]) != "completes":
-            yield f"{name} is not resolved"
-        if "aborted" in declared:
-            was_let_go = any(record["level"] == "WARNING" for record in resolve["log"][name])
-            if not was_let_go or ended(resolve["outcomes"][name]) != "completes":
-                yield f"{name} is not resolved before it is aborted"
+        is_own = name in own_hangs(played.row.release)
+        yield from broken_by_report(name, report["declared"][name], outcome, report["log"][name], is_own=is_own)
+    for name, outcome in resolve["outcomes"].items():
+        yield from broken_by_resolve(name, resolve["declared"][name], outcome, resolve["log"][name])
+
+
+def broken_by_report(
+    name: str, declared: Declared, outcome: Outcome, log: Sequence[Record], *, is_own: bool = False
+) -> Iterator[str]:
+    """Yield what is not as promised of a scenario in the mode ``report``.
+
+    is_own: whether it hangs for a reason of the release's own.
+    """
+    is_excused = "aborted" in declared or name in COMPLETES_ALL_THE_SAME
+    if ended(outcome) == "completes" and is_reported(log) and not is_excused:
+        yield f"{name} completes, and is called a deadlock"
+    if ended(outcome) == "hangs" and not is_own:
+        if not declared:
+            yield f"{name} hangs, and nothing is said of what detection makes of it"
+        if not declared.keys() & {"told", "unreported"} and not is_reported(log):
+            yield f"{name} hangs, and is not reported"
+        if "told" in declared and [record["level"] for record in log] != ["WARNING"]:
+            yield f"{name} hangs, and is not told as one wait that takes long"
+    if "aborted" in declared and not is_reported(log):
+        yield f"{name} is deadlocked until it is aborted, and is not reported"
+    if not all(all(record["lines"]) for record in log if record["level"] == "ERROR"):
+        yield f"{name} is reported without a line of the user's own code"
+
+
+def broken_by_resolve(name: str, declared: Declared, outcome: Outcome, log: Sequence[Record]) -> Iterator[str]:
+    """Yield what is not as promised of a scenario in the mode ``resolve``."""
+    if "resolved" in declared and ended(outcome) != "completes":
+        yield f"{name} is not resolved"
+    if "aborted" in declared:
+        was_let_go = any(record["level"] == "WARNING" for record in log)
+        if not was_let_go or ended(outcome) != "completes":
+            yield f"{name} is not resolved before it is aborted"
 
 
 def own_hangs(release: str) -> dict[str, str]:

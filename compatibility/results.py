@@ -117,7 +117,7 @@ def _way(played: Played, fixed: Mapping[str, Any], name: str) -> dict[str, Any]:
     affected = is_affected(played.row.release)
     without, shim = played.without["outcomes"][name], played.report["outcomes"][name]
     way = {"without": ended(without), "with": ended(shim), "same": shim == (fixed if affected else without)}
-    if is_reported(played, name):
+    if is_reported(played.report["log"][name]):
         way["reported"] = True
     if name in played.resolve["outcomes"]:
         way["resolve"] = ended(played.resolve["outcomes"][name])

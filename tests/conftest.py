@@ -1,4 +1,4 @@
-"""What the tests share: Python programs and the command, run in processes of their own."""
+"""What the tests share: Python programs, the command and agent programs, run in processes of their own."""
 
 from __future__ import annotations
 
@@ -6,16 +6,32 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from detecting import Player
-from forking import Forks, clean_environment
-from programs import AlteredLibrary, Completed, run
+from other_tools import PACKAGES, Environment
+from programs import AlteredLibrary, Completed, Forks, run
 
+OTHER_TOOLS = Path(__file__).with_name("test_other_tools.py")
 MODES = str(Path(__file__).with_name("modes_program.py"))
 Call = tuple[str, list[Any], dict[str, Any]]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Make the environment that test_other_tools.py needs, before the tests, and where there is none yet."""
+    config = session.config
+    selected = (config.invocation_params.dir / argument.partition("::")[0] for argument in config.args)
+    if hasattr(config, "workerinput") or not any(path in (OTHER_TOOLS, *OTHER_TOOLS.parents) for path in selected):
+        return
+    environment = Environment(config.cache.mkdir("onenter-deadlock-fix"))  # type: ignore[union-attr]
+    if not environment.is_ready():
+        with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            print(f"installing {', '.join(PACKAGES)} for {OTHER_TOOLS.name}, once", flush=True)
+            failure = environment.make()
+            if failure:
+                print(f"they can't be installed, and {OTHER_TOOLS.name} will be skipped: {failure}", flush=True)
 
 
 @pytest.fixture
@@ -42,9 +58,18 @@ def tell_from_the_start(python: Callable[..., Completed]) -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def forks() -> Iterator[Forks]:
+    """A process that has imported what livekit-agents imports, but not livekit-agents, to be forked."""
     forks = Forks()
     yield forks
     forks.close()
+
+
+@pytest.fixture(scope="session")
+def library() -> Iterator[Forks]:
+    """A process that has imported the package and livekit-agents, to be forked."""
+    library = Forks("playing", "scenarios.stage", "random_programs.perform")
+    yield library
+    library.close()
 
 
 @pytest.fixture
@@ -52,25 +77,19 @@ def tell(forks: Forks, tmp_path: Path) -> Callable[..., Any]:
     """Run a Python program that must succeed, in a fork and an empty folder, and return the JSON value it prints."""
 
     def run_and_read(source: str, env: dict[str, str] | None = None) -> Any:
-        environment = {**clean_environment(), **(env or {})}
-        ended = forks.run(["-c", textwrap.dedent(source)], cwd=tmp_path, env=environment)
+        ended = forks.run(["-c", textwrap.dedent(source)], cwd=tmp_path, env=env)
         assert ended.returncode == 0, ended.stderr
         return json.loads(ended.stdout)
 
     return run_and_read
 
 
-@pytest.fixture(scope="session")
-def player() -> Iterator[Player]:
-    player = Player()
-    yield player
-    player.close()
-
-
 @pytest.fixture
-def play(player: Player) -> Callable[..., Any]:
-    """Play one of ``detection_programs/`` in a mode, and return what came of it."""
-    return player.play
+def play(library: Forks) -> Callable[..., Any]:
+    """Play a program, which is a coroutine function, in a fork (see ``playing.play``), and return what came of it."""
+    from playing import play
+
+    return partial(library.call, play)
 
 
 @pytest.fixture
@@ -81,7 +100,7 @@ def observe(forks: Forks, tmp_path: Path) -> Callable[..., Any]:
         *, before: Iterable[Call] = (), afterwards: Iterable[Call] = (), env: dict[str, str] | None = None
     ) -> Any:
         calls = [json.dumps(list(calls)) for calls in (before, afterwards)]
-        ended = forks.run([MODES, *calls], cwd=tmp_path, env={**clean_environment(), **(env or {})})
+        ended = forks.run([MODES, *calls], cwd=tmp_path, env=env)
         assert ended.returncode == 0, ended.stderr
         return json.loads(ended.stdout)
 
@@ -89,11 +108,11 @@ def observe(forks: Forks, tmp_path: Path) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Callable[..., Completed]:
-    """Run ``onenter-deadlock-fix`` in an empty folder, which is ``tmp_path``."""
+def command(forks: Forks, tmp_path: Path) -> Callable[..., Completed]:
+    """Run ``onenter-deadlock-fix`` in a fork and an empty folder, which is ``tmp_path``."""
 
     def run_command(*arguments: str, env: dict[str, str] | None = None) -> Completed:
-        return run([sys.executable, "-m", "onenter_deadlock_fix", *arguments], cwd=tmp_path, env=env)
+        return forks.run(["-m", "onenter_deadlock_fix", *arguments], cwd=tmp_path, env=env)
 
     return run_command
 

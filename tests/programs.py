@@ -1,24 +1,137 @@
-"""Programs in processes of their own, and altered copies of the real livekit-agents for them."""
+"""Run programs: commands, Python programs in forks, and functions in forks; and altered copies of livekit-agents.
+
+An import of livekit-agents is a second and a half of processor time, and 1.2 of that go to other packages. So what
+needs a process of its own runs in a fork of one that has imported these packages already (``Forks``), or livekit-agents
+too. As a program (``python programs.py MODULE ...``) this module is the process that is forked.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import importlib
 import importlib.util
+import json
+import multiprocessing
+import os
+import pickle
+import runpy
 import shutil
+import signal
 import subprocess
+import sys
+import tempfile
 import textwrap
+import time
+import traceback
+import types
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, Callable, TypeVar
 
-from forking import clean_environment
+TESTS = Path(__file__).parent
+LIMIT = 600  # seconds; for what hangs. Nothing takes a tenth of that, but on a machine that has other things to do
+OURS = ("livekit", "onenter_deadlock_fix", "wrapt", "packaging")  # under test, or imported by what is
 
 Completed = subprocess.CompletedProcess[str]
+Result = TypeVar("Result")
+Variables = Mapping[str, str]
 
 
-def run(arguments: list[str], *, cwd: Path, env: dict[str, str] | None = None, timeout: float = 120) -> Completed:
-    """Run a command to its end, in the tests' environment without what the shim reads from it."""
-    environment = {**clean_environment(), **(env or {})}
+def clean_environment(variables: Variables | None = None) -> dict[str, str]:
+    """Return this process's environment without what the package reads from it, and with these variables."""
+    ignored = ("PYTHONPATH", "AUTOWRAPT_BOOTSTRAP")
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ignored and not name.startswith("ONENTER_DEADLOCK_FIX")
+    }
+    return {**kept, **(variables or {})}
+
+
+def run(command: list[str], *, cwd: Path, env: Variables | None = None) -> Completed:
+    """Run a command to its end, in a clean environment with these variables."""
     return subprocess.run(
-        arguments, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+        command, cwd=cwd, env=clean_environment(env), capture_output=True, text=True, timeout=LIMIT, check=False
     )
+
+
+def wait_until(
+    condition: Callable[[], object],
+    process: subprocess.Popen[Any],
+    report: Callable[[], str] = str,
+    pause: Callable[[], None] = lambda: time.sleep(0.05),
+) -> None:
+    """Wait until a condition holds; fail with a report if the process ends before that, or nothing happens."""
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        returncode = process.poll()
+        if returncode is not None and not condition():
+            raise AssertionError(f"the process has ended with {returncode}\n{report()}")
+        if time.monotonic() > deadline:
+            raise AssertionError(f"nothing has happened for {LIMIT} seconds\n{report()}")
+        pause()
+
+
+class Forks:
+    """A process that has imported modules, and programs and functions that run in forks of it."""
+
+    def __init__(self, *modules: str) -> None:
+        """Import these modules, or without any those that livekit-agents imports from other packages."""
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, *modules],
+            env=clean_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def run(self, arguments: list[str], *, cwd: Path, env: Variables | None = None) -> Completed:
+        """Do as ``python`` does with these arguments: ``-c`` or ``-m`` and what follows, or a file and what follows."""
+        code, stdout, stderr, _ = self._fork(_as_python, (arguments, clean_environment(env)), {}, cwd)
+        return subprocess.CompletedProcess(arguments, code, stdout, stderr)
+
+    def call(self, function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+        """Return what a function returns, or fail with what it raises. It must be found by its module and name."""
+        code, _, stderr, result = self._fork(function, args, kwargs, TESTS)
+        assert result is not None, f"{function.__qualname__}() has ended with {code}\n{stderr}"
+        value: Result = result[0]
+        return value
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _fork(self, function: Callable[..., Any], args: Any, kwargs: Any, cwd: Path) -> tuple[int, str, str, Any]:
+        """Return exit code, output, error output, and in a tuple the result, which is None if there is none."""
+        assert self._process.stdin
+        assert self._process.stdout
+        with tempfile.TemporaryDirectory() as folder:
+            pickle.dump((str(folder), str(cwd), pickle.dumps((function, args, kwargs))), self._process.stdin)
+            self._process.stdin.flush()
+            code = int(self._process.stdout.readline())
+            stdout, stderr = (Path(folder, name).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
+            result = Path(folder, "result")
+            return code, stdout, stderr, pickle.loads(result.read_bytes()) if result.exists() else None
+
+
+def map_in_forks(
+    function: Callable[[Any], Result],
+    arguments: Iterable[Any],
+    *,
+    at_once: int,
+    one_after_another: int,
+    failed: Callable[[Exception], Result],
+) -> Iterator[Result]:
+    """Yield what a function returns for each argument, in their order, or what ``failed`` makes of its failure.
+
+    at_once: how many processes there are. one_after_another: how many calls a process is for.
+    """
+    with multiprocessing.get_context("fork").Pool(at_once, maxtasksperchild=one_after_another) as pool:
+        for result in [pool.apply_async(function, (argument,)) for argument in arguments]:
+            try:
+                yield result.get(LIMIT)
+            except Exception as error:  # of this one; the others go on
+                yield failed(error)
 
 
 class AlteredLibrary:
@@ -46,3 +159,74 @@ class AlteredLibrary:
 
     def set_version(self, version: str) -> None:
         (self._root / "version.py").write_text(f"__version__ = {version!r}\n")
+
+
+def main(*modules: str) -> None:
+    """Import modules, and run what is asked for on standard input in forks; answer each with its exit code."""
+    for name in modules:
+        importlib.import_module(name)
+    if not modules:
+        _import_what_the_library_does()
+    gc.freeze()  # so that no collection in a fork touches, and thereby copies, what it shares
+    while True:
+        try:
+            folder, cwd, call = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        pid = os.fork()
+        if pid == 0:
+            os._exit(_in_fork(Path(folder), cwd, call))
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+def _import_what_the_library_does() -> None:
+    """Import all that livekit-agents imports, but not what is under test or imported by that."""
+    find = "import json, sys, livekit.agents; print(json.dumps(list(sys.modules)))"
+    for name in json.loads(subprocess.check_output([sys.executable, "-c", find], env=clean_environment())):
+        if name.partition(".")[0] not in OURS:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+
+
+def _in_fork(folder: Path, cwd: str, call: bytes) -> int:
+    """Call a function, with its output and its result in files of a folder, and return the exit code."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT), number)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    signal.alarm(LIMIT)
+    os.chdir(cwd)
+    code = 0
+    try:
+        function, args, kwargs = pickle.loads(call)
+        result = pickle.dumps((function(*args, **kwargs),))
+        (folder / "result").write_bytes(result)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else bool(end.code)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code
+
+
+def _as_python(arguments: list[str], environment: Variables) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    first, *others = arguments
+    folders = [str(Path(folder).absolute()) for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    sys.path[:1] = [{"-c": "", "-m": os.getcwd()}.get(first, os.path.dirname(first)), *folders]
+    if first == "-c":
+        sys.argv = [first, *others[1:]]
+        module = sys.modules["__main__"] = types.ModuleType("__main__")
+        exec(compile(others[0], "<string>", "exec"), vars(module))
+    elif first == "-m":
+        sys.argv = others
+        runpy.run_module(others[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = arguments
+        runpy.run_path(first, run_name="__main__")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from packaging.version import Version
+from scenarios import scenarios
 
 from onenter_deadlock_fix import _guard
 
@@ -53,10 +54,7 @@ def test_all_is_as_promised() -> None:
 
 
 def test_every_scenario_was_played_on_the_boundary_releases() -> None:
-    sources = (ROOT / "tests" / "scenarios").glob("*.py")
-    there_are = {
-        name for file in sources for name in re.findall(r"(?ms)^@scenario\b.*?^async def (\w+)", file.read_text())
-    }
+    there_are = scenarios().keys()
     assert RESULTS["scenarios"].keys() == there_are
     for name in there_are:
         for release in data.BOUNDARIES:
@@ -139,6 +137,15 @@ def test_recording_a_scenario_leaves_what_is_known_of_the_others() -> None:
     assert [way["on"] for way in recorded["scenarios"][data.PATTERN]["ended"]] == [["1.3.5"], ["1.3.6"]]
     assert [way["on"] for way in recorded["scenarios"][ABORTED]["ended"]] == [["1.3.6"]]
     assert recorded["problems"] == [f"1.3.5: {data.PATTERN} hangs", f"1.3.6: {ABORTED} is not reported"]
+
+
+def test_recording_a_scenario_splits_no_row_of_the_page() -> None:
+    rows = [played("1.3.6"), played("1.3.7"), played("1.3.8")]
+    known = results.of_everything(rows, REFERENCE, {}, [])
+    recorded = results.with_some(known, rows[1:2], REFERENCE, [ABORTED], [])
+    assert page.summary(known, ["1.3.6", "1.3.7", "1.3.8"]).count("\n") == 3  # the head, a line, and one row
+    assert page.summary(recorded, ["1.3.6", "1.3.7", "1.3.8"]).count("\n") == 3
+    assert f"not counted in the first two tables: `{ABORTED}`\n" in page.page(recorded)
 
 
 def test_first_record_is_all_that_is_known() -> None:

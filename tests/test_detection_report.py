@@ -7,8 +7,10 @@ from typing import Any, Callable
 
 import pytest
 from detecting import at, place
+from detection_programs import deadlocks
 
 Play = Callable[..., Any]
+Program = Callable[..., Any]
 
 
 def without_chance(text: str) -> str:
@@ -26,7 +28,7 @@ def only_record(seen: Any, level: str) -> Any:
 
 
 def test_deadlock_is_named_from_waiter_to_waiter_with_the_users_lines(play: Play) -> None:
-    seen = play("deadlocks.nested", "report")
+    seen = play(deadlocks.nested, "report")
     assert (seen["over"], len(seen["cycle"])) == (False, 5)  # it is this deadlock
     said = without_chance(only_record(seen, "ERROR")["said"])
     assert said.splitlines() == [
@@ -45,7 +47,7 @@ def test_deadlock_is_named_from_waiter_to_waiter_with_the_users_lines(play: Play
 
 
 def test_release_that_is_cured_is_named_where_it_is_known(play: Play) -> None:
-    seen = play("deadlocks.pattern", "report", fix=False)
+    seen = play(deadlocks.pattern, "report", fix=False)
     assert (seen["state"], seen["detection"], seen["over"], len(seen["cycle"])) == ("off", "report", False, 4)
     said = without_chance(only_record(seen, "ERROR")["said"])
     assert said.splitlines()[1:] == [
@@ -62,7 +64,7 @@ def test_release_that_is_cured_is_named_where_it_is_known(play: Play) -> None:
 
 
 def test_no_release_is_named_where_only_a_part_of_it_is_cured(play: Play) -> None:
-    seen = play("deadlocks.pattern_and_nested", "report", fix=False)
+    seen = play(deadlocks.pattern_and_nested, "report", fix=False)
     assert seen["cycle"]
     told = only_record(seen, "ERROR")["told"]["deadlock"]
     assert told["fixed_in"] is None
@@ -70,7 +72,7 @@ def test_no_release_is_named_where_only_a_part_of_it_is_cured(play: Play) -> Non
 
 
 def test_json_log_of_livekit_agents_has_the_same_as_data(play: Play) -> None:
-    told = only_record(play("deadlocks.nested", "report"), "ERROR")["told"]
+    told = only_record(play(deadlocks.nested, "report"), "ERROR")["told"]
     assert told["name"] == "onenter_deadlock_fix"
     assert told["deadlock"]["fixed_in"] is None
     assert told["deadlock"]["can_release"] is True
@@ -85,7 +87,7 @@ def test_json_log_of_livekit_agents_has_the_same_as_data(play: Play) -> None:
 
 
 def test_helper_task_is_named_with_its_own_line(play: Play) -> None:
-    said = without_chance(only_record(play("deadlocks.helper", "report"), "ERROR")["said"])
+    said = without_chance(only_record(play(deadlocks.helper, "report"), "ERROR")["said"])
     assert (
         "\n  the tool ask waits for the task my helper\n"
         + at("ask calls here", "ask")
@@ -97,7 +99,7 @@ def test_helper_task_is_named_with_its_own_line(play: Play) -> None:
 
 
 def test_of_many_waits_the_first_are_told_and_the_place_of_a_waiter_once(play: Play) -> None:
-    record = only_record(play("deadlocks.wide", "report"), "ERROR")
+    record = only_record(play(deadlocks.wide, "report"), "ERROR")
     waits = 1 + 1 + 1 + 100 + 100 + 1  # of collect, the handoff, a reply, ask, the helpers, and the other reply
     assert f"\n  and {waits - 50} waits more\n" in record["said"]
     assert len(record["told"]["deadlock"]["waits"]) == 50
@@ -107,13 +109,13 @@ def test_of_many_waits_the_first_are_told_and_the_place_of_a_waiter_once(play: P
 @pytest.mark.parametrize(
     ("program", "name", "roles"),
     [
-        ("closing", "the handoff to Name", {"session.drain()", "on_exit", "reply", "tool", "handoff"}),
-        ("changing", "session.update_agent(Desk)", {"update_agent()", "reply", "tool", "handoff"}),
-        ("two_at_once", "the handoff to Name (ID)", {"reply", "tool", "handoff"}),
+        (deadlocks.closing, "the handoff to Name", {"session.drain()", "on_exit", "reply", "tool", "handoff"}),
+        (deadlocks.changing, "session.update_agent(Desk)", {"update_agent()", "reply", "tool", "handoff"}),
+        (deadlocks.two_at_once, "the handoff to Name (ID)", {"reply", "tool", "handoff"}),
     ],
 )
-def test_every_kind_of_drain_is_looked_at(program: str, name: str, roles: set[str], play: Play) -> None:
-    seen = play(f"deadlocks.{program}", "report")
+def test_every_kind_of_drain_is_looked_at(program: Program, name: str, roles: set[str], play: Play) -> None:
+    seen = play(program, "report")
     assert not seen["over"]
     assert seen["cycle"]
     record = only_record(seen, "ERROR")
@@ -122,14 +124,14 @@ def test_every_kind_of_drain_is_looked_at(program: str, name: str, roles: set[st
 
 
 def test_tools_of_the_same_name_are_told_apart(play: Play) -> None:
-    waits = only_record(play("deadlocks.two_at_once", "report"), "ERROR")["told"]["deadlock"]["waits"]
+    waits = only_record(play(deadlocks.two_at_once, "report"), "ERROR")["told"]["deadlock"]["waits"]
     tools = [wait["name"] for wait in waits if wait["role"] == "tool"]
     assert len(tools) == len(set(tools)) == 2
     assert {without_chance(tool) for tool in tools} == {"the tool collect (ID)"}
 
 
 def test_drain_that_waits_for_a_cycle_in_which_nothing_drains_is_a_deadlock_too(play: Play) -> None:
-    seen = play("deadlocks.behind", "report")
+    seen = play(deadlocks.behind, "report")
     assert seen["cycle"] == ["the tool ask waits for the tool ask"]
     said = without_chance(only_record(seen, "ERROR")["said"])
     assert said.splitlines() == [
@@ -145,7 +147,7 @@ def test_drain_that_waits_for_a_cycle_in_which_nothing_drains_is_a_deadlock_too(
 
 
 def test_handoff_that_takes_its_time_is_a_warning_and_no_deadlock(play: Play) -> None:
-    seen = play("deadlocks.slow", "report")
+    seen = play(deadlocks.slow, "report")
     assert seen["over"]
     record = only_record(seen, "WARNING")
     first, *lines = without_chance(record["said"]).splitlines()
@@ -163,34 +165,34 @@ def test_handoff_that_takes_its_time_is_a_warning_and_no_deadlock(play: Play) ->
 
 
 def test_cycle_that_only_a_time_out_will_end_is_a_deadlock(play: Play) -> None:
-    seen = play("deadlocks.timed", "report")
+    seen = play(deadlocks.timed, "report")
     assert seen["over"]
     waits = only_record(seen, "ERROR")["told"]["deadlock"]["waits"]
     assert [wait["role"] for wait in waits] == ["tool", "handoff", "reply", "tool", "reply"]
 
 
 def test_handoff_that_nothing_holds_up_is_not_logged(play: Play) -> None:
-    seen = play("deadlocks.quick", "report", after=5)
+    seen = play(deadlocks.quick, "report", after=5)
     assert (seen["over"], seen["records"]) == (True, [])
 
 
 def test_deadlock_that_goes_on_is_logged_once(play: Play) -> None:
-    seen = play("deadlocks.nested", "report", after=0.05)  # some hundred looks
+    seen = play(deadlocks.nested, "report", after=0.05)  # some hundred looks
     assert len(seen["records"]) == 1
 
 
 def test_deadlock_that_waits_for_another_one_besides_is_told_and_let_go_too(play: Play) -> None:
-    seen = play("deadlocks.behind_another_one", "report")
+    seen = play(deadlocks.behind_another_one, "report")
     assert (seen["over"], [record["level"] for record in seen["records"]]) == (False, ["ERROR", "ERROR"])
     told = {without_chance(record["said"]).partition("\n")[0] for record in seen["records"]}
     # both handoffs are in the record of the first one, and in that of the other one is only itself
     assert told == {f"deadlock: the handoff to Name{one} waits for itself" for one in (" (ID)", "")}
-    assert play("deadlocks.behind_another_one", "resolve")["over"]
+    assert play(deadlocks.behind_another_one, "resolve")["over"]
 
 
 @pytest.mark.parametrize("begun_first", ["the handoff", "session.drain()"])
 def test_deadlock_with_two_drains_on_it_is_logged_once_with_what_resolve_would_do(begun_first: str, play: Play) -> None:
-    seen = play("deadlocks.two_drains", "report", begun_first=begun_first)
+    seen = play(deadlocks.two_drains, "report", begun_first=begun_first)
     assert not seen["over"]
     record = only_record(seen, "ERROR")
     assert record["said"].startswith(f"deadlock: {begun_first}")
@@ -200,38 +202,38 @@ def test_deadlock_with_two_drains_on_it_is_logged_once_with_what_resolve_would_d
 
 @pytest.mark.parametrize("begun_first", ["the handoff", "session.drain()"])
 def test_deadlock_with_two_drains_on_it_is_resolved_whichever_is_looked_at_first(begun_first: str, play: Play) -> None:
-    seen = play("deadlocks.two_drains", "resolve", begun_first=begun_first)
+    seen = play(deadlocks.two_drains, "resolve", begun_first=begun_first)
     assert (seen["over"], [record["level"] for record in seen["records"]]) == (True, ["ERROR", "WARNING"])
 
 
 def test_what_a_handoff_would_still_wait_for_is_said(play: Play) -> None:
-    record = only_record(play("deadlocks.mixed", "report"), "ERROR")
+    record = only_record(play(deadlocks.mixed, "report"), "ERROR")
     assert without_chance(record["said"]).splitlines()[-1] == (
         RESOLVE + "the reply SPEECH; it still waits for the reply SPEECH"
     )
     assert record["told"]["deadlock"]["can_release"] is True
 
 
-@pytest.mark.parametrize("program", ["closing", "changing", "two_at_once", "behind"])
-def test_nothing_is_said_of_resolve_where_it_would_do_nothing(program: str, play: Play) -> None:
-    record = only_record(play(f"deadlocks.{program}", "report"), "ERROR")
+@pytest.mark.parametrize("program", [deadlocks.closing, deadlocks.changing, deadlocks.two_at_once, deadlocks.behind])
+def test_nothing_is_said_of_resolve_where_it_would_do_nothing(program: Program, play: Play) -> None:
+    record = only_record(play(program, "report"), "ERROR")
     assert "=resolve" not in record["said"]
     assert record["told"]["deadlock"]["can_release"] is False
 
 
-@pytest.mark.parametrize("program", ["nested", "closing", "behind", "second_in_line"])
-def test_no_release_is_named_where_none_is_cured(program: str, play: Play) -> None:
-    record = only_record(play(f"deadlocks.{program}", "report"), "ERROR")
+@pytest.mark.parametrize("program", [deadlocks.nested, deadlocks.closing, deadlocks.behind, deadlocks.second_in_line])
+def test_no_release_is_named_where_none_is_cured(program: Program, play: Play) -> None:
+    record = only_record(play(program, "report"), "ERROR")
     assert "fixed in" not in record["said"]
     assert record["told"]["deadlock"]["fixed_in"] is None
 
 
 @pytest.mark.parametrize("release", ["1.3.6", "1.8.9", "acme-build-7"])
 def test_release_that_is_cured_is_not_named_on_itself_and_later(release: str, play: Play) -> None:
-    record = only_record(play("deadlocks.pattern", "report", fix=False, release=release), "ERROR")
+    record = only_record(play(deadlocks.pattern, "report", fix=False, release=release), "ERROR")
     assert "fixed in" not in record["said"]
 
 
 def test_nothing_is_logged_while_detection_is_off(play: Play) -> None:
-    seen = play("deadlocks.nested", "off")
+    seen = play(deadlocks.nested, "off")
     assert (seen["over"], len(seen["cycle"]), seen["records"]) == (False, 5, [])

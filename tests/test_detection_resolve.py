@@ -6,12 +6,14 @@ import re
 from typing import Any, Callable
 
 import pytest
+from detection_programs import deadlocks
 
 Play = Callable[..., Any]
+Program = Callable[..., Any]
 
 
 def test_handoff_goes_on_and_it_is_said_what_was_let_go(play: Play) -> None:
-    seen = play("deadlocks.nested", "resolve")
+    seen = play(deadlocks.nested, "resolve")
     assert seen["over"]
     deadlock, let_go = seen["records"]
     assert deadlock["said"].startswith("deadlock: the handoff to Name waits for itself\n")
@@ -25,14 +27,14 @@ def test_handoff_goes_on_and_it_is_said_what_was_let_go(play: Play) -> None:
 
 
 def test_detection_alone_takes_the_deadlock_out_that_the_shim_is_for(play: Play) -> None:
-    seen = play("deadlocks.pattern", "resolve", fix=False)
+    seen = play(deadlocks.pattern, "resolve", fix=False)
     assert (seen["state"], seen["detection"], seen["over"]) == ("off", "resolve", True)
     assert [record["level"] for record in seen["records"]] == ["ERROR", "WARNING"]
     assert seen["records"][1]["said"].endswith("the handoff to Name no longer waits for on_enter() of EagerDesk")
 
 
 def test_what_is_on_no_cycle_is_still_waited_for(play: Play) -> None:
-    seen = play("deadlocks.mixed", "resolve")  # which looks at the order
+    seen = play(deadlocks.mixed, "resolve")  # which looks at the order
     assert seen["over"]
     deadlock, let_go = seen["records"]
     assert re.fullmatch(
@@ -47,26 +49,26 @@ def test_what_is_on_no_cycle_is_still_waited_for(play: Play) -> None:
 def test_speech_that_was_let_go_and_has_more_to_say_in_the_agent_task_keeps_nobody_waiting(
     mode: str, play: Play
 ) -> None:
-    seen = play("deadlocks.times_out_in_the_agent_task", mode)
+    seen = play(deadlocks.times_out_in_the_agent_task, mode)
     assert seen["over"]
     assert ["release" in record["told"] for record in seen["records"]].count(True) == (1 if mode == "resolve" else 0)
 
 
 def test_each_deadlock_is_let_go(play: Play) -> None:
-    seen = play("deadlocks.twice", "resolve")
+    seen = play(deadlocks.twice, "resolve")
     assert seen["over"]
     assert [record["level"] for record in seen["records"]] == ["ERROR", "WARNING"] * 2
 
 
 def test_handoff_that_hangs_already_is_let_go_when_detection_is_asked_for(play: Play) -> None:
-    seen = play("deadlocks.asked_for_later", "off")
+    seen = play(deadlocks.asked_for_later, "off")
     assert (seen["over"], seen["detection"]) == (True, "resolve")
     assert [record["level"] for record in seen["records"]] == ["ERROR", "WARNING"]
 
 
-@pytest.mark.parametrize("program", ["closing", "changing", "two_at_once"])
-def test_other_drains_and_a_cycle_through_the_sessions_lock_are_only_reported(program: str, play: Play) -> None:
-    seen = play(f"deadlocks.{program}", "resolve")
+@pytest.mark.parametrize("program", [deadlocks.closing, deadlocks.changing, deadlocks.two_at_once])
+def test_other_drains_and_a_cycle_through_the_sessions_lock_are_only_reported(program: Program, play: Play) -> None:
+    seen = play(program, "resolve")
     assert not seen["over"]
     assert seen["cycle"]
     (record,) = seen["records"]
@@ -75,7 +77,7 @@ def test_other_drains_and_a_cycle_through_the_sessions_lock_are_only_reported(pr
 
 
 def test_handoff_that_takes_its_time_is_waited_for(play: Play) -> None:
-    seen = play("deadlocks.slow", "resolve")
+    seen = play(deadlocks.slow, "resolve")
     assert seen["over"]
     assert [record["level"] for record in seen["records"]] == ["WARNING"]
     assert " has waited for " in seen["records"][0]["said"]

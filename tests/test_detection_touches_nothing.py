@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import pytest
+from detection_programs import locks, odd_objects
 
 Play = Callable[..., Any]
+Program = Callable[..., Any]
 
 SPECIAL = (
     *("__eq__", "__ne__", "__lt__", "__hash__", "__bool__", "__len__", "__repr__", "__str__", "__format__", "__dir__"),
@@ -33,21 +35,30 @@ def assert_reported_and_untouched(seen: Any) -> None:
 
 @pytest.mark.parametrize("kind", [*SPECIAL, *KINDS])
 def test_object_that_fights_back_is_left_alone_wherever_it_is(kind: str, play: Play) -> None:
-    assert_reported_and_untouched(play("odd_objects.everywhere", "report", kind=kind))
+    assert_reported_and_untouched(play(odd_objects.everywhere, "report", kind=kind))
 
 
 def test_agent_task_that_fights_back_is_left_alone_where_a_run_leads_to_it(play: Play) -> None:
-    seen = play("odd_objects.odd_agents_in_a_run", "report")
+    seen = play(odd_objects.odd_agents_in_a_run, "report")
     assert [record["level"] for record in seen["records"]] == ["WARNING"]
     assert seen["records"][0]["said"].endswith(": it may need the user's next turn, which the run does not send")
     assert seen["result"] == []
 
 
-@pytest.mark.parametrize("what", ["as_usual", "odd_futures", "odd_tasks", "odd_attributes", "odd_agents"])
-def test_future_task_or_agent_that_fights_back_is_left_alone(what: str, play: Play) -> None:
-    assert_reported_and_untouched(play(f"odd_objects.{what}", "report"))
+@pytest.mark.parametrize(
+    "what",
+    [
+        odd_objects.as_usual,
+        odd_objects.odd_futures,
+        odd_objects.odd_tasks,
+        odd_objects.odd_attributes,
+        odd_objects.odd_agents,
+    ],
+)
+def test_future_task_or_agent_that_fights_back_is_left_alone(what: Program, play: Play) -> None:
+    assert_reported_and_untouched(play(what, "report"))
 
 
 def test_look_keeps_nothing_alive_until_the_next_garbage_collection(play: Play) -> None:
-    seen = play("locks.held_by_a_task_that_was_looked_at", "off")
-    assert seen["result"] == [["the task a task waits for the task a task"], True]
+    seen = play(locks.held_by_a_task_that_was_looked_at, "off")
+    assert seen["result"] == (["the task a task waits for the task a task"], True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import json
+import logging
 import re
 import shlex
 import subprocess
@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from documented_program import documented
 from packaging.version import Version
-from programs import Completed, run
+from programs import Completed
 
 import onenter_deadlock_fix
 from onenter_deadlock_fix import _guard
-from onenter_deadlock_fix.cli import launch, main
+from onenter_deadlock_fix.cli import main
 from onenter_deadlock_fix.cli.pins import pins
 
 ROOT = Path(__file__).parent.parent
@@ -28,7 +29,6 @@ from compatibility import data, results  # noqa: E402  # no package that is inst
 
 PAGES = ["README.md", "CONTRIBUTING.md", "benchmarks/README.md"]
 PAGES += [f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md")) if page != data.PAGE]
-PROGRAM = Path(__file__).with_name("documented_program.py")
 
 # files of the reader's, of other programs, or of what is written when something is run
 NOT_OURS = {"agent.py"}
@@ -78,18 +78,23 @@ def alike(text: str) -> str:
 
 
 @pytest.fixture
-def played(tmp_path: Path) -> Played:
+def played(tmp_path: Path, play: Callable[..., Any]) -> Played:
     """Play the nth program of a page, and return what came of it."""
 
-    def play(page: str, nth: int, agent: str, tool: str, **environment: str) -> Any:
+    def played(page: str, nth: int, agent: str, tool: str, mode: str = "off", **options: Any) -> Any:
         file = tmp_path / "agent.py"
         file.write_text(blocks(page, "python")[nth])
-        env = {"PYTHONPATH": str(launch.BOOTSTRAP), "ONENTER_DEADLOCK_FIX_DETECT_AFTER": "0.3", **environment}
-        ended = run([sys.executable, str(PROGRAM), str(file), agent, tool], cwd=tmp_path, env=env)
-        assert ended.returncode == 0, ended.stderr
-        return json.loads(ended.stdout)
+        seen = play(documented, mode, **options, file=str(file), agent=agent, tool=tool)
+        log = [
+            {
+                "text": f"{record['level']} {record['told']['name']} - {record['said']}",
+                "fields": [name for name in ("deadlock", "wait", "release") if name in record["told"]],
+            }
+            for record in seen["records"]
+        ]
+        return {"outcome": "completed" if seen["over"] else "hung", "log": log}
 
-    return play
+    return played
 
 
 def test_readme_is_a_page_and_has_two_commands() -> None:
@@ -157,17 +162,16 @@ def test_code_that_hangs_works_with_the_import_and_says_so(played: Played) -> No
     (code_that_hangs, one_import, *_), (record,) = blocks("README.md", "python"), records("README.md", "the handoff")
     assert one_import.startswith("import onenter_deadlock_fix ")
     assert "hangs here" in code_that_hangs
-    without = played("README.md", 0, "FrontDesk", "collect_address", ONENTER_DEADLOCK_FIX="off")
+    without = played("README.md", 0, "FrontDesk", "collect_address", fix=False)
     assert without == {"outcome": "hung", "log": []}
-    with_the_shim = played("README.md", 0, "FrontDesk", "collect_address")
+    with_the_shim = played("README.md", 0, "FrontDesk", "collect_address", level=logging.INFO)
     assert with_the_shim["outcome"] == "completed"
     assert [kept["text"] for kept in with_the_shim["log"]] == [f"INFO onenter_deadlock_fix - {record}"]
 
 
 def test_hang_that_is_left_is_told_as_the_docs_have_it(played: Played) -> None:
     told = {
-        mode: played("docs/detection.md", 0, "Operator", "arrange_call", ONENTER_DEADLOCK_FIX_DETECT=mode)
-        for mode in ("off", "report", "resolve")
+        mode: played("docs/detection.md", 0, "Operator", "arrange_call", mode) for mode in ("off", "report", "resolve")
     }
     (error,), (warning,) = records("docs/detection.md", "ERROR"), records("docs/detection.md", "WARNING")
     without_its_last_line = error.rpartition("\n")[0]

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import logging
+from functools import partial
 from typing import Any, Callable
 
+import handoff_programs
 import pytest
-from forking import Forks, clean_environment
-
-PROGRAM = Path(__file__).with_name("handoff_program.py")
 
 Play = Callable[..., Any]
+Program = Callable[..., Any]
+
+
+@pytest.fixture
+def play(play: Play) -> Play:
+    return partial(play, level=logging.DEBUG)
+
+
+def records(seen: Any) -> list[list[str]]:
+    return [[record["level"], record["said"]] for record in seen["records"]]
 
 
 ACTIVE = (
@@ -27,55 +35,42 @@ def changed(agent_task: str, tool: str, agent: str) -> str:
     )
 
 
-@pytest.fixture
-def play(forks: Forks) -> Play:
-    """Play a program of ``handoff_program.py`` and return what it prints."""
-
-    def play(*arguments: str, **environment: str) -> Any:
-        env = {**clean_environment(), **environment}
-        ended = forks.run([str(PROGRAM), *arguments], cwd=PROGRAM.parent, env=env)
-        assert ended.returncode == 0, ended.stderr
-        return json.loads(ended.stdout)
-
-    return play
-
-
 def test_first_session_and_first_handoff_are_logged_at_info_and_all_handoffs_are_counted(play: Play) -> None:
     in_words = changed("Name", "collect", "Desk")
-    assert play("pattern_in_three_sessions") == {
-        "outcome": "completed",
-        "log": [["INFO", ACTIVE], ["INFO", in_words], ["DEBUG", in_words], ["DEBUG", in_words]],
-        "handoffs": 3,
-    }
+    seen = play(handoff_programs.pattern_in_three_sessions)
+    assert (seen["over"], seen["handoffs"]) == (True, 3)
+    assert records(seen) == [["INFO", ACTIVE], ["INFO", in_words], ["DEBUG", in_words], ["DEBUG", in_words]]
 
 
 def test_each_handoff_is_named_for_what_it_is(play: Play) -> None:
-    assert play("pattern_in_an_agent_task") == {
-        "outcome": "completed",
-        "log": [
-            ["INFO", ACTIVE],
-            ["INFO", changed("PersonByTool", "collect", "DeskWithThePatternTwice")],
-            ["DEBUG", changed("Name", "ask_name", "PersonByTool")],
-        ],
-        "handoffs": 2,
-    }
+    seen = play(handoff_programs.pattern_in_an_agent_task)
+    assert (seen["over"], seen["handoffs"]) == (True, 2)
+    assert records(seen) == [
+        ["INFO", ACTIVE],
+        ["INFO", changed("PersonByTool", "collect", "Desk")],
+        ["DEBUG", changed("Name", "ask_name", "PersonByTool")],
+    ]
 
 
 @pytest.mark.parametrize(
-    "program", ["on_enter_is_over", "on_enter_that_hands_over_itself", "on_enter_that_hands_over_to_one_that_does"]
+    "program",
+    [
+        handoff_programs.on_enter_is_over,
+        handoff_programs.on_enter_that_hands_over_itself,
+        handoff_programs.on_enter_that_hands_over_to_one_that_does,
+    ],
 )
-def test_handoff_that_hangs_on_no_release_from_1_2_6_on_is_not_counted(program: str, play: Play) -> None:
-    assert play(program) == {"outcome": "completed", "log": [["INFO", ACTIVE]], "handoffs": 0}
+def test_handoff_that_hangs_on_no_release_from_1_2_6_on_is_not_counted(program: Program, play: Play) -> None:
+    seen = play(program)
+    assert (seen["over"], seen["handoffs"], records(seen)) == (True, 0, [["INFO", ACTIVE]])
 
 
 def test_handoff_is_neither_changed_nor_counted_where_the_fix_is_off(play: Play) -> None:
-    assert play("pattern", ONENTER_DEADLOCK_FIX="off") == {"outcome": "hung", "log": [], "handoffs": 0}
+    seen = play(handoff_programs.pattern, fix=False)
+    assert (seen["over"], seen["handoffs"]) == (False, 0)
 
 
 def test_log_handler_that_raises_does_not_disturb_the_handoff(play: Play) -> None:
-    in_words = changed("Name", "collect", "Desk")
-    assert play("pattern", "raises") == {
-        "outcome": "completed",
-        "log": [["INFO", ACTIVE], ["INFO", in_words]],
-        "handoffs": 1,
-    }
+    seen = play(handoff_programs.pattern_with_a_log_handler_that_raises)
+    assert (seen["over"], seen["handoffs"]) == (True, 1)
+    assert records(seen) == [["INFO", ACTIVE], ["INFO", changed("Name", "collect", "Desk")]]

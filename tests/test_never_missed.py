@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
+from typing import Any, Callable
 
 import pytest
-from programs import run
-from ways_to_import import ways
+import ways_to_import
+from programs import TESTS
 
-PROGRAM = Path(__file__).with_name("ways_to_import.py")
-OF_ITS_OWN = ("finder_in_front_with_a_spec_of_its_own", "finder_behind_with_a_spec_of_its_own")
+OF_ITS_OWN = (
+    ways_to_import.finder_in_front_with_a_spec_of_its_own,
+    ways_to_import.finder_behind_with_a_spec_of_its_own,
+)
 
 
-@pytest.mark.parametrize("way", ways)
-def test_library_is_patched(way: str, tmp_path: Path) -> None:
-    ended = run([sys.executable, str(PROGRAM), way], cwd=tmp_path)
-    assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout) == [[True, True], "Spec" if way in OF_ITS_OWN else "ModuleSpec"]
+@pytest.mark.parametrize("way", ways_to_import.ways)
+def test_library_is_patched(way: Callable[[], Any], tell_from_the_start: Callable[..., Any]) -> None:
+    source = f"import json, ways_to_import as w; print(json.dumps(w.imported(w.{way.__name__})))"
+    seen = tell_from_the_start(source, env={"PYTHONPATH": str(TESTS)})
+    assert seen == [[True, True], "Spec" if way in OF_ITS_OWN else "ModuleSpec"]

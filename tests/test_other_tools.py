@@ -4,68 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import sysconfig
-import venv
 from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import Completed, run
+from other_tools import Environment
+from programs import TESTS
 
 from onenter_deadlock_fix.cli.launch import BOOTSTRAP
 
-TOOLS = [
-    "opentelemetry-distro==0.59b0",
-    "opentelemetry-instrumentation==0.59b0",
-    "ddtrace==4.16.0",
-    "newrelic==14.1.0",
-    "elastic-apm==6.26.2",
-]
-# on, but without anybody to send something to
-OFFLINE = {
-    "OTEL_TRACES_EXPORTER": "none",
-    "OTEL_METRICS_EXPORTER": "none",
-    "OTEL_LOGS_EXPORTER": "none",
-    "DD_TRACE_ENABLED": "false",
-    "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
-    "DD_REMOTE_CONFIGURATION_ENABLED": "false",
-    "NEW_RELIC_LICENSE_KEY": "none",
-    "NEW_RELIC_DEVELOPER_MODE": "true",
-    "NEW_RELIC_MONITOR_MODE": "false",
-    "ELASTIC_APM_DISABLE_SEND": "true",
-    "ELASTIC_APM_CENTRAL_CONFIG": "false",
-}
-PROGRAM = str(Path(__file__).with_name("what_is_on.py"))
-
-pytestmark = pytest.mark.xdist_group("other tools")  # which share an environment that takes a while to make
-
-
-class Environment:
-    """An environment that has the tools, beside what is installed in that of the tests."""
-
-    def __init__(self, folder: Path) -> None:
-        venv.create(folder, symlinks=True, with_pip=True)
-        self.commands = folder / "bin"
-        variables = {"base": str(folder), "platbase": str(folder)}
-        self.packages = Path(sysconfig.get_path("purelib", vars=variables))
-        # has .pth files read as well, as that of an editable install
-        added = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
-        (self.packages / "environment_of_the_tests.pth").write_text(added)
-        python = self.commands / "python"
-        script = self.commands / "onenter-deadlock-fix"
-        script.write_text(f"#!{python}\nimport sys\nfrom onenter_deadlock_fix.cli.main import main\nsys.exit(main())\n")
-        script.chmod(0o755)
-        installed = self.run("python", "-m", "pip", "install", "--quiet", *TOOLS, cwd=folder)
-        assert installed.returncode == 0, installed.stderr
-
-    def run(self, *command: str, cwd: Path, **variables: str) -> Completed:
-        path = os.pathsep.join([str(self.commands), os.environ["PATH"]])
-        return run(["env", *command], cwd=cwd, env={"PATH": path, **OFFLINE, **variables})
+PROGRAM = str(TESTS / "what_is_on.py")
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    return Environment(tmp_path_factory.mktemp("tools") / "venv")
+def environment(request: pytest.FixtureRequest) -> Environment:
+    environment = Environment(request.config.cache.mkdir("onenter-deadlock-fix"))  # type: ignore[union-attr]
+    if not environment.is_ready():
+        pytest.skip("the other tools could not be installed; the first lines of this run say why")
+    return environment
 
 
 RUN = "onenter-deadlock-fix run"

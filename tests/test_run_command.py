@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from programs import LIMIT
 
 Command = Callable[..., Any]
 
@@ -49,7 +50,7 @@ def test_command_is_found_on_path_and_executed_in_place(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        told, _ = process.communicate(timeout=60)
+        told, _ = process.communicate(timeout=LIMIT)
     assert (told, process.returncode) == (f"{process.pid}\n", 7)
 
 
@@ -62,7 +63,7 @@ def test_signal_reaches_the_command() -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
+        process.wait(timeout=LIMIT)
     assert process.returncode == -signal.SIGTERM
 
 

@@ -1,13 +1,8 @@
-"""Ways in which ``livekit.agents`` comes to be imported, with the shim there before: ``python ways_to_import.py NAME``.
-
-What came of it is a JSON list on standard output: whether each of the two methods is wrapped, and the class of the
-library's spec. Nobody has asked the shim for its status until then, which would have it look.
-"""
+"""Ways in which ``livekit.agents`` comes to be imported, with the package imported before."""
 
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 import threading
 import warnings
@@ -18,11 +13,11 @@ from typing import Any, Callable
 import onenter_deadlock_fix
 
 LIBRARY = "livekit.agents"
-ways: dict[str, Callable[[], None]] = {}
+ways: list[Callable[[], None]] = []
 
 
 def way(function: Callable[[], None]) -> Callable[[], None]:
-    ways[function.__name__] = function
+    ways.append(function)
     return function
 
 
@@ -216,15 +211,15 @@ def is_wrapped(owner: type, name: str) -> bool:
     return type(vars(owner)[name]).__module__ == "onenter_deadlock_fix._wrapping"
 
 
-def main() -> None:
-    ways[sys.argv[1]]()
+def imported(way: Callable[[], None]) -> tuple[list[bool], str]:
+    """Return whether each of the two methods is wrapped, and the name of the class of the library's spec.
+
+    Nobody has called ``status()`` until then, which would patch what was missed.
+    """
+    way()
     library = sys.modules[LIBRARY]
     wrapped = [
         is_wrapped(library.AgentTask, "_AgentTask__await_impl"),
         is_wrapped(library.AgentSession, "_update_activity"),
     ]
-    print(json.dumps([wrapped, type(library.__spec__).__name__]))
-
-
-if __name__ == "__main__":
-    main()
+    return wrapped, type(library.__spec__).__name__

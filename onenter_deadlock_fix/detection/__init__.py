@@ -54,9 +54,11 @@ def configure(call: tuple[object, object] | None, *, library_loaded: bool) -> tu
     """
     settings = config.load_settings(call)
     warnings = list(settings.warnings)
+    if not library_loaded:
+        return settings.mode, warnings
     if settings.mode == "off":
         watch.uninstall()
-    elif library_loaded:
+    else:
         why_not = watch.install(settings)
         if why_not:
             return "unrecognised", [*warnings, f"no detection: {why_not}"]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from cast import Desk, Name, start
 from livekit.agents import AgentSession, function_tool, llm
 from livekit.agents.voice import SpeechHandle
 
 import onenter_deadlock_fix
 from onenter_deadlock_fix.verify.scripted_model import Answer, ScriptedLLM, ToolCall, cue
-
-from .stage import Desk, Name, start
 
 
 class EagerDesk(Desk):
@@ -100,14 +99,12 @@ async def mixed() -> None:
     class Slow(Desk):
         @function_tool
         async def look_up(self) -> str:
-            """Takes its time."""
             await asyncio.sleep(1)
             events.append("look_up is done")
             return "found"
 
         @function_tool
         async def collect(self) -> str:
-            """Hands over."""
             name = await Name()
             events.append("collect goes on")
             return name
@@ -143,7 +140,6 @@ async def times_out_in_the_agent_task() -> None:
     class Hurried(Desk):
         @function_tool
         async def collect(self) -> str:
-            """Hands over."""
             return await Later()
 
     async def wait(desk: Desk) -> None:
@@ -200,7 +196,6 @@ async def second_in_line() -> None:
     class Host(Desk):
         @function_tool
         async def collect(self) -> str:
-            """Hands over."""
             return await Locked()
 
     async def wait(_: Desk) -> None:

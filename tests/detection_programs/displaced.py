@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from cast import Ask, Desk, Lobby, start
 from livekit.agents import function_tool
 from own_awaitable import Own
 
 from onenter_deadlock_fix.verify.agents import complete
-
-from .reported import Ask
-from .stage import Desk, Lobby, start
 
 
 class Asking(Desk):
@@ -22,7 +20,6 @@ class Asking(Desk):
 
     @function_tool
     async def collect(self) -> str:
-        """Hands over."""
         return await (await self.awaited())  # collect awaits Ask here
 
 
@@ -73,7 +70,6 @@ async def is_awaited_by_an_awaitable_of_the_users() -> None:
 
         @function_tool
         async def inner(self) -> str:
-            """Hands over."""
             return str(await Own(Ask()))
 
     class Asks(Asking):

@@ -8,12 +8,12 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Callable
 
+from cast import some_time
 from virtual_time import VirtualTimeLoop
 
 import onenter_deadlock_fix
 
 from .deadlocks import nested, quick
-from .stage import some_time
 
 
 class Unwatchable(VirtualTimeLoop):

@@ -10,11 +10,10 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Callable
 
+from cast import Name, some_time, start
 from livekit.agents import Agent, function_tool
 
 from onenter_deadlock_fix import detection
-
-from .stage import Name, some_time, start
 
 Block = Callable[[], AbstractAsyncContextManager[Any]]
 
@@ -28,12 +27,10 @@ class Locking(Agent):
 
     @function_tool
     async def collect(self) -> None:
-        """Hands over."""
         await self._collect()
 
     @function_tool
     async def ask(self) -> None:
-        """Waits."""
         await self._ask()
 
 
@@ -67,16 +64,6 @@ async def in_the_same(block: Block, other: Block | None = None) -> None:
     await both(collect, ask)
 
 
-async def a_lock() -> None:
-    lock = asyncio.Lock()
-    await in_the_same(lambda: lock)
-
-
-async def a_condition() -> None:
-    condition = asyncio.Condition()
-    await in_the_same(lambda: condition)
-
-
 async def a_condition_that_another_one_waits_in() -> None:
     """Somebody waits in the block, too, to be notified, and has let the lock go for that."""
     condition = asyncio.Condition()
@@ -95,35 +82,6 @@ async def a_condition_and_its_lock() -> None:
     lock = asyncio.Lock()
     condition = asyncio.Condition(lock)
     await in_the_same(lambda: condition, lambda: lock)
-
-
-async def an_exit_stack() -> None:
-    """The lock is entered by an AsyncExitStack, in whose block the AgentTask is awaited."""
-    lock = asyncio.Lock()
-
-    async def collect() -> None:
-        async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(lock)
-            await some_time()
-            await Name()
-
-    async def ask() -> None:
-        async with lock:
-            pass
-
-    await both(collect, ask)
-
-
-async def a_context_manager() -> None:
-    """The block is that of a context manager by a generator, which is in the block of the lock."""
-    lock = asyncio.Lock()
-
-    @contextlib.asynccontextmanager
-    async def block() -> AsyncIterator[None]:
-        async with lock:
-            yield
-
-    await in_the_same(block)
 
 
 async def the_same_lock_twice() -> None:

@@ -8,14 +8,14 @@ import contextvars
 import io
 import logging
 
+from cast import Desk, start
 from livekit.agents import function_tool
+from recorder import LOGGER, recorder
 
 from onenter_deadlock_fix.detection.console import HideData
 
 from .deadlocks import nested, slow
-from .stage import Desk, Keep, start
 
-logger = logging.getLogger("onenter_deadlock_fix")
 call_id: contextvars.ContextVar[str] = contextvars.ContextVar("call_id")  # set by each call, and without a default
 
 
@@ -25,21 +25,16 @@ class AddCallId(logging.Filter):
         return True
 
 
-def _handler() -> logging.Handler:
-    (handler,) = (one for one in logger.handlers if type(one) is Keep)
-    return handler
-
-
 async def filtered(of: str) -> None:
     """A filter of the handler reads a context variable of the call."""
-    _handler().addFilter(AddCallId())
+    recorder().addFilter(AddCallId())
     call_id.set("call-17")
     await {"deadlock": nested, "wait": slow}[of]()
 
 
 async def filtered_in_two_calls() -> None:
     """Two calls in one event loop, each with a context of its own."""
-    _handler().addFilter(AddCallId())
+    recorder().addFilter(AddCallId())
 
     async def call(number: int) -> None:
         call_id.set(f"call-{number}")
@@ -50,17 +45,17 @@ async def filtered_in_two_calls() -> None:
 
 async def disabled_at_first(how: str) -> None:
     """Errors are not logged until a second has gone, as while livekit-agents sets logging up in a job."""
-    level = logger.level
+    level = LOGGER.level
     if how == "logger":
-        logger.disabled = True
+        LOGGER.disabled = True
     elif how == "level":
-        logger.setLevel(logging.CRITICAL)
+        LOGGER.setLevel(logging.CRITICAL)
     else:
         logging.disable(logging.CRITICAL)
     hanging = asyncio.ensure_future(nested())
     await asyncio.sleep(1)
-    logger.disabled = False
-    logger.setLevel(level)
+    LOGGER.disabled = False
+    LOGGER.setLevel(level)
     logging.disable(logging.NOTSET)
     await hanging
 
@@ -77,7 +72,7 @@ async def failing_at_first(times: int) -> None:
                 raise OSError("no space left on device")
             return True
 
-    logger.handlers.insert(0, Failing())
+    LOGGER.handlers.insert(0, Failing())
     await nested()
 
 
@@ -88,7 +83,7 @@ async def failing_always() -> None:
         def handle(self, record: logging.LogRecord) -> bool:
             raise OSError("no space left on device")
 
-    logger.addHandler(Failing())
+    LOGGER.addHandler(Failing())
     await nested()
 
 
@@ -100,17 +95,14 @@ class Sharing(Desk):
 
     @function_tool
     async def look_up(self) -> None:
-        """One of them."""
         await self.shared("collect")  # look_up calls here
 
     @function_tool
     async def confirm(self) -> None:
-        """Another one."""
         await self.shared("collect")  # confirm calls here
 
     @function_tool
     async def note_down(self) -> None:
-        """The third one."""
         await self.shared("collect")  # note_down calls here
 
 
@@ -129,7 +121,7 @@ async def on_the_console() -> str:
     printed = io.StringIO()
     console = AgentsConsole()
     console.console.file, console.console.width = printed, 80
-    logger.addHandler(console._log_handler)
+    LOGGER.addHandler(console._log_handler)
     session = await start(Desk(wait))
     session.generate_reply(user_input="ask")
     await asyncio.sleep(1)
@@ -138,9 +130,9 @@ async def on_the_console() -> str:
 
 async def without_handlers() -> str:
     """The program has not set logging up; return what is on standard error."""
-    for handlers in (logger.handlers, logging.getLogger().handlers):
+    for handlers in (LOGGER.handlers, logging.getLogger().handlers):
         handlers[:] = [handler for handler in handlers if isinstance(handler, HideData)]
-    logger.propagate = True
+    LOGGER.propagate = True
     with contextlib.redirect_stderr(io.StringIO()) as printed:
         session = await start(Desk(Desk.inner))
         session.generate_reply(user_input="ask")

@@ -13,11 +13,10 @@ from collections.abc import Generator
 from typing import Any, Callable
 
 import wrapt
+from cast import Ask, Desk, some_time, start
 from livekit.agents import Agent, AgentTask, function_tool
 
 from .deadlocks import nested
-from .reported import Ask
-from .stage import Desk, some_time, start
 
 calls: list[str] = []  # of methods of odd objects, while it matters
 LOOKS = 1.0  # seconds; detection looks several times meanwhile
@@ -334,7 +333,6 @@ async def odd_agents() -> list[str]:
     class OddDesk(Desk, metaclass=OddAgentType):
         @function_tool
         async def collect(self) -> str:
-            """Hands over."""
             return await OddName()
 
         async def on_enter(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from cast import Ask, Desk, Lobby, Name, some_time, start
 from livekit import rtc
 from livekit.agents import Agent, AgentSession, RunContext, function_tool
 from livekit.agents.beta.workflows.task_group import TaskGroup
@@ -17,9 +18,6 @@ from livekit.agents.voice.room_io._output import _ParticipantAudioOutput
 from speaker import Speaker, sound
 
 from onenter_deadlock_fix.verify.scripted_model import ScriptedLLM, ToolCall, cue
-
-from .reported import Ask
-from .stage import Desk, Lobby, Name, some_time, start
 
 sys.path.append(str(Path(__file__).with_name("site-packages")))
 import acme_plugin  # type: ignore[import-not-found]
@@ -87,7 +85,6 @@ async def played_meanwhile() -> None:
     class Talking(Desk):
         @function_tool
         async def collect(self) -> str:
-            """Hands over."""
 
             async def words() -> AsyncIterator[str]:
                 yield "One moment, "
@@ -130,7 +127,7 @@ async def sibling_takes_its_speech_out_of_the_run() -> None:
 
         @function_tool
         async def hand_over(self) -> None:
-            """Hands over."""
+
             await asyncio.sleep(2)
             await Ask()
 

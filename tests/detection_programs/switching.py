@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from recorder import recorder
+
 import onenter_deadlock_fix
 
 from .deadlocks import nested, slow
-from .stage import records
 
 AFTER = 0.1
 
@@ -18,10 +19,10 @@ async def in_turn(modes: list[str]) -> list[list[str]]:
     await asyncio.sleep(0.5)
     told = []
     for mode in modes:
-        before = len(records)
+        before = len(recorder().records)
         onenter_deadlock_fix.detect(mode, after=AFTER)  # type: ignore[arg-type]
         await asyncio.sleep(1)
-        told.append([record["level"] for record in records[before:]])
+        told.append([record.levelname for record in recorder().records[before:]])
     if "resolve" in modes:
         await hanging
     return told
@@ -34,7 +35,7 @@ async def deactivated() -> list[str]:
     onenter_deadlock_fix.deactivate()
     await asyncio.sleep(1)
     assert not hanging.done()
-    return [record["level"] for record in records]
+    return [record.levelname for record in recorder().records]
 
 
 async def slow_and_switched_off() -> None:

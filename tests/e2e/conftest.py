@@ -15,7 +15,8 @@ from typing import Any, Callable
 
 import pytest
 from openai_endpoint import Endpoint
-from processes import ACTIVATIONS, HERE, Activation, wait_until
+from processes import ACTIVATIONS, HERE, Activation
+from programs import wait_until
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from openai_endpoint import CONFIRMATION, GOODBYE, QUESTION, USER_ANSWERS, Endpoint
-from processes import ACTIVATIONS, HERE, wait_until
+from processes import ACTIVATIONS, HERE
+from programs import wait_until
 
 
 class Terminal:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from openai_endpoint import CONFIRMATION, QUESTION, Endpoint
-from processes import HERE, wait_until
+from processes import HERE
+from programs import LIMIT, wait_until
 
 PROGRAM = "nested_agent_program"
 WAYS = [("run", "forkserver", "llm"), ("PYTHONPATH", "spawn", "realtime"), ("run", "thread", "llm")]
@@ -78,7 +79,7 @@ def test_deadlock_in_a_job_goes_on_where_it_is_resolved(
     log = tmp_path / "log"
     with log.open("w") as file:
         worker, job = run_job(activation, start_method, model, PROGRAM, stdout=file)
-        assert worker.wait(timeout=60) == 0
+        assert worker.wait(timeout=LIMIT) == 0
     assert (job["ended"], job["detection"]) == ("arranged", "resolve")
     assert endpoint.said[:2] == [QUESTION, CONFIRMATION]
     assert [record["level"] for record in records(log)] == ["ERROR", "WARNING"]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from openai_endpoint import ADDRESS, CONFIRMATION, GOODBYE, QUESTION, Endpoint
+from programs import LIMIT
 
 SEEN = (
     "the handoff to EmailTask by the tool collect_email does not wait for on_enter of Receptionist, "
@@ -49,7 +50,7 @@ def test_the_pattern_completes_in_a_job_with_the_shim_and_the_log_says_that_it_w
     log = tmp_path / "log"
     with log.open("w") as file:
         worker, job = run_job(activation, start_method, model, stdout=file)
-        assert worker.wait(timeout=60) == 0
+        assert worker.wait(timeout=LIMIT) == 0
 
     assert job["shim"] == "patched"
     assert job.get("deadlock") is None
@@ -71,7 +72,7 @@ def test_the_log_of_dev_mode_says_that_the_shim_was_needed(
         worker, job = run_job(
             "import", start_method, "llm", command=("dev", "--no-reload"), stdout=file, stderr=subprocess.STDOUT
         )
-        assert worker.wait(timeout=60) == 0
+        assert worker.wait(timeout=LIMIT) == 0
 
     assert (job["shim"], job["handoffs"]) == ("patched", 1)
     assert log.read_text().count(SEEN) == 1

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import multiprocessing
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from programs import map_in_forks
 
 from . import judge
 from .generate import generate
 
 AFTER = 0.3  # seconds of virtual time, as all are
 _ONCE_MORE = 5  # times that a program is played whose outcome differs
-_AT_A_TIME = 10  # programs that are played in one process: the first one in it is dear
+_ONE_AFTER_ANOTHER = 10  # programs that are played in one process: the first one in it is dear
 
 
 def main() -> int:
@@ -28,61 +31,73 @@ def main() -> int:
     logging.getLogger().addHandler(logging.NullHandler())  # and not to standard error
 
     import onenter_deadlock_fix  # noqa: F401  # before livekit-agents, as in a program
-    import livekit.agents  # isort: skip
+
     from . import perform  # noqa: F401  # before the forks
 
-    seeds = range(options.first, options.first + options.seeds) if options.show is None else [options.show]
-    problems: dict[int, list[str]] = {}
-    kinds: dict[str, list[int]] = {}
-    digests: dict[int, str] = {}
-    with multiprocessing.get_context("fork").Pool(options.at_once, maxtasksperchild=_AT_A_TIME) as pool:
-        for seed, played in zip(seeds, pool.imap(_play, seeds)):
-            found = list(judge.broken(played))
-            if found:
-                problems[seed] = found
-            digests[seed] = judge.digest(played["off"])
-            for kind in judge.kinds(played):
-                kinds.setdefault(kind, []).append(seed)
-            if options.show is not None:
-                print(generate(seed))
-                print(json.dumps(played, indent=1))
+    if options.show is not None:
+        played = play(options.show)
+        print(generate(options.show))
+        print(json.dumps(played, indent=1))
+        print(json.dumps(judged({options.show: played}), indent=1))
+        return 0
+    seeds = range(options.first, options.first + options.seeds)
+    outcomes = map_in_forks(
+        play,
+        seeds,
+        at_once=options.at_once,
+        one_after_another=_ONE_AFTER_ANOTHER,
+        failed=lambda error: {"error": {"reason": repr(error)}},
+    )
+    found = judged(dict(zip(seeds, outcomes)))
+    digests = found.pop("digests")
     if options.digests:
         options.digests.write_text(json.dumps(digests, indent=0) + "\n", encoding="utf-8")
-    counts = {kind: len(of_it) for kind, of_it in kinds.items()}
-    json.dump(
-        {
-            "livekit_agents": livekit.agents.__version__,
-            "programs": len(seeds),
-            **counts,
-            "to be read": kinds.get("left waiting for no event, only a warning"),
-            "problems": problems,
-        },
-        sys.stdout,
-        indent=1,
-    )
-    print()
-    return 1 if problems else 0
+    print(json.dumps(found, indent=1))
+    return 1 if found["problems"] else 0
 
 
-def _play(seed: int) -> judge.Outcomes:
+def judged(outcomes: Mapping[int, judge.Outcomes]) -> dict[str, Any]:
+    """Return the problems and the digests by seed, and how many programs there are of each kind."""
+    played = {seed: outcome for seed, outcome in outcomes.items() if "error" not in outcome}
+    problems = {seed: [outcome["error"]["reason"]] for seed, outcome in outcomes.items() if seed not in played}
+    problems.update({seed: found for seed, outcome in played.items() if (found := list(judge.broken(outcome)))})
+    kinds: dict[str, list[int]] = {}
+    for seed, outcome in played.items():
+        for kind in judge.kinds(outcome):
+            kinds.setdefault(kind, []).append(seed)
+    return {
+        "programs": len(played),
+        **{kind: len(seeds) for kind, seeds in kinds.items()},
+        "to be read": kinds.get("left waiting for no event, only a warning"),
+        "problems": problems,
+        "digests": {seed: judge.digest(outcome["off"]) for seed, outcome in played.items()},
+    }
+
+
+def play_all(seeds: Sequence[int]) -> dict[int, judge.Outcomes]:
+    """Play programs one after the other in this process, and return what came out of each."""
+    return {seed: play(seed) for seed in seeds}
+
+
+def play(seed: int) -> judge.Outcomes:
     """Play a program in each mode, one after the other; where there is no fix to take off, not without it."""
     import onenter_deadlock_fix as fix
 
-    from .perform import play
+    from . import perform
 
     played = {}
     if fix.status().state == "patched":
         fix.deactivate()
-        played["bare"] = play(generate(seed))
+        played["bare"] = perform.play(generate(seed))
         fix.activate()
     for mode in ("off", "report", "resolve"):
         fix.detect(mode, after=AFTER)  # type: ignore[arg-type]
-        played[mode] = play(generate(seed))
+        played[mode] = perform.play(generate(seed))
     for number in range(_ONCE_MORE):  # what happens at one moment may have another order each time, as a set has
         if all(judge.is_the_same(played["off"], played[mode]) for mode in ("report", "resolve")):
             break
         fix.detect("off")
-        played[f"off again {number}"] = play(generate(seed))
+        played[f"off again {number}"] = perform.play(generate(seed))
     return played
 
 

@@ -28,7 +28,6 @@ def play(program: Program) -> dict[str, Any]:
     still: who was waiting, in the words of ``waits``, when nothing moved any more and before the session was closed.
     changes: the functions of livekit-agents that were changing the agent or closing the session then, and at the end.
     """
-    stage.clear()
     performance = Performance(program)
     outcome = stage.play(performance.play, patience=PATIENCE, at_the_end=performance.look)
     return {**outcome, "still": performance.still, "changes": performance.changes}

@@ -1,8 +1,8 @@
 """How on_enter, replies, tools, AgentTasks and the session's end combine: small agent programs, each with an outcome.
 
 ``python -m scenarios [NAME ...]``, in ``tests/``, plays them on the installed livekit-agents in virtual time and prints
-as JSON what came out. A new scenario is one function below a ``@scenario`` in one of these files; its docstring is its
-line in the tables, and where it hangs, the decorator says what detection makes of it.
+the outcomes as JSON. A new scenario is one function or agent below a ``@scenario`` in one of these files; its docstring
+is its line in the tables, and where it hangs, the decorator says what is expected of detection.
 """
 
 from __future__ import annotations
@@ -10,36 +10,47 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Coroutine
-from typing import Any, Callable
+from typing import Any
 
-Scenario = Callable[[], Coroutine[Any, Any, None]]
+Scenario = Any  # a coroutine function without parameters, or a class of agents
 
 _scenarios: dict[str, Scenario] = {}
+declared: dict[str, dict[str, Any]] = {}  # by the scenario's name, what is expected of detection
+agent_scenarios: dict[Any, dict[str, Any]] = {}  # by the agent, how it is played
+
+_EXPECTATIONS = ("resolved", "reported", "told", "unreported", "aborted")
+_WAYS_TO_PLAY = ("answers", "until", "user")
 
 
-def scenario(function: Scenario | None = None, **made_of_it: Any) -> Any:
-    """Make a scenario of a coroutine function. Say what detection makes of it, where it does not simply complete.
+def scenario(function: Scenario = None, **options: Any) -> Any:
+    """Make a scenario of a coroutine function, or of an agent.
+
+    An agent's session is started, and is over when its on_enter goes on. In other cases say
+
+    until: the step that it is over with, or None: when nothing moves any more.
+    user: what the user says when the session has started. It is over with the reply to that.
+    answers: what the model answers, besides the usual answers.
+
+    Where it does not simply complete, say what is expected of detection:
 
     resolved: it hangs, and completes in the mode ``resolve``, on every release.
     reported: it hangs and is reported, on every release that it hangs on, and why it is not resolved.
-    told: it hangs and is told as a wait that takes long, on every release that it hangs on, and why it is no deadlock.
+    told: it hangs and is reported as a long wait, on every release that it hangs on, and why it is no deadlock.
     unreported: it hangs and is not reported, or not on every release, and why.
     aborted: it is deadlocked until a time-out, a cancellation or a failure strikes. It is reported before that, and
         completes before that in the mode ``resolve``.
     """
     if function is None:
-        return functools.partial(scenario, **made_of_it)
-    assert function.__doc__, f"{function.__name__} needs a docstring"
-    assert function.__name__ not in _scenarios, f"there are two scenarios {function.__name__}"
-    ways = {"resolved", "reported", "told", "unreported", "aborted"}
-    assert made_of_it.keys() <= ways, f"{function.__name__}: {made_of_it}"
-    _scenarios[function.__name__] = function
-    declared[function.__name__] = made_of_it
+        return functools.partial(scenario, **options)
+    name = function.__name__
+    assert function.__doc__, f"{name} needs a docstring"
+    assert name not in _scenarios, f"there are two scenarios {name}"
+    _scenarios[name] = function
+    if isinstance(function, type):
+        agent_scenarios[function] = {option: options.pop(option) for option in _WAYS_TO_PLAY if option in options}
+    assert options.keys() <= set(_EXPECTATIONS), f"{name}: {options}"
+    declared[name] = options
     return function
-
-
-declared: dict[str, dict[str, Any]] = {}  # what is said of each scenario
 
 
 def scenarios() -> dict[str, Scenario]:

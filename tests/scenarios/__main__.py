@@ -8,11 +8,12 @@ import importlib
 import inspect
 import json
 import logging
-import multiprocessing
 import platform
 import sys
 from types import FunctionType
 from typing import Any
+
+from programs import map_in_forks
 
 # what the shim wraps where it does: for the fix, and for detection
 FUNCTIONS = (
@@ -23,8 +24,7 @@ FUNCTIONS = (
     ("agent_session", "AgentSession", "_aclose_impl"),
     ("run_result", "RunResult", "__await__"),
 )
-_AT_A_TIME = 8  # scenarios that are played in one process, one after the other: the first one in it is dear
-_LIMIT = 120  # seconds that a scenario can take at the very most; those that hang say so themselves, and sooner
+_ONE_AFTER_ANOTHER = 8  # scenarios that are played in one process: the first one in it is dear
 
 
 def main() -> None:
@@ -44,9 +44,16 @@ def main() -> None:
     if unknown:
         parser.error(f"there is no scenario {unknown[0]}")
     names = options.names or list(known)
-    with multiprocessing.get_context("fork").Pool(options.at_once, maxtasksperchild=_AT_A_TIME) as pool:
-        played = {name: pool.apply_async(_play, (name,)) for name in names}
-        outcomes = {name: _outcome(result) for name, result in played.items()}
+    from .stage import play  # before the forks
+
+    played = map_in_forks(
+        play,
+        [known[name] for name in names],
+        at_once=options.at_once,
+        one_after_another=_ONE_AFTER_ANOTHER,
+        failed=lambda error: {"ended": f"error: {error!r}"},
+    )
+    outcomes = dict(zip(names, played))
     said = {name: inspect.getdoc(known[name]) for name in names}
     # what detection makes of it, apart from what happened
     detected = {
@@ -96,21 +103,6 @@ def _import_both() -> dict[str, Any]:
         "detection": onenter_deadlock_fix.status().detection,
         "functions": functions,
     }
-
-
-def _play(name: str) -> dict[str, Any]:
-    from . import scenarios
-    from .stage import clear, play
-
-    clear()
-    return play(scenarios()[name])
-
-
-def _outcome(result: Any) -> dict[str, Any]:
-    try:
-        return result.get(_LIMIT)
-    except multiprocessing.TimeoutError:
-        return {"ended": f"error: no end within {_LIMIT} s"}
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ class Cancelled(Desk):
 
     @function_tool
     async def collect(self) -> str:
-        """Collects the user's name."""
         self.tool = asyncio.current_task()
         return await note("collect", self.task())
 
@@ -67,20 +66,15 @@ async def at_the_agent_task(agent: Agent) -> AgentSession[Any]:
     return session
 
 
-@scenario
-async def cancelled_before_the_hand_over() -> None:
+@scenario(until=None)
+class cancelled_before_the_hand_over(Cancelled):
     """The tool is cancelled when it is about to await the AgentTask."""
 
-    class AtOnce(Cancelled):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            step("collect is cancelled")
-            asyncio.current_task().cancel()  # type: ignore[union-attr]
-            return await note("collect", Name())
-
-    await start(AtOnce())
-    await quiet()
+    @function_tool
+    async def collect(self) -> str:
+        step("collect is cancelled")
+        asyncio.current_task().cancel()  # type: ignore[union-attr]
+        return await note("collect", Name())
 
 
 @scenario
@@ -94,14 +88,12 @@ async def cancelled_during_the_hand_over() -> None:
 
         @function_tool
         async def collect(self) -> str:
-            """Collects the user's name."""
             self.tool = asyncio.current_task()
             step("collect has a task")
             return await note("collect", Name())
 
         @function_tool
         async def look_up(self) -> None:
-            """Looks something up."""
             await note("look_up", happens("the other reply is over"))
 
     desk = Busy()
@@ -169,19 +161,14 @@ async def on_enter_is_cancelled() -> None:
     await note("the user", reply(session, user_input="Ada."))
 
 
-@scenario
-async def the_reply_is_interrupted_as_the_tool_begins() -> None:
+@scenario(until=None)
+class the_reply_is_interrupted_as_the_tool_begins(Desk):
     """The reply is interrupted when its tool is about to await the AgentTask."""
 
-    class Interrupted(Desk):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            self.session.interrupt()
-            return await note("collect", Name())
-
-    await start(Interrupted())
-    await quiet()
+    @function_tool
+    async def collect(self) -> str:
+        self.session.interrupt()
+        return await note("collect", Name())
 
 
 @scenario
@@ -218,7 +205,6 @@ async def closed_before_the_hand_over() -> None:
     class Closed(Desk):
         @function_tool
         async def collect(self) -> str:
-            """Collects the user's name."""
             step("collect")
             await quiet()
             return await note("collect", Name())

@@ -10,15 +10,12 @@ import asyncio
 import contextlib
 import functools
 import sys
-from collections.abc import Awaitable, Coroutine
-from typing import Any, Callable
+from typing import Any
 
 import anyio
 from livekit.agents.utils import aio
 
-from . import scenario
-from .stage import happens, note
-from .waits import LONG, Asking, play
+from .waits import LONG, Asking, later, way
 
 
 class HungUp(Exception):
@@ -37,192 +34,140 @@ async def in_gather(asking: Asking) -> None:
         await asyncio.gather(asking.inner(), caller())
 
 
-def with_job(others: Callable[[Asking], Coroutine[Any, Any, None]]) -> Callable[[Asking], Awaitable[None]]:
-    """Return the way in which a tool awaits a task of its own, ``job``, while another one runs."""
+def beside(function: Any) -> Any:
+    """Make a scenario of what a task does beside a tool that awaits a task of its own, ``asking.job``."""
 
-    async def way(asking: Asking) -> None:
-        asking.job = asyncio.ensure_future(asking.inner())  # type: ignore[attr-defined]
-        other = asyncio.ensure_future(others(asking))
+    @functools.wraps(function)
+    async def played(asking: Any) -> None:
+        asking.job = asyncio.ensure_future(asking.inner())
+        other = asyncio.ensure_future(function(asking))
         with contextlib.suppress(asyncio.CancelledError):
-            await asking.job  # type: ignore[attr-defined]
+            await asking.job
         await other
 
-    return way
+    return way(played, aborted=True)
 
 
-@scenario(aborted=True)
-async def ends_when_another_one_fails_in_gather() -> None:
+@way(aborted=True)
+async def ends_when_another_one_fails_in_gather(asking: Asking) -> None:
     """A tool awaits asyncio.gather() of a reply, whose tool awaits an AgentTask, and of something that fails."""
+    await in_gather(asking)
 
-    await play(in_gather)
 
-
-@scenario(aborted=True)
-async def ends_when_another_one_fails_in_wait() -> None:
+@way(aborted=True)
+async def ends_when_another_one_fails_in_wait(asking: Asking) -> None:
     """A tool awaits asyncio.wait() until one fails, and it is not the reply whose tool awaits an AgentTask."""
-
-    async def way(asking: Asking) -> None:
-        tasks = [asyncio.ensure_future(asking.inner()), asyncio.ensure_future(caller())]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        tasks[1].exception()
-
-    await play(way)
+    tasks = [asyncio.ensure_future(asking.inner()), asyncio.ensure_future(caller())]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    tasks[1].exception()
 
 
-@scenario(aborted=True)
-async def ends_when_another_one_fails_in_a_task_group() -> None:
+@way(aborted=True)
+async def ends_when_another_one_fails_in_a_task_group(asking: Asking) -> None:
     """A tool awaits a reply, whose tool awaits an AgentTask, in a task group in which something fails."""
-
-    async def way(asking: Asking) -> None:
-        if sys.version_info < (3, 11):
-            await in_gather(asking)
-            return
-        with contextlib.suppress(Exception):  # a group of exceptions with it
-            async with asyncio.TaskGroup() as group:
-                group.create_task(asking.inner())
-                group.create_task(caller())
-
-    await play(way)
+    if sys.version_info < (3, 11):
+        await in_gather(asking)
+        return
+    with contextlib.suppress(Exception):  # a group of exceptions with it
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asking.inner())
+            group.create_task(caller())
 
 
-@scenario(aborted=True)
-async def ends_when_a_task_fails_beside_the_block_of_its_group() -> None:
+@way(aborted=True)
+async def ends_when_a_task_fails_beside_the_block_of_its_group(asking: Asking) -> None:
     """A tool awaits a reply, whose tool awaits an AgentTask, in the block of a task group, and a task of that fails."""
-
-    async def way(asking: Asking) -> None:
-        if sys.version_info < (3, 11):
-            await in_gather(asking)
-            return
-        with contextlib.suppress(Exception):  # a group of exceptions with it
-            async with asyncio.TaskGroup() as group:
-                group.create_task(caller())
-                await asking.inner()
-
-    await play(way)
+    if sys.version_info < (3, 11):
+        await in_gather(asking)
+        return
+    with contextlib.suppress(Exception):  # a group of exceptions with it
+        async with asyncio.TaskGroup() as group:
+            group.create_task(caller())
+            await asking.inner()
 
 
-@scenario(aborted=True)
-async def ends_when_another_one_fails_in_a_task_group_of_anyio() -> None:
+@way(aborted=True)
+async def ends_when_another_one_fails_in_a_task_group_of_anyio(asking: Asking) -> None:
     """A tool awaits a reply, whose tool awaits an AgentTask, in a task group of anyio in which something fails."""
-
-    async def way(asking: Asking) -> None:
-        with contextlib.suppress(Exception):  # a group of exceptions with it
-            async with anyio.create_task_group() as group:
-                group.start_soon(asking.inner)  # type: ignore[arg-type]
-                group.start_soon(caller)
-
-    await play(way)
+    with contextlib.suppress(Exception):  # a group of exceptions with it
+        async with anyio.create_task_group() as group:
+            group.start_soon(asking.inner)  # type: ignore[arg-type]
+            group.start_soon(caller)
 
 
-@scenario(aborted=True)
-async def ends_when_an_attribute_is_cancelled() -> None:
+@beside
+async def ends_when_an_attribute_is_cancelled(asking: Any) -> None:
     """A method sleeps, and then cancels the attribute that a tool awaits, a reply whose tool awaits an AgentTask."""
-
-    async def watchdog(asking: Any) -> None:
-        await asyncio.sleep(LONG)
-        asking.job.cancel()
-
-    await play(with_job(watchdog))
+    await asyncio.sleep(LONG)
+    asking.job.cancel()
 
 
-@scenario(aborted=True)
-async def ends_when_all_in_a_list_are_cancelled() -> None:
+@beside
+async def ends_when_all_in_a_list_are_cancelled(asking: Any) -> None:
     """A task sleeps, and then cancels all in a list, one of which awaits a reply whose tool awaits an AgentTask."""
-
-    async def watchdog(asking: Any) -> None:
-        jobs = [asking.job]
-        await asyncio.sleep(LONG)
-        for job in jobs:
-            job.cancel()
-
-    await play(with_job(watchdog))
+    jobs = [asking.job]
+    await asyncio.sleep(LONG)
+    for job in jobs:
+        job.cancel()
 
 
-@scenario(aborted=True)
-async def ends_when_it_is_cancelled_and_waited_for() -> None:
+@beside
+async def ends_when_it_is_cancelled_and_waited_for(asking: Any) -> None:
     """A task sleeps, and then uses livekit-agents' cancel_and_wait() on what a tool awaits."""
-
-    async def watchdog(asking: Any) -> None:
-        await asyncio.sleep(LONG)
-        await aio.cancel_and_wait(asking.job)
-
-    await play(with_job(watchdog))
+    await asyncio.sleep(LONG)
+    await aio.cancel_and_wait(asking.job)
 
 
-@scenario(aborted=True)
-async def ends_when_what_is_pending_is_cancelled() -> None:
+@beside
+async def ends_when_what_is_pending_is_cancelled(asking: Any) -> None:
     """A task gives the one that a tool awaits some time by asyncio.wait(), and cancels it if it is not done by then."""
-
-    async def watchdog(asking: Any) -> None:
-        _, pending = await asyncio.wait({asking.job}, timeout=LONG)
-        for job in pending:
-            job.cancel()
-
-    await play(with_job(watchdog))
+    _, pending = await asyncio.wait({asking.job}, timeout=LONG)
+    for job in pending:
+        job.cancel()
 
 
-@scenario(aborted=True)
-async def ends_when_a_method_cancels_it() -> None:
+@beside
+async def ends_when_a_method_cancels_it(asking: Any) -> None:
     """A task sleeps, and then calls a function that cancels the one that a tool awaits."""
 
-    async def watchdog(asking: Any) -> None:
-        def give_up() -> None:
-            asking.job.cancel()
-
-        await asyncio.sleep(LONG)
-        give_up()
-
-    await play(with_job(watchdog))
-
-
-@scenario(aborted=True)
-async def ends_when_a_timer_calls_what_cancels_it() -> None:
-    """A timer calls a function that cancels the task that a tool awaits."""
-
-    async def watchdog(asking: Any) -> None:
-        def give_up(asking: Any) -> None:
-            asking.job.cancel()
-
-        asyncio.get_running_loop().call_later(LONG, functools.partial(give_up, asking))
-
-    await play(with_job(watchdog))
-
-
-@scenario(aborted=True)
-async def ends_when_the_users_next_word_cancels_it() -> None:
-    """A task waits for the user's next word, and then cancels the one that a tool awaits."""
-    word: list[asyncio.Event] = []
-
-    async def listening(asking: Any) -> None:
-        word.append(asyncio.Event())
-        await word[0].wait()
+    def give_up() -> None:
         asking.job.cancel()
 
-    async def user() -> None:
-        await happens("collect awaits")
-        await asyncio.sleep(LONG)
-        word[0].set()
-
-    speaking = asyncio.ensure_future(user())
-    await play(with_job(listening))
-    await note("the user", speaking)
+    await asyncio.sleep(LONG)
+    give_up()
 
 
-@scenario
-async def ends_when_somebody_else_puts_into_its_queue() -> None:
+@beside
+async def ends_when_a_timer_calls_what_cancels_it(asking: Any) -> None:
+    """A timer calls a function that cancels the task that a tool awaits."""
+
+    def give_up(asking: Any) -> None:
+        asking.job.cancel()
+
+    asyncio.get_running_loop().call_later(LONG, functools.partial(give_up, asking))
+
+
+@beside
+async def ends_when_the_users_next_word_cancels_it(asking: Any) -> None:
+    """A task waits for the user's next word, and then cancels the one that a tool awaits."""
+    word = asyncio.Event()
+    speaking = later(word.set)
+    await word.wait()
+    asking.job.cancel()
+    await speaking
+
+
+@way
+async def ends_when_somebody_else_puts_into_its_queue(asking: Asking) -> None:
     """A tool gets from a queue that the end of a reply puts into, whose tool awaits an AgentTask, and others sooner."""
+    queue: asyncio.Queue[Any] = asyncio.Queue()
+    inner = asyncio.ensure_future(asking.inner())
+    inner.add_done_callback(queue.put_nowait)
 
-    async def way(asking: Asking) -> None:
-        queue: asyncio.Queue[Any] = asyncio.Queue()
-        inner = asyncio.ensure_future(asking.inner())
-        inner.add_done_callback(queue.put_nowait)
+    async def producer() -> None:
+        await asyncio.sleep(LONG)
+        await queue.put("from elsewhere")
 
-        async def producer() -> None:
-            await asyncio.sleep(LONG)
-            await queue.put("from elsewhere")
-
-        producing = asyncio.ensure_future(producer())
-        await queue.get()
-        await producing
-
-    await play(way)
+    producing = asyncio.ensure_future(producer())
+    await queue.get()
+    await producing

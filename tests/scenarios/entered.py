@@ -8,7 +8,7 @@ from livekit.agents import Agent, function_tool, llm
 
 from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
-from . import scenario
+from . import nested, scenario
 from .stage import Desk, Lobby, Name, complete, happens, note, quiet, reply, start, step
 
 
@@ -21,7 +21,6 @@ class Porter(Agent):
 
     @function_tool
     async def show_in(self) -> Agent:
-        """Leads the user on."""
         step("show_in returns an agent")
         return self._to()
 
@@ -45,16 +44,12 @@ async def entered_by_a_tool() -> None:
     await happens("Desk.on_enter goes on")
 
 
-@scenario
-async def entered_by_a_tool_of_a_reply_that_on_enter_awaits() -> None:
+@scenario(answers={"porter": [ToolCall("show_in")]})
+class entered_by_a_tool_of_a_reply_that_on_enter_awaits(Porter):
     """on_enter awaits a reply whose tool returns the agent with the pattern."""
 
-    class Eager(Porter):
-        async def on_enter(self) -> None:
-            await note("Porter.on_enter", reply(self.session))
-
-    await start(Eager(), {"porter": [ToolCall("show_in")]})
-    await happens("Desk.on_enter goes on")
+    async def on_enter(self) -> None:
+        await note("Porter.on_enter", reply(self.session))
 
 
 @scenario
@@ -74,25 +69,10 @@ async def entered_agent_awaits_an_agent_task_itself() -> None:
 async def entered_agent_and_nested_agent_tasks() -> None:
     """The agent is entered by session.update_agent(), and the pattern in it is nested twice."""
 
-    class Person(Name):
-        def __init__(self) -> None:
-            super().__init__(instructions="person")
-
-        async def on_enter(self) -> None:
-            await note("Person.on_enter", reply(self.session))
-
-        @function_tool
-        async def ask_name(self) -> None:
-            """Asks for the name."""
-            complete(self, f"the person {await note('ask_name', Name())}")
-
     class Outer(Desk):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects a person."""
-            return await note("collect", Person())
+        Task = nested.Patterned
 
-    session = await start(Lobby(), {"person": [ToolCall("ask_name")]})
+    session = await start(Lobby(), nested.ANSWERS)
     session.update_agent(Outer())
     await happens("Desk.on_enter goes on")
 
@@ -131,10 +111,7 @@ async def the_agent_changes_and_the_agent_task_completes() -> None:
             complete(self, "Ada")
 
     class Left(Desk):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            return await note("collect", Persistent())
+        Task = Persistent
 
     session = await start(Left())
     await happens("Name.on_enter")
@@ -145,19 +122,14 @@ async def the_agent_changes_and_the_agent_task_completes() -> None:
     await quiet()
 
 
-@scenario
-async def the_agent_changes_before_the_hand_over() -> None:
+@scenario(until=None)
+class the_agent_changes_before_the_hand_over(Desk):
     """session.update_agent() is called when the tool is just about to await its AgentTask."""
 
-    class Interrupted(Desk):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            self.session.update_agent(Lobby())
-            return await note("collect", Name())
-
-    await start(Interrupted())
-    await quiet()
+    @function_tool
+    async def collect(self) -> str:
+        self.session.update_agent(Lobby())
+        return await note("collect", Name())
 
 
 @scenario(reported="it is drain() that waits, and an agent that is leaving cannot hand over")
@@ -167,7 +139,6 @@ async def the_agent_changes_while_the_tool_is_busy() -> None:
     class Busy(Desk):
         @function_tool
         async def collect(self) -> str:
-            """Collects the user's name."""
             step("collect is busy")
             await quiet()
             return await note("collect", Name())
@@ -178,76 +149,48 @@ async def the_agent_changes_while_the_tool_is_busy() -> None:
     await quiet()
 
 
-@scenario
-async def the_agent_changes_on_the_way_back() -> None:
+@scenario(until=None)
+class the_agent_changes_on_the_way_back(Desk):
     """on_exit of the AgentTask calls session.update_agent()."""
 
-    class Leaving(Name):
+    class Task(Name):
         async def on_exit(self) -> None:
             step("Leaving.on_exit")
             self.session.update_agent(Lobby())
 
-    class Left(Desk):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            return await note("collect", Leaving())
 
-    await start(Left())
-    await quiet()
-
-
-@scenario
-async def the_agent_changes_as_the_chat_context_comes_back() -> None:
+@scenario(until=None)
+class the_agent_changes_as_the_chat_context_comes_back(Desk):
     """update_chat_ctx() of the agent takes its time and calls update_agent(): 1.2.x awaits it on the way back."""
 
-    class Saving(Desk):
-        async def update_chat_ctx(self, chat_ctx: llm.ChatContext) -> None:
-            await super().update_chat_ctx(chat_ctx)
-            self.session.update_agent(Lobby())
-            await quiet()
-
-    await start(Saving())
-    await quiet()
+    async def update_chat_ctx(self, chat_ctx: llm.ChatContext) -> None:
+        await super().update_chat_ctx(chat_ctx)
+        self.session.update_agent(Lobby())
+        await quiet()
 
 
-@scenario
-async def a_tool_of_the_agent_task_returns_an_agent() -> None:
+@scenario(until=None)
+class a_tool_of_the_agent_task_returns_an_agent(Desk):
     """A tool of the AgentTask hands the user on to another agent and does not complete the AgentTask."""
 
-    class Elsewhere(Name):
+    class Task(Name):
         @function_tool
         async def give_name(self) -> Agent:
-            """Leads the user on."""
             step("give_name returns an agent")
             return Lobby()
 
-    class Left(Desk):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            return await note("collect", Elsewhere())
 
-    await start(Left())
-    await quiet()
-
-
-@scenario
-async def the_tool_returns_an_agent_afterwards() -> None:
+@scenario(until="Desk.on_exit")
+class the_tool_returns_an_agent_afterwards(Desk):
     """The tool awaits an AgentTask and then returns another agent."""
 
-    class Thorough(Desk):
-        @function_tool
-        async def collect(self) -> Agent:
-            """Collects the user's name and leads the user on."""
-            await note("collect", Name())
-            return Lobby()
+    @function_tool
+    async def collect(self) -> Agent:
+        await note("collect", Name())
+        return Lobby()
 
-        async def on_exit(self) -> None:
-            step("Desk.on_exit")
-
-    await start(Thorough())
-    await happens("Desk.on_exit")
+    async def on_exit(self) -> None:
+        step("Desk.on_exit")
 
 
 @scenario

@@ -19,8 +19,8 @@ from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
 from . import scenario
 from .cut_short import Cancelled
-from .stage import Lobby, Name, complete, happens, note, quiet, reply, sessions, start, step
-from .upstream import Counter, run
+from .stage import Counter, Lobby, Name, complete, happens, note, quiet, reply, sessions, start, step
+from .upstream import BOTH, Greedy, run
 from .waits import LONG
 
 ASKS = {"name": "Who are you?", "Ada.": [ToolCall("give_name")]}
@@ -34,29 +34,20 @@ async def closed_before_on_enter_awaits_an_agent_task() -> None:
         async def on_enter(self) -> None:
             step("Busy.on_enter")
             await quiet()
-            await note("Busy.on_enter", Name())
+            await note("Busy.on_enter", Name())  # on_enter awaits Name here
 
     session = await start(Busy())
     await happens("Busy.on_enter")
     await note("close", session.aclose())
 
 
-@scenario(reported="it is the close that waits, and a close is let go of nothing")
-async def on_enter_of_the_agent_task_closes_the_session() -> None:
+@scenario(user="desk", reported="it is the close that waits, and a close is let go of nothing")
+class on_enter_of_the_agent_task_closes_the_session(Counter):
     """on_enter of the AgentTask awaits session.aclose()."""
 
-    class Closing(Name):
+    class Task(Name):
         async def on_enter(self) -> None:
-            await note("Closing.on_enter", self.session.aclose())
-
-    class Host(Lobby):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects nothing."""
-            return await note("collect", Closing())
-
-    session = await start(Host())
-    await note("the user", reply(session, user_input="desk"))
+            await note("Task.on_enter", self.session.aclose())  # on_enter closes here
 
 
 @scenario(told="anybody may set an event of the user's")
@@ -80,7 +71,6 @@ async def a_tool_speaks_during_the_hand_over() -> None:
     class Busy(Counter):
         @function_tool
         async def look_up(self) -> str:
-            """Speaks when the handoff has begun."""
             await happens("collect awaits")
             await quiet()
             with contextlib.suppress(RuntimeError):
@@ -98,7 +88,6 @@ class Patient(Counter):
 
     @function_tool
     async def collect(self) -> str:
-        """Collects the user's name."""
         await happens("the queued reply is interrupted")
         await quiet()
         return await note("collect", Name())
@@ -135,38 +124,39 @@ async def a_reply_is_interrupted_in_the_delay_before_it() -> None:
     await play_interrupted(await start(Patient(), min_consecutive_speech_delay=LONG))
 
 
-@scenario(told="a turn of the user ends it")
-async def a_preemptive_generation_is_parked() -> None:
-    """A tool awaits an AgentTask while a preemptive generation is parked (livekit/agents #6858)."""
+async def park(caller_goes_on: bool = False) -> None:
+    """Have a tool await an AgentTask while a preemptive generation is parked, and the caller go on to speak or not."""
     session = await start(Counter(), **preemptive_generation())
     activity: Any = session._activity
     user_is_speaking(activity, "hello")
     speech = session.generate_reply(user_input="", allow_interruptions=False)  # the agent speaks over it
     user_has_spoken(activity, "hello")
     await speech
+    assert activity._preemptive_generation is not None
+    if caller_goes_on:
+        asyncio.get_running_loop().call_later(1, user_has_spoken, activity, "goodbye")
     await note("the user", reply(session, user_input="desk", tool_choice="auto"))
 
 
-@scenario(resolved=True)
-async def a_tool_speaks_until_it_is_over() -> None:
+@scenario(told="a turn of the user ends it")
+async def a_preemptive_generation_is_parked() -> None:
+    """A tool awaits an AgentTask while a preemptive generation is parked (livekit/agents #6858)."""
+    await park()
+
+
+@scenario(user="desk", resolved=True)
+class a_tool_speaks_until_it_is_over(Counter):
     """A tool has session.say() speak until the tool is over, and awaits an AgentTask."""
 
-    class Talking(Counter):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
+    async def words(self, tool: Any) -> AsyncIterator[str]:
+        yield "One moment."
+        await asyncio.wait([tool])  # the words wait here
 
-            async def words() -> AsyncIterator[str]:
-                yield "One moment."
-                await asyncio.wait([tool])
-
-            tool: Any = asyncio.current_task()
-            self.session.say(words())
-            await quiet()
-            return await note("collect", Name())
-
-    session = await start(Talking())
-    await note("the user", reply(session, user_input="desk"))
+    @function_tool
+    async def collect(self) -> str:
+        self.session.say(self.words(asyncio.current_task()))
+        await quiet()
+        return await note("collect", Name())  # collect awaits Name here
 
 
 async def play_goodbye(seconds: float | None) -> None:
@@ -201,13 +191,12 @@ class Asking(Lobby):
     """Its on_enter awaits an AgentTask that the user's next turn completes."""
 
     async def on_enter(self) -> None:
-        await note("Asking.on_enter", Name())
+        await note("Asking.on_enter", Name())  # on_enter awaits Name, which needs a turn, here
 
 
 class Porter(Lobby):
     @function_tool
     async def show_in(self) -> str:
-        """Leads the user on."""
         self.session.update_agent(Asking())
         return "come in"
 
@@ -216,7 +205,7 @@ class Porter(Lobby):
 async def run_waits_for_the_next_turn_of_an_agent_that_is_entered() -> None:
     """session.run() waits for update_agent(), and that for an AgentTask of on_enter (livekit/agents #6500)."""
     session = await start(Porter(), {"come in": [ToolCall("show_in")], "show_in": "Come in.", **ASKS})
-    await note("the run", run(session, "come in"))
+    await note("the run", run(session, "come in"))  # the test runs here
     await note("the second run", run(session, "Ada."))
 
 
@@ -246,7 +235,6 @@ async def start_with_a_run_waits_for_an_event() -> None:
 
         @function_tool
         async def give_name(self) -> None:
-            """Called when the user has given a name."""
             self.given.set()
 
     class Desk(Lobby):
@@ -271,7 +259,6 @@ async def runs_lead_to_a_third_agent_task() -> None:
 
         @function_tool
         async def go_on(self) -> None:
-            """Goes a level down, and up again from the last one."""
             if self._level < 3:
                 await note(f"level {self._level}", Level(self._level + 1))
             complete(self, f"level {self._level}")
@@ -279,7 +266,6 @@ async def runs_lead_to_a_third_agent_task() -> None:
     class Top(Lobby):
         @function_tool
         async def go_on(self) -> str:
-            """Goes a level down."""
             return await note("the top", Level(1))
 
     levels = {f"level {level}": f"This is level {level}." for level in (1, 2, 3)}
@@ -295,7 +281,6 @@ async def run_waits_for_a_slow_tool() -> None:
     class Slow(Lobby):
         @function_tool
         async def collect(self) -> str:
-            """Takes its time."""
             await asyncio.sleep(LONG)
             return "collected"
 
@@ -305,15 +290,7 @@ async def run_waits_for_a_slow_tool() -> None:
 @scenario(told="other code may complete the first AgentTask")
 async def two_tools_await_agent_tasks_that_need_the_user() -> None:
     """Two tools of one reply await an AgentTask each, and no turn reaches the first one (livekit/agents #6862)."""
-
-    class Greedy(Counter):
-        @function_tool
-        async def collect_too(self) -> str:
-            """Collects another name."""
-            return await note("collect_too", Name())
-
-    tools = [ToolCall("collect"), ToolCall("collect_too")]
-    session = await start(Greedy(), {"desk": tools, "collect_too": "Thanks, too.", **ASKS})
+    session = await start(Greedy(), {**BOTH, **ASKS})
     asked = asyncio.ensure_future(note("the user", reply(session, user_input="desk")))
     await quiet()
     for _ in range(2):
@@ -353,7 +330,6 @@ async def a_tool_takes_a_lock_twice() -> None:
 
         @function_tool
         async def collect(self) -> str:
-            """Takes the lock twice."""
             async with lock:
                 await note("collect", self._look_up())
             return "collected"

@@ -4,252 +4,169 @@ from __future__ import annotations
 
 import asyncio
 
-from livekit.agents import Agent, AgentTask, RunContext, function_tool
+from livekit.agents import AgentTask, RunContext, function_tool
 
 from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
 from . import scenario
-from .stage import Desk, Name, complete, happens, note, quiet, reply, start, step
+from .stage import Counter, Desk, Name, complete, happens, note, quiet, reply, start, step
 
 
 @scenario
-async def the_pattern() -> None:
+class the_pattern(Desk):
     """on_enter awaits a reply whose tool awaits an AgentTask."""
-    await start(Desk())
-    await happens("Desk.on_enter goes on")
 
 
 @scenario
-async def the_handle_is_awaited_later() -> None:
+class the_handle_is_awaited_later(Desk):
     """on_enter takes the speech handle, and awaits it only when the AgentTask has been awaited."""
 
-    class Waiting(Desk):
-        async def on_enter(self) -> None:
-            handle = self.session.generate_reply()
-            await happens("collect awaits")
-            await quiet()
-            step("Desk.on_enter awaits the handle")
-            await handle
-            step("Desk.on_enter goes on")
-
-    await start(Waiting())
-    await happens("Desk.on_enter goes on")
+    async def on_enter(self) -> None:
+        handle = self.session.generate_reply()
+        await happens("collect awaits")
+        await quiet()
+        step("Desk.on_enter awaits the handle")
+        await handle
+        step("Desk.on_enter goes on")
 
 
 @scenario
-async def the_handle_is_awaited_at_once_but_not_directly() -> None:
+class the_handle_is_awaited_at_once_but_not_directly(Desk):
     """on_enter takes the speech handle, and calls its wait_for_playout()."""
 
-    class Waiting(Desk):
-        async def on_enter(self) -> None:
-            handle = self.session.generate_reply()
-            await note("Desk.on_enter", handle.wait_for_playout())
-
-    await start(Waiting())
-    await happens("Desk.on_enter goes on")
+    async def on_enter(self) -> None:
+        handle = self.session.generate_reply()
+        await note("Desk.on_enter", handle.wait_for_playout())
 
 
 @scenario
-async def a_helper_task_awaits_the_reply() -> None:
+class a_helper_task_awaits_the_reply(Desk):
     """on_enter awaits a task of its own, and that awaits the reply."""
 
-    class Helped(Desk):
-        async def on_enter(self) -> None:
-            await note("Desk.on_enter", asyncio.create_task(reply(self.session)))
-
-    await start(Helped())
-    await happens("Desk.on_enter goes on")
+    async def on_enter(self) -> None:
+        await note("Desk.on_enter", asyncio.create_task(reply(self.session)))
 
 
 @scenario
-async def on_enter_waits_for_what_the_tool_does() -> None:
+class on_enter_waits_for_what_the_tool_does(Desk):
     """on_enter awaits no reply, but an event that the tool sets after its AgentTask."""
 
-    class Listening(Desk):
-        async def on_enter(self) -> None:
-            self.session.generate_reply()
-            await note("Desk.on_enter", happens("collect gets Ada"))
-
-    await start(Listening())
-    await happens("Desk.on_enter goes on")
+    async def on_enter(self) -> None:
+        self.session.generate_reply()
+        await note("Desk.on_enter", happens("collect gets Ada"))
 
 
-@scenario
-async def on_enter_is_busy_with_something_else() -> None:
+@scenario(until="assistant: Thank you.")
+class on_enter_is_busy_with_something_else(Desk):
     """on_enter waits for something that has nothing to do with the reply, until the AgentTask is under way."""
 
-    class Busy(Desk):
-        async def on_enter(self) -> None:
-            self.session.generate_reply()
-            await note("Desk.on_enter", happens("the world goes on"))
+    async def on_enter(self) -> None:
+        self.session.generate_reply()
+        await note("Desk.on_enter", happens("the world goes on"))
 
-    class Slow(Name):
+    class Task(Name):
         @function_tool
         async def give_name(self) -> None:
-            """Called when the user has given a name."""
             step("the world goes on")
             await happens("Desk.on_enter goes on")
             complete(self, "Ada")
 
-    class BusyDesk(Busy):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            return await note("collect", Slow())
 
-    await start(BusyDesk())
-    await happens("assistant: Thank you.")
-
-
-@scenario
-async def nobody_awaits_the_reply() -> None:
+@scenario(until="assistant: Thank you.")
+class nobody_awaits_the_reply(Desk):
     """on_enter asks for a reply and returns."""
 
-    class Hasty(Desk):
-        async def on_enter(self) -> None:
-            self.session.generate_reply()
-
-    await start(Hasty())
-    await happens("assistant: Thank you.")
+    async def on_enter(self) -> None:
+        self.session.generate_reply()
 
 
-@scenario
-async def a_reply_to_the_user() -> None:
+@scenario(user="desk")
+class a_reply_to_the_user(Desk):
     """on_enter is over; the tool of a reply to the user awaits an AgentTask."""
 
-    class Silent(Desk):
-        async def on_enter(self) -> None:
-            step("Desk.on_enter")
-
-    session = await start(Silent())
-    await quiet()
-    await note("the user", reply(session, user_input="desk"))
+    async def on_enter(self) -> None:
+        step("Desk.on_enter")
 
 
-@scenario
-async def a_reply_to_the_user_while_on_enter_goes_on() -> None:
+@scenario(user="desk")
+class a_reply_to_the_user_while_on_enter_goes_on(Desk):
     """on_enter takes its time over something else, and the user's reply has a tool that awaits an AgentTask."""
 
-    class Busy(Desk):
-        async def on_enter(self) -> None:
-            await note("Desk.on_enter", happens("Name.on_exit"))
-
-    session = await start(Busy())
-    await note("the user", reply(session, user_input="desk"))
+    async def on_enter(self) -> None:
+        await note("Desk.on_enter", happens("Name.on_exit"))
 
 
 @scenario
-async def the_agent_says_something_first() -> None:
+class the_agent_says_something_first(Desk):
     """on_enter awaits session.say() before the reply."""
 
-    class Polite(Desk):
-        async def on_enter(self) -> None:
-            await self.session.say("Good morning.")
-            await note("Desk.on_enter", reply(self.session))
-
-    await start(Polite())
-    await happens("Desk.on_enter goes on")
+    async def on_enter(self) -> None:
+        await self.session.say("Good morning.")
+        await note("Desk.on_enter", reply(self.session))
 
 
-@scenario
-async def the_agent_says_something_afterwards() -> None:
+@scenario(until="assistant: Thank you.")
+class the_agent_says_something_afterwards(Desk):
     """on_enter asks for the reply, then has session.say() queued behind it and awaits that."""
 
-    class Chatty(Desk):
-        async def on_enter(self) -> None:
-            self.session.generate_reply()
-            await self.session.say("One moment.")
-            step("Desk.on_enter has said it")
-
-    await start(Chatty())
-    await happens("assistant: Thank you.")
+    async def on_enter(self) -> None:
+        self.session.generate_reply()
+        await self.session.say("One moment.")
+        step("Desk.on_enter has said it")
 
 
-@scenario
-async def two_replies_in_a_row() -> None:
+@scenario(until="the second reply goes on")
+class two_replies_in_a_row(Desk):
     """on_enter awaits two replies, one after the other, each of which has a tool that awaits an AgentTask."""
 
-    class Thorough(Desk):
-        async def on_enter(self) -> None:
-            await note("the first reply", reply(self.session))
-            await note("the second reply", reply(self.session, user_input="desk"))
-
-    await start(Thorough())
-    await happens("the second reply goes on")
+    async def on_enter(self) -> None:
+        await note("the first reply", reply(self.session))
+        await note("the second reply", reply(self.session, user_input="desk"))
 
 
 @scenario
-async def two_agent_tasks_in_a_row() -> None:
+class two_agent_tasks_in_a_row(Desk):
     """The tool awaits two AgentTasks, one after the other."""
 
-    class Couple(Desk):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects two names."""
-            first = await note("collect", Name())
-            second = await note("collect again", Name())
-            return f"{first} and {second}"
-
-    await start(Couple())
-    await happens("Desk.on_enter goes on")
+    @function_tool
+    async def collect(self) -> str:
+        first = await note("collect", Name())
+        second = await note("collect again", Name())
+        return f"{first} and {second}"
 
 
 @scenario
-async def the_agent_task_fails() -> None:
+class the_agent_task_fails(Desk):
     """The AgentTask completes with an exception, which the tool lets through."""
 
-    class Failing(Name):
+    class Task(Name):
         @function_tool
         async def give_name(self) -> None:
-            """Called when the user gives no name."""
             complete(self, ValueError("no name"))
-
-    class Careless(Desk):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            return await note("collect", Failing())
-
-    await start(Careless())
-    await happens("Desk.on_enter goes on")
 
 
 @scenario
-async def the_agent_task_fails_and_the_tool_copes() -> None:
+class the_agent_task_fails_and_the_tool_copes(Desk):
     """The AgentTask completes with an exception, and the tool tries a second one."""
 
-    class Failing(Name):
-        @function_tool
-        async def give_name(self) -> None:
-            """Called when the user gives no name."""
-            complete(self, ValueError("no name"))
+    Task = the_agent_task_fails.Task
 
-    class Careful(Desk):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            try:
-                return await note("collect", Failing())
-            except ValueError:
-                return await note("collect again", Name())
-
-    await start(Careful())
-    await happens("Desk.on_enter goes on")
+    @function_tool
+    async def collect(self) -> str:
+        try:
+            return await note("collect", self.Task())
+        except ValueError:
+            return await note("collect again", Name())
 
 
 @scenario
-async def the_tool_fails_before_the_agent_task() -> None:
+class the_tool_fails_before_the_agent_task(Desk):
     """The tool raises before it awaits anything."""
 
-    class Broken(Desk):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects nothing."""
-            step("collect fails")
-            raise ValueError
-
-    await start(Broken())
-    await happens("Desk.on_enter goes on")
+    @function_tool
+    async def collect(self) -> str:
+        step("collect fails")
+        raise ValueError
 
 
 @scenario
@@ -284,131 +201,92 @@ async def the_user_speaks_again_afterwards() -> None:
     await note("the user", reply(session, user_input="desk"))
 
 
-@scenario
-async def a_second_tool_beside_it() -> None:
+@scenario(answers={"desk": [ToolCall("collect"), ToolCall("look_up")], "look_up": "Nothing found."})
+class a_second_tool_beside_it(Desk):
     """The reply calls a second tool as well, which is done at once."""
 
-    class Helpful(Desk):
-        @function_tool
-        async def look_up(self) -> str:
-            """Looks something up."""
-            step("look_up returns")
-            return "nothing"
-
-    await start(Helpful(), {"desk": [ToolCall("collect"), ToolCall("look_up")], "look_up": "Nothing found."})
-    await happens("Desk.on_enter goes on")
+    @function_tool
+    async def look_up(self) -> str:
+        step("look_up returns")
+        return "nothing"
 
 
-@scenario
-async def a_slow_second_tool_beside_it() -> None:
+@scenario(answers={"desk": [ToolCall("collect"), ToolCall("look_up")], "look_up": "Nothing found."})
+class a_slow_second_tool_beside_it(Desk):
     """The reply calls a second tool as well, which takes longer than the AgentTask."""
 
-    class Helpful(Desk):
-        @function_tool
-        async def look_up(self) -> str:
-            """Looks something up."""
-            await note("look_up", happens("collect gets Ada"))
-            return "nothing"
-
-    await start(Helpful(), {"desk": [ToolCall("collect"), ToolCall("look_up")], "look_up": "Nothing found."})
-    await happens("Desk.on_enter goes on")
+    @function_tool
+    async def look_up(self) -> str:
+        await note("look_up", happens("collect gets Ada"))
+        return "nothing"
 
 
-@scenario
-async def another_reply_is_not_overtaken() -> None:
+@scenario(answers={"look it up": [ToolCall("look_up")], "look_up": "Nothing found."})
+class another_reply_is_not_overtaken(Desk):
     """Another reply's tool is under way when the handoff begins, which has to wait for that reply."""
 
-    class Busy(Desk):
-        async def on_enter(self) -> None:
-            self.session.generate_reply(user_input="look it up")
-            await note("Desk.on_enter", reply(self.session, user_input="desk"))
+    async def on_enter(self) -> None:
+        self.session.generate_reply(user_input="look it up")
+        await note("Desk.on_enter", reply(self.session, user_input="desk"))
 
-        @function_tool
-        async def look_up(self) -> str:
-            """Looks something up."""
-            step("look_up begins")
-            await happens("collect awaits")
-            await quiet()
-            step("look_up returns")
-            return "nothing"
-
-    await start(Busy(), {"look it up": [ToolCall("look_up")], "look_up": "Nothing found."})
-    await happens("Desk.on_enter goes on")
+    @function_tool
+    async def look_up(self) -> str:
+        step("look_up begins")
+        await happens("collect awaits")
+        await quiet()
+        step("look_up returns")
+        return "nothing"
 
 
 @scenario
-async def the_tool_speaks_first() -> None:
+class the_tool_speaks_first(Desk):
     """The reply has a text before its tool, and the tool awaits its own say() before the AgentTask."""
 
-    class Polite(Desk):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            await self.session.say("I need your name.")
-            return await note("collect", Name())
-
-    await start(Polite())
-    await happens("Desk.on_enter goes on")
+    @function_tool
+    async def collect(self) -> str:
+        await self.session.say("I need your name.")
+        return await note("collect", Name())
 
 
 @scenario
-async def the_tool_waits_for_its_reply_to_be_spoken() -> None:
+class the_tool_waits_for_its_reply_to_be_spoken(Desk):
     """The tool awaits RunContext.wait_for_playout() before the AgentTask."""
 
-    class Polite(Desk):
-        @function_tool
-        async def collect(self, context: RunContext) -> str:  # type: ignore[type-arg]
-            """Collects the user's name."""
-            await note("playout", context.wait_for_playout())
-            return await note("collect", Name())
-
-    await start(Polite())
-    await happens("Desk.on_enter goes on")
+    @function_tool
+    async def collect(self, context: RunContext) -> str:  # type: ignore[type-arg]
+        await note("playout", context.wait_for_playout())
+        return await note("collect", Name())
 
 
 @scenario
-async def the_agent_task_is_not_interruptible() -> None:
+class the_agent_task_is_not_interruptible(Desk):
     """The reply does not allow interruptions."""
 
-    class Firm(Desk):
-        async def on_enter(self) -> None:
-            await note("Desk.on_enter", reply(self.session, allow_interruptions=False))
-
-    await start(Firm())
-    await happens("Desk.on_enter goes on")
+    async def on_enter(self) -> None:
+        await note("Desk.on_enter", reply(self.session, allow_interruptions=False))
 
 
 @scenario
-async def the_agent_task_is_awaited_twice() -> None:
+class the_agent_task_is_awaited_twice(Desk):
     """The tool awaits the same AgentTask a second time."""
 
-    class Forgetful(Desk):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            name = Name()
-            await note("collect", name)
-            return await note("collect again", name)
-
-    await start(Forgetful())
-    await happens("Desk.on_enter goes on")
+    @function_tool
+    async def collect(self) -> str:
+        name = Name()
+        await note("collect", name)
+        return await note("collect again", name)
 
 
 @scenario
-async def the_agent_task_is_awaited_in_a_task_of_its_own() -> None:
+class the_agent_task_is_awaited_in_a_task_of_its_own(Desk):
     """The tool has another asyncio task await the AgentTask, which the library refuses."""
 
-    async def ask() -> str:
+    async def ask(self) -> str:
         return await note("a task of its own", Name())
 
-    class Roundabout(Desk):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            return await note("collect", asyncio.create_task(ask()))
-
-    await start(Roundabout())
-    await happens("Desk.on_enter goes on")
+    @function_tool
+    async def collect(self) -> str:
+        return await note("collect", asyncio.create_task(self.ask()))
 
 
 @scenario
@@ -419,53 +297,32 @@ async def two_sessions() -> None:
     await quiet()
 
 
-@scenario
-async def on_enter_fails_meanwhile() -> None:
+@scenario(until="assistant: Thank you.")
+class on_enter_fails_meanwhile(Desk):
     """on_enter raises while the AgentTask is under way."""
 
-    class Failing(Desk):
-        async def on_enter(self) -> None:
-            self.session.generate_reply()
-            await happens("Name.on_enter")
-            step("Desk.on_enter fails")
-            raise ValueError
-
-    await start(Failing())
-    await happens("assistant: Thank you.")
+    async def on_enter(self) -> None:
+        self.session.generate_reply()
+        await happens("Name.on_enter")
+        step("Desk.on_enter fails")
+        raise ValueError
 
 
-@scenario
-async def an_agent_task_is_the_first_agent() -> None:
+@scenario(until="First.on_enter goes on")
+class an_agent_task_is_the_first_agent(AgentTask[str]):
     """The session starts with an AgentTask that nobody awaits, and its on_enter has the pattern."""
 
-    class First(AgentTask[str]):
-        def __init__(self) -> None:
-            super().__init__(instructions="desk")
+    def __init__(self) -> None:
+        super().__init__(instructions="desk")
 
-        async def on_enter(self) -> None:
-            await note("First.on_enter", reply(self.session))
+    async def on_enter(self) -> None:
+        await note("First.on_enter", reply(self.session))
 
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            return await note("collect", Name())
-
-    await start(First())
-    await happens("First.on_enter goes on")
+    @function_tool
+    async def collect(self) -> str:
+        return await note("collect", Name())
 
 
-@scenario
-async def an_agent_without_on_enter() -> None:
+@scenario(user="desk")
+class an_agent_without_on_enter(Counter):
     """An agent that has no on_enter of its own."""
-
-    class Plain(Agent):
-        def __init__(self) -> None:
-            super().__init__(instructions="plain")
-
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            return await note("collect", Name())
-
-    session = await start(Plain())
-    await note("the user", reply(session, user_input="desk"))

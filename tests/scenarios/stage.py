@@ -16,15 +16,20 @@ from pathlib import Path
 from typing import Any, Callable, NamedTuple, TypeVar
 
 from livekit.agents import Agent, AgentSession, AgentTask, function_tool, llm
+from recorder import LOGGER, record
 from virtual_time import VirtualTimeLoop
 
+import onenter_deadlock_fix
 from onenter_deadlock_fix.verify import agents
 from onenter_deadlock_fix.verify.scripted_model import Answer, Script, ScriptedLLM, ToolCall, cue
+
+from . import Scenario, agent_scenarios
 
 sessions: list[AgentSession[Any]] = []  # in the order of their start
 
 T = TypeVar("T")
 Outcome = dict[str, Any]
+OUTCOME = ("ended", "waits", "steps", "agent", "chat")  # what happened, apart from what detection makes of it
 
 # What the model answers: by the text of the last message (a new agent's instructions are one), or by the name of the
 # tool whose output came last. It has no other answer.
@@ -47,26 +52,10 @@ class Name(AgentTask[str]):
 
     @function_tool
     async def give_name(self) -> None:
-        """Called when the user has given a name."""
         complete(self, "Ada")
 
     async def on_exit(self) -> None:
         step("Name.on_exit")
-
-
-class Desk(Agent):
-    """An agent with the pattern: its on_enter awaits a reply, whose tool awaits an AgentTask."""
-
-    def __init__(self, instructions: str = "desk") -> None:
-        super().__init__(instructions=instructions)
-
-    async def on_enter(self) -> None:
-        await note("Desk.on_enter", reply(self.session))
-
-    @function_tool
-    async def collect(self) -> str:
-        """Collects the user's name."""
-        return await note("collect", Name())
 
 
 class Lobby(Agent):
@@ -74,6 +63,26 @@ class Lobby(Agent):
 
     def __init__(self, instructions: str = "lobby") -> None:
         super().__init__(instructions=instructions)
+
+
+class Counter(Lobby):
+    """An agent whose tool awaits an AgentTask."""
+
+    Task: Callable[[], AgentTask[Any]] = Name
+
+    @function_tool
+    async def collect(self) -> Any:
+        return await note("collect", self.Task())  # collect awaits its AgentTask here
+
+
+class Desk(Counter):
+    """An agent with the pattern: its on_enter awaits a reply, whose tool awaits an AgentTask."""
+
+    def __init__(self) -> None:
+        super().__init__("desk")
+
+    async def on_enter(self) -> None:
+        await note("Desk.on_enter", reply(self.session))
 
 
 def step(what: str) -> None:
@@ -88,7 +97,7 @@ async def note(who: str, awaitable: Awaitable[T]) -> T:
     waiting = _Waiting(who, getattr(awaitable, "__name__", type(awaitable).__name__), sys._getframe(1).f_code.co_name)
     _waiting.append(waiting)
     try:
-        result = await awaitable
+        result = await awaitable  # note
     except BaseException as error:
         step(f"{who} gets {type(error).__name__}")
         raise
@@ -143,7 +152,7 @@ def complete(task: AgentTask[Any], result: Any) -> None:
 
 
 def play(
-    scenario: Callable[[], Coroutine[Any, Any, None]],
+    scenario: Scenario,
     *,
     patience: float = 1.0,
     at_the_end: Callable[[], None] = lambda: None,
@@ -164,6 +173,8 @@ def play(
     It hangs when no step was taken for ``patience`` seconds and nothing was left meanwhile that could lead to one.
     Detection has to look several times in these. ``at_the_end`` is called in the event loop, before anything is undone.
     """
+    for what in (sessions, _steps, _waiting, _awaited, _speeches, _left):  # of another play in this process
+        what.clear()  # type: ignore[attr-defined]
     loop = VirtualTimeLoop()
     # not asyncio.run(), which would wait for tasks that hang
     outcome: Outcome = loop.run_until_complete(_play(scenario, patience, at_the_end))
@@ -171,18 +182,17 @@ def play(
     return outcome
 
 
-def clear() -> None:
-    """Make the stage ready for another play in this process."""
-    for what in (sessions, _steps, _waiting, _awaited, _speeches, _left):
-        what.clear()  # type: ignore[attr-defined]
+def play_with(scenario: Scenario, mode: str, *, fix: bool = True) -> Outcome:
+    """Play a scenario in a mode of detection, which looks very soon, with the fix or without."""
+    if not fix:
+        onenter_deadlock_fix.deactivate()
+    onenter_deadlock_fix.detect(mode, after=0.05)  # type: ignore[arg-type]
+    return play(scenario)
 
 
-async def _play(
-    scenario: Callable[[], Coroutine[Any, Any, None]], patience: float, at_the_end: Callable[[], None]
-) -> Outcome:
-    log = _Log()
-    logger = logging.getLogger("onenter_deadlock_fix")
-    logger.addHandler(log)
+async def _play(scenario: Scenario, patience: float, at_the_end: Callable[[], None]) -> Outcome:
+    log: list[dict[str, Any]] = []
+    recorder = record(on_record=lambda record: log.append(_in_short(record)))
     performance = asyncio.ensure_future(_perform(scenario))
     ending = asyncio.ensure_future(_nothing_can_happen(patience))
     await asyncio.wait([performance, ending], return_when=asyncio.FIRST_COMPLETED)
@@ -194,17 +204,41 @@ async def _play(
         outcome["waiting"] = [function for *_, function in _waiting]
     elif performance.exception():
         outcome["ended"] = f"error: {performance.exception()!r}"
-    logger.removeHandler(log)
-    return {**outcome, "steps": list(_steps), **_left, "log": log.records}
+    LOGGER.removeHandler(recorder)
+    return {**outcome, "steps": list(_steps), **_left, "log": log}
 
 
-async def _perform(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    await scenario()
+def performance(program: Any, **arguments: Any) -> Coroutine[Any, Any, Any]:
+    """Return the coroutine of a program or a scenario."""
+    if isinstance(program, type):
+        return _perform_agent(program, **agent_scenarios[program])
+    coroutine: Coroutine[Any, Any, Any] = program(**arguments)
+    return coroutine
+
+
+async def _perform(scenario: Scenario) -> None:
+    await performance(scenario)
     await quiet()
     for session in sessions:
         _left["agent"] = type(session.current_agent).__name__
         _left["chat"] = [_line(item) for item in _chat(session).items if _is_said_or_done(item)]
         await note("closing the session", session.aclose())
+
+
+async def _perform_agent(
+    agent: type[Agent],
+    answers: Mapping[str, Answer] | None = None,
+    until: str | None = "Desk.on_enter goes on",
+    user: str | None = None,
+) -> None:
+    """Start a session with the agent, and wait for a step or until nothing moves; or for the reply to the user."""
+    session = await start(agent(), answers)  # type: ignore[call-arg]
+    if user:
+        await note("the user", reply(session, user_input=user))
+    elif until:
+        await happens(until)
+    else:
+        await quiet()
 
 
 class _Waiting(NamedTuple):
@@ -263,26 +297,18 @@ def _cycle() -> list[str]:
         return [f"error: {error!r}"]
 
 
-class _Log(logging.Handler):
-    """What detection logs, with nothing random in it."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.records: list[dict[str, Any]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        data = next((vars(record)[kind] for kind in ("deadlock", "release", "wait") if kind in vars(record)), {})
-        waits = data.get("waits", [])
-        self.records.append(
-            {
-                "level": record.levelname,
-                "after": steps_taken(),
-                "says": _without_chance(record.getMessage().splitlines()[0]),
-                "waits": [_without_chance(f"{wait['name']} waits for {wait.get('waits_for')}") for wait in waits],
-                # whether those that have a line of a scenario's are told with one
-                "lines": [str(_SCENARIOS) in str(wait) for wait in waits if wait["role"] in _HAVE_LINES],
-            }
-        )
+def _in_short(record: logging.LogRecord) -> dict[str, Any]:
+    """Return what a record says, with nothing random in it, and after how many steps."""
+    data = next((vars(record)[kind] for kind in ("deadlock", "release", "wait") if kind in vars(record)), {})
+    waits = data.get("waits", [])
+    return {
+        "level": record.levelname,
+        "after": steps_taken(),
+        "says": _without_chance(record.getMessage().splitlines()[0]),
+        "waits": [_without_chance(f"{wait['name']} waits for {wait.get('waits_for')}") for wait in waits],
+        # whether those that have a line of a scenario's are told with one
+        "lines": [str(_SCENARIOS) in str(wait) for wait in waits if wait["role"] in _HAVE_LINES],
+    }
 
 
 def _script(answers: Mapping[str, Answer]) -> Script:

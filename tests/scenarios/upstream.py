@@ -10,17 +10,19 @@ from livekit.agents import Agent, RunContext, function_tool, stt
 
 from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
-from . import scenario
-from .stage import Desk, Lobby, Name, complete, happens, note, quiet, reply, start, step
+from . import nested, scenario
+from .stage import Counter, Desk, Lobby, Name, happens, note, quiet, reply, start, step
 
 
-class Counter(Lobby):
-    """Its on_enter does nothing; its tool awaits an AgentTask."""
+class Greedy(Counter):
+    """Its two tools await an AgentTask each."""
 
     @function_tool
-    async def collect(self) -> str:
-        """Collects the user's name."""
-        return await note("collect", Name())
+    async def collect_too(self) -> str:
+        return await note("collect_too", Name())
+
+
+BOTH = {"desk": [ToolCall("collect"), ToolCall("collect_too")], "collect_too": "Thanks, too."}
 
 
 @scenario(reported="it is drain() that waits, and an agent that is leaving cannot hand over")
@@ -37,44 +39,35 @@ async def on_exit_awaits_a_reply() -> None:
     await quiet()
 
 
-@scenario(resolved=True)
-async def a_tool_awaits_a_reply() -> None:
+QUESTION = {"question": [ToolCall("ask")], "ask": "Asked."}
+
+
+@scenario(user="question", answers=QUESTION, resolved=True)
+class a_tool_awaits_a_reply(Counter):
     """A tool awaits a reply whose own tool awaits an AgentTask."""
 
-    class Asking(Counter):
-        @function_tool
-        async def ask(self) -> str:
-            """Has a reply that collects."""
-            await note("ask", reply(self.session, user_input="desk", tool_choice="auto"))
-            return "asked"
-
-    session = await start(Asking(), {"question": [ToolCall("ask")], "ask": "Asked."})
-    await note("the user", reply(session, user_input="question"))
+    @function_tool
+    async def ask(self) -> str:
+        await note("ask", reply(self.session, user_input="desk", tool_choice="auto"))
+        return "asked"
 
 
-@scenario(resolved=True)
-async def a_tool_awaits_a_reply_of_on_enter() -> None:
+@scenario(user="question", answers=QUESTION, resolved=True)
+class a_tool_awaits_a_reply_of_on_enter(Counter):
     """A tool of one reply awaits another reply, which on_enter asked for and whose tool awaits an AgentTask."""
-    handles: list[Any] = []
 
-    class Asking(Counter):
-        async def on_enter(self) -> None:
-            handles.append(self.session.generate_reply(user_input="desk"))
+    async def on_enter(self) -> None:
+        self.handle = self.session.generate_reply(user_input="desk")
 
-        @function_tool
-        async def ask(self) -> str:
-            """Waits for the other reply."""
-            await note("ask", handles[0].wait_for_playout())
-            return "asked"
+    @function_tool
+    async def ask(self) -> str:
+        await note("ask", self.handle.wait_for_playout())
+        return "asked"
 
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            await happens("ask awaits")
-            return await note("collect", Name())
-
-    session = await start(Asking(), {"question": [ToolCall("ask")], "ask": "Asked."})
-    await note("the user", reply(session, user_input="question"))
+    @function_tool
+    async def collect(self) -> str:
+        await happens("ask awaits")
+        return await note("collect", Name())
 
 
 @scenario(resolved=True)
@@ -106,49 +99,40 @@ async def on_user_turn_completed_awaits_a_reply() -> None:
     await happens("on_user_turn_completed goes on")
 
 
-@scenario(reported="the first AgentTask is lost already, and it is the end of its activity that waits")
-async def two_tools_of_a_reply_await_agent_tasks() -> None:
+@scenario(
+    answers=BOTH,
+    reported="the first AgentTask is lost already, and it is the end of its activity that waits",
+)
+class two_tools_of_a_reply_await_agent_tasks(Greedy):
     """Two tools of one reply await an AgentTask each, at the same time."""
 
-    class Greedy(Desk):
-        @function_tool
-        async def collect_too(self) -> str:
-            """Collects another name."""
-            return await note("collect_too", Name())
+    on_enter = Desk.on_enter
 
-    await start(Greedy(), {"desk": [ToolCall("collect"), ToolCall("collect_too")], "collect_too": "Thanks, too."})
-    await happens("Desk.on_enter goes on")
+    def __init__(self) -> None:
+        super().__init__("desk")
 
 
-@scenario(reported="the first AgentTask is lost already, and it is the end of its activity that waits")
-async def two_tools_of_a_reply_to_the_user_await_agent_tasks() -> None:
+@scenario(
+    user="desk",
+    answers=BOTH,
+    reported="the first AgentTask is lost already, and it is the end of its activity that waits",
+)
+class two_tools_of_a_reply_to_the_user_await_agent_tasks(Greedy):
     """Two tools of one reply to the user await an AgentTask each, at the same time; on_enter is over."""
 
-    class Greedy(Counter):
-        @function_tool
-        async def collect_too(self) -> str:
-            """Collects another name."""
-            return await note("collect_too", Name())
 
-    session = await start(
-        Greedy(), {"desk": [ToolCall("collect"), ToolCall("collect_too")], "collect_too": "Thanks, too."}
-    )
-    await note("the user", reply(session, user_input="desk"))
-
-
-@scenario(reported="the second handoff waits for the session's lock; let go, the first AgentTask would be lost")
-async def two_replies_of_on_enter_at_once() -> None:
+@scenario(
+    until="the second reply goes on",
+    reported="the second handoff waits for the session's lock; let go, the first AgentTask would be lost",
+)
+class two_replies_of_on_enter_at_once(Desk):
     """on_enter awaits two replies at once, each of which has a tool that awaits an AgentTask."""
 
-    class Greedy(Desk):
-        async def on_enter(self) -> None:
-            first = self.session.generate_reply()
-            second = self.session.generate_reply(user_input="desk")
-            await note("the first reply", first.wait_for_playout())
-            await note("the second reply", second.wait_for_playout())
-
-    await start(Greedy())
-    await happens("the second reply goes on")
+    async def on_enter(self) -> None:
+        first = self.session.generate_reply()
+        second = self.session.generate_reply(user_input="desk")
+        await note("the first reply", first.wait_for_playout())
+        await note("the second reply", second.wait_for_playout())
 
 
 @scenario(reported="the second handoff waits for the session's lock; let go, the first AgentTask would be lost")
@@ -178,22 +162,10 @@ async def run_waits_for_a_hand_over() -> None:
 async def run_waits_for_a_nested_hand_over() -> None:
     """session.run() waits for a reply whose tool awaits an AgentTask, whose tool awaits a second one."""
 
-    class Person(Name):
-        @function_tool
-        async def ask_name(self) -> None:
-            """Asks for the name."""
-            complete(self, f"the person {await note('ask_name', Name())}")
-
-        def __init__(self) -> None:
-            super().__init__(instructions="person")
-
     class Nesting(Counter):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects a person."""
-            return await note("collect", Person())
+        Task = nested.Person
 
-    session = await start(Nesting(), {"person": [ToolCall("ask_name")]})
+    session = await start(Nesting(), nested.ANSWERS)
     await note("the run", run(session, "desk"))
 
 
@@ -212,7 +184,6 @@ async def run_enters_an_agent_with_the_pattern() -> None:
     class Porter(Lobby):
         @function_tool
         async def show_in(self) -> Agent:
-            """Leads the user on."""
             return Desk()
 
     session = await start(Porter(), {"come in": [ToolCall("show_in")]})
@@ -229,52 +200,34 @@ async def run_in_an_agent_task_that_awaits_its_own_reply() -> None:
             await note("Name.on_enter", reply(self.session))
 
     class Asking(Counter):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            return await note("collect", Waiting())
+        Task = Waiting
 
     session = await start(Asking())
     await note("the run", run(session, "desk"))
 
 
-@scenario(reported="it is the close that waits, for the reply of the tool that closes")
-async def a_tool_closes_the_session() -> None:
+@scenario(until=None, reported="it is the close that waits, for the reply of the tool that closes")
+class a_tool_closes_the_session(Desk):
     """A tool of the AgentTask awaits session.aclose()."""
 
-    class Final(Name):
+    class Task(Name):
         @function_tool
         async def give_name(self) -> None:
-            """Ends the conversation."""
             await note("give_name", self.session.aclose())
 
-    class Ending(Desk):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            return await note("collect", Final())
 
-    await start(Ending())
-    await quiet()
-
-
-@scenario(unreported="session.interrupt() changes no agent, so nobody looks")
-async def a_tool_interrupts_the_session() -> None:
+@scenario(user="desk", unreported="session.interrupt() changes no agent, so nobody looks")
+class a_tool_interrupts_the_session(Counter):
     """A tool awaits session.interrupt() before its AgentTask."""
 
-    class Abrupt(Counter):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            await note("interrupt", self.session.interrupt())
-            return await note("collect", Name())
-
-    session = await start(Abrupt())
-    await note("the user", reply(session, user_input="desk"))
+    @function_tool
+    async def collect(self) -> str:
+        await note("interrupt", self.session.interrupt())
+        return await note("collect", Name())
 
 
-@scenario(reported="the drain is over: the handoff waits for on_enter of the AgentTask")
-async def the_agent_task_awaits_the_reply_that_awaits_it() -> None:
+@scenario(user="desk", reported="the drain is over: the handoff waits for on_enter of the AgentTask")
+class the_agent_task_awaits_the_reply_that_awaits_it(Counter):
     """on_enter of the AgentTask awaits the speech handle of the tool that awaits the AgentTask."""
 
     class Circular(Name):
@@ -285,16 +238,11 @@ async def the_agent_task_awaits_the_reply_that_awaits_it() -> None:
         async def on_enter(self) -> None:
             await note("Name.on_enter", self._context.speech_handle.wait_for_playout())
 
-    class Circle(Counter):
-        @function_tool
-        async def collect(self, context: RunContext) -> str:  # type: ignore[type-arg]
-            """Collects the user's name."""
-            return await note("collect", Circular(context))
-
-    session = await start(Circle())
-    await note("the user", reply(session, user_input="desk"))
+    @function_tool
+    async def collect(self, context: RunContext) -> str:  # type: ignore[type-arg]
+        return await note("collect", self.Circular(context))
 
 
 async def run(session: Any, user_input: str) -> str:
-    result = await session.run(user_input=user_input)
+    result = await session.run(user_input=user_input)  # the run is awaited here
     return ", ".join(event.type for event in result.events)

@@ -16,17 +16,17 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Callable
 
 import anyio
-from livekit.agents import Agent, RunContext, function_tool
+from livekit.agents import function_tool
 
 from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
 from . import scenario
-from .stage import Lobby, Name, complete, happens, note, quiet, reply, start, step
+from .stage import Counter, Lobby, Name, complete, happens, note, quiet, reply, start, step
 
 LONG = 0.4  # seconds; detection looks several times meanwhile
 
 
-class Asking(Lobby):
+class Asking(Counter):
     """Its tool ``ask`` awaits the inner reply in the way that it is given."""
 
     def __init__(self, way: Callable[[Asking], Awaitable[Any]]) -> None:
@@ -41,14 +41,8 @@ class Asking(Lobby):
 
     @function_tool
     async def ask(self) -> str:
-        """Has a reply that collects."""
         await note("ask", self._wait())
         return "asked"
-
-    @function_tool
-    async def collect(self) -> str:
-        """Collects the user's name."""
-        return await note("collect", Name())
 
 
 async def play(way: Callable[[Asking], Awaitable[Any]], agent: type[Asking] = Asking) -> None:
@@ -57,121 +51,115 @@ async def play(way: Callable[[Asking], Awaitable[Any]], agent: type[Asking] = As
     await note("the user", reply(session, user_input="question"))
 
 
-@scenario(resolved=True)
-async def hangs_in_gather() -> None:
+def way(function: Any = None, **expectation: Any) -> Any:
+    """Make a scenario of a way to wait, which is a coroutine function that gets the agent."""
+    if function is None:
+        return functools.partial(way, **expectation)
+
+    @functools.wraps(function)
+    async def played() -> None:
+        await play(function)
+
+    return scenario(played, **expectation)
+
+
+@way(resolved=True)
+async def hangs_in_gather(asking: Asking) -> None:
     """A tool awaits asyncio.gather() of something quick and of a reply whose tool awaits an AgentTask."""
-    await play(lambda asking: asyncio.gather(asyncio.sleep(0), asking.inner()))
+    await asyncio.gather(asyncio.sleep(0), asking.inner())
 
 
-@scenario(resolved=True)
-async def hangs_in_shield() -> None:
+@way(resolved=True)
+async def hangs_in_shield(asking: Asking) -> None:
     """A tool awaits asyncio.shield() of a reply whose tool awaits an AgentTask."""
-    await play(lambda asking: asyncio.shield(asking.inner()))
+    await asyncio.shield(asking.inner())
 
 
-@scenario(resolved=True)
-async def hangs_in_wait() -> None:
+@way(resolved=True)
+async def hangs_in_wait(asking: Asking) -> None:
     """A tool awaits asyncio.wait() for a task that awaits a reply whose tool awaits an AgentTask."""
-    await play(lambda asking: asyncio.wait([asyncio.ensure_future(asking.inner())]))
+    await asyncio.wait([asyncio.ensure_future(asking.inner())])
 
 
-@scenario(resolved=True)
-async def hangs_in_wait_for() -> None:
+@way(resolved=True)
+async def hangs_in_wait_for(asking: Asking) -> None:
     """A tool awaits asyncio.wait_for() without a time-out, of a reply whose tool awaits an AgentTask."""
-    await play(lambda asking: asyncio.wait_for(asking.inner(), None))
+    await asyncio.wait_for(asking.inner(), None)
 
 
-@scenario(resolved=True)
-async def hangs_in_a_task_group() -> None:
+@way(resolved=True)
+async def hangs_in_a_task_group(asking: Asking) -> None:
     """A tool awaits a reply, whose tool awaits an AgentTask, in a task group (in a gather before Python 3.11)."""
-
-    async def way(asking: Asking) -> None:
-        if sys.version_info < (3, 11):
-            await asyncio.gather(asking.inner())
-            return
-        async with asyncio.TaskGroup() as group:
-            group.create_task(asking.inner())
-
-    await play(way)
+    if sys.version_info < (3, 11):
+        await asyncio.gather(asking.inner())
+        return
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asking.inner())
 
 
-@scenario(resolved=True)
-async def hangs_in_a_task_group_of_anyio() -> None:
+@way(resolved=True)
+async def hangs_in_a_task_group_of_anyio(asking: Asking) -> None:
     """A tool awaits a reply, whose tool awaits an AgentTask, in a task group of anyio."""
-
-    async def way(asking: Asking) -> None:
-        async with anyio.create_task_group() as group:
-            group.start_soon(asking.inner)  # type: ignore[arg-type]
-
-    await play(way)
+    async with anyio.create_task_group() as group:
+        group.start_soon(asking.inner)  # type: ignore[arg-type]
 
 
-@scenario(resolved=True)
-async def hangs_in_as_completed() -> None:
+@way(resolved=True)
+async def hangs_in_as_completed(asking: Asking) -> None:
     """A tool awaits asyncio.as_completed() of something quick and of a reply whose tool awaits an AgentTask."""
-
-    async def way(asking: Asking) -> None:
-        for next_one in asyncio.as_completed([asyncio.sleep(0), asking.inner()]):
-            await next_one
-
-    await play(way)
+    for next_one in asyncio.as_completed([asyncio.sleep(0), asking.inner()]):
+        await next_one
 
 
-@scenario(resolved=True)
-async def hangs_in_helpers_of_helpers() -> None:
+@way(resolved=True)
+async def hangs_in_helpers_of_helpers(asking: Asking) -> None:
     """A tool awaits a task that gathers tasks, one of which awaits a reply whose tool awaits an AgentTask."""
 
-    async def helper(asking: Asking) -> None:
+    async def helper() -> None:
         await asyncio.gather(asyncio.create_task(asking.inner()), asyncio.shield(asyncio.sleep(0)))
 
-    await play(lambda asking: asyncio.create_task(asyncio.wait_for(helper(asking), None)))
+    await asyncio.create_task(asyncio.wait_for(helper(), None))
 
 
-@scenario(resolved=True)
-async def hangs_after_a_time_out() -> None:
+@way(resolved=True)
+async def hangs_after_a_time_out(asking: Asking) -> None:
     """A tool gives a reply, whose tool awaits an AgentTask, a time-out, and then awaits it all the same."""
-
-    async def way(asking: Asking) -> None:
-        inner = asyncio.ensure_future(asking.inner())
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.shield(inner), LONG)
-        step("time-out")
-        await inner
-
-    await play(way)
+    inner = asyncio.ensure_future(asking.inner())
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(asyncio.shield(inner), LONG)
+    step("time-out")
+    await inner
 
 
-@scenario(resolved=True)
-async def hangs_in_gather_of_exceptions_too() -> None:
+@way(resolved=True)
+async def hangs_in_gather_of_exceptions_too(asking: Asking) -> None:
     """A tool awaits asyncio.gather(return_exceptions=True) of a sleep and of a reply whose tool awaits an AgentTask."""
-    await play(lambda asking: asyncio.gather(asyncio.sleep(LONG), asking.inner(), return_exceptions=True))
+    await asyncio.gather(asyncio.sleep(LONG), asking.inner(), return_exceptions=True)
 
 
-@scenario(resolved=True)
-async def hangs_in_session_run() -> None:
+@way(resolved=True)
+async def hangs_in_session_run(asking: Asking) -> None:
     """A helper task of a tool awaits session.run(), whose reply has a tool that awaits an AgentTask."""
 
-    async def run(asking: Asking) -> None:
+    async def run() -> None:
         await asking.session.run(user_input="desk")
 
-    # in a task, as the replies of a tool have no tools themselves
-    await play(lambda asking: asyncio.ensure_future(run(asking)))
+    await asyncio.ensure_future(run())  # in a task, as the replies of a tool have no tools themselves
 
 
-@scenario(resolved=True)
-async def hangs_in_an_agent_task_called_task_group() -> None:
-    """A tool awaits a reply whose tool awaits an AgentTask, whose class is called as one of asyncio's is."""
+class Grouping(Asking):
+    """Its AgentTask is of a class that is called as one of asyncio's is."""
 
     class TaskGroup(Name):
         async def on_enter(self) -> None:
             complete(self, "Ada")
 
-    class Grouping(Asking):
-        @function_tool
-        async def collect(self) -> str:
-            """Collects the user's name."""
-            return await note("collect", TaskGroup())
+    Task = TaskGroup
 
+
+@scenario(resolved=True)
+async def hangs_in_an_agent_task_called_task_group() -> None:
+    """A tool awaits a reply whose tool awaits an AgentTask, whose class is called as one of asyncio's is."""
     await play(Asking.inner, Grouping)
 
 
@@ -204,14 +192,12 @@ class Locking(Lobby):
 
     @function_tool
     async def collect(self) -> str:
-        """Collects the user's name."""
         async with self._locked():
             await happens("look_up awaits")
             return await note("collect", Name())
 
     @function_tool
     async def look_up(self) -> None:
-        """Looks something up."""
         await note("look_up", self._look_up())
 
     async def _look_up(self) -> None:
@@ -256,270 +242,197 @@ async def hangs_in_a_condition() -> None:
     await play_locking(lambda: condition)
 
 
-@scenario(aborted=True)
-async def ends_with_a_time_out() -> None:
+@way(aborted=True)
+async def ends_with_a_time_out(asking: Asking) -> None:
     """A tool gives a reply, whose tool awaits an AgentTask, a time-out by asyncio.wait_for(), and gives up."""
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(asking.inner(), LONG)
 
-    async def way(asking: Asking) -> None:
+
+@way(aborted=True)
+async def ends_with_a_time_out_around_it(asking: Asking) -> None:
+    """A tool has asyncio.timeout() (wait_for() before Python 3.11) around a reply whose tool awaits an AgentTask."""
+    if sys.version_info < (3, 11):
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(asking.inner(), LONG)
-
-    await play(way)
-
-
-@scenario(aborted=True)
-async def ends_with_a_time_out_around_it() -> None:
-    """A tool has asyncio.timeout() (wait_for() before Python 3.11) around a reply whose tool awaits an AgentTask."""
-
-    async def way(asking: Asking) -> None:
-        if sys.version_info < (3, 11):
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(asking.inner(), LONG)
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LONG):
-                await asking.inner()
-
-    await play(way)
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LONG):
+            await asking.inner()
 
 
-@scenario(aborted=True)
-async def ends_with_the_time_out_of_a_helper() -> None:
+@way(aborted=True)
+async def ends_with_the_time_out_of_a_helper(asking: Asking) -> None:
     """A tool awaits a task that has a time-out for a task that awaits a reply whose tool awaits an AgentTask."""
 
-    async def helper(asking: Asking) -> None:
+    async def helper() -> None:
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(asyncio.create_task(asking.inner()), LONG)
 
-    await play(lambda asking: asyncio.create_task(helper(asking)))
+    await asyncio.create_task(helper())
 
 
-@scenario
-async def ends_with_the_time_out_of_wait() -> None:
+@way
+async def ends_with_the_time_out_of_wait(asking: Asking) -> None:
     """A tool awaits asyncio.wait() with a time-out, for a task that awaits a reply whose tool awaits an AgentTask."""
-    await play(lambda asking: asyncio.wait([asyncio.ensure_future(asking.inner())], timeout=LONG))
+    await asyncio.wait([asyncio.ensure_future(asking.inner())], timeout=LONG)
 
 
-@scenario
-async def ends_with_the_first_of_as_completed() -> None:
+@way
+async def ends_with_the_first_of_as_completed(asking: Asking) -> None:
     """A tool takes what comes first of a reply, whose tool awaits an AgentTask, and of a future that a timer sets."""
-
-    async def way(asking: Asking) -> None:
-        loop = asyncio.get_running_loop()
-        told = loop.create_future()
-        loop.call_later(LONG, told.set_result, None)
-        await next(iter(asyncio.as_completed([asyncio.ensure_future(asking.inner()), told])))
-
-    await play(way)
+    loop = asyncio.get_running_loop()
+    told = loop.create_future()
+    loop.call_later(LONG, told.set_result, None)
+    await next(iter(asyncio.as_completed([asyncio.ensure_future(asking.inner()), told])))
 
 
-@scenario(aborted=True)
-async def ends_with_the_time_out_of_as_completed() -> None:
+@way(aborted=True)
+async def ends_with_the_time_out_of_as_completed(asking: Asking) -> None:
     """A tool gives asyncio.as_completed() of a reply, whose tool awaits an AgentTask, a time-out, and gives up."""
-
-    async def way(asking: Asking) -> None:
-        with contextlib.suppress(asyncio.TimeoutError):
-            for next_one in asyncio.as_completed([asking.inner()], timeout=LONG):
-                await next_one
-
-    await play(way)
+    with contextlib.suppress(asyncio.TimeoutError):
+        for next_one in asyncio.as_completed([asking.inner()], timeout=LONG):
+            await next_one
 
 
-@scenario(aborted=True)
-async def ends_with_the_time_out_of_anyio() -> None:
+@way(aborted=True)
+async def ends_with_the_time_out_of_anyio(asking: Asking) -> None:
     """A tool gives up after anyio.move_on_after() around a reply whose tool awaits an AgentTask."""
-
-    async def way(asking: Asking) -> None:
-        with anyio.move_on_after(LONG):
-            await asking.inner()
-
-    await play(way)
+    with anyio.move_on_after(LONG):
+        await asking.inner()
 
 
-@scenario
-async def ends_with_the_first_one() -> None:
+@way
+async def ends_with_the_first_one(asking: Asking) -> None:
     """A tool awaits the first of a sleep and a reply whose tool awaits an AgentTask."""
-
-    async def way(asking: Asking) -> None:
-        tasks = [asyncio.ensure_future(asking.inner()), asyncio.ensure_future(asyncio.sleep(LONG))]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-
-    await play(way)
+    tasks = [asyncio.ensure_future(asking.inner()), asyncio.ensure_future(asyncio.sleep(LONG))]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
 
 
-@scenario
-async def ends_with_the_users_next_word() -> None:
-    """A tool awaits the first of the user's next word and a reply whose tool awaits an AgentTask."""
-    word: list[asyncio.Future[None]] = []
+def later(function: Callable[[], object]) -> asyncio.Task[None]:
+    """Return a task that calls a function when the inner tool has waited for a while."""
 
-    async def way(asking: Asking) -> None:
-        word.append(asyncio.get_running_loop().create_future())
-        await asyncio.wait([asyncio.ensure_future(asking.inner()), *word], return_when=asyncio.FIRST_COMPLETED)
-
-    async def user() -> None:
+    async def call() -> None:
         await happens("collect awaits")
         await asyncio.sleep(LONG)
-        word[0].set_result(None)
+        function()
 
-    speaking = asyncio.ensure_future(user())
-    await play(way)
+    return asyncio.ensure_future(call())
+
+
+@way
+async def ends_with_the_users_next_word(asking: Asking) -> None:
+    """A tool awaits the first of the user's next word and a reply whose tool awaits an AgentTask."""
+    word = asyncio.get_running_loop().create_future()
+    speaking = later(lambda: word.set_result(None))
+    await asyncio.wait([asyncio.ensure_future(asking.inner()), word], return_when=asyncio.FIRST_COMPLETED)
     await speaking
 
 
-@scenario
-async def ends_with_either_callback() -> None:
+@way
+async def ends_with_either_callback(asking: Asking) -> None:
     """A tool awaits a future that is resolved when a reply is over, whose tool awaits an AgentTask, or by the user."""
-    either: list[asyncio.Future[None]] = []
+    either = asyncio.get_running_loop().create_future()
 
     def resolve(*_: object) -> None:
-        if not either[0].done():
-            either[0].set_result(None)
+        if not either.done():
+            either.set_result(None)
 
-    async def way(asking: Asking) -> None:
-        either.append(asyncio.get_running_loop().create_future())
-        inner = asyncio.ensure_future(asking.inner())
-        inner.add_done_callback(
-            functools.partial(lambda future, _: future.done() or future.set_result(None), either[0])
-        )
-        await either[0]
-
-    async def user() -> None:
-        await happens("collect awaits")
-        await asyncio.sleep(LONG)
-        resolve()
-
-    speaking = asyncio.ensure_future(user())
-    await play(way)
+    asyncio.ensure_future(asking.inner()).add_done_callback(resolve)
+    speaking = later(resolve)
+    await either
     await speaking
 
 
-@scenario(aborted=True)
-async def ends_when_a_timer_cancels_it() -> None:
+@way(aborted=True)
+async def ends_when_a_timer_cancels_it(asking: Asking) -> None:
     """A timer cancels the task by which a tool awaits a reply whose tool awaits an AgentTask."""
-
-    async def way(asking: Asking) -> None:
-        inner = asyncio.ensure_future(asking.inner())
-        asyncio.get_running_loop().call_later(LONG, inner.cancel)
-        with contextlib.suppress(asyncio.CancelledError):
-            await inner
-
-    await play(way)
+    inner = asyncio.ensure_future(asking.inner())
+    asyncio.get_running_loop().call_later(LONG, inner.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await inner
 
 
-@scenario(aborted=True)
-async def ends_when_a_task_cancels_it() -> None:
+@way(aborted=True)
+async def ends_when_a_task_cancels_it(asking: Asking) -> None:
     """Another task sleeps, and then cancels that by which a tool awaits a reply whose tool awaits an AgentTask."""
+    inner = asyncio.ensure_future(asking.inner())
 
-    async def way(asking: Asking) -> None:
-        inner = asyncio.ensure_future(asking.inner())
-
-        async def watchdog() -> None:
-            await asyncio.sleep(LONG)
-            inner.cancel()
-
-        watching = asyncio.ensure_future(watchdog())
-        with contextlib.suppress(asyncio.CancelledError):
-            await inner
-        await watching
-
-    await play(way)
-
-
-@scenario
-async def ends_with_an_event() -> None:
-    """A tool of another reply waits for what the user does next, and the handoff waits for that reply."""
-    event: list[asyncio.Event] = []
-
-    async def way(asking: Asking) -> None:
-        event.append(asyncio.Event())
-        asking.session.generate_reply(user_input="desk", tool_choice="auto")
-        await event[0].wait()
-
-    async def user() -> None:
-        await happens("collect awaits")
+    async def watchdog() -> None:
         await asyncio.sleep(LONG)
-        event[0].set()
+        inner.cancel()
 
-    speaking = asyncio.ensure_future(user())
-    await play(way)
+    watching = asyncio.ensure_future(watchdog())
+    with contextlib.suppress(asyncio.CancelledError):
+        await inner
+    await watching
+
+
+@way
+async def ends_with_an_event(asking: Asking) -> None:
+    """A tool of another reply waits for what the user does next, and the handoff waits for that reply."""
+    event = asyncio.Event()
+    asking.session.generate_reply(user_input="desk", tool_choice="auto")
+    speaking = later(event.set)
+    await event.wait()
     await speaking
 
 
-@scenario
-async def ends_with_a_queue() -> None:
+@way
+async def ends_with_a_queue(asking: Asking) -> None:
     """A tool of another reply gets from a queue that a task puts something into later."""
+    queue: asyncio.Queue[int] = asyncio.Queue()
 
-    async def way(asking: Asking) -> None:
-        queue: asyncio.Queue[int] = asyncio.Queue()
+    async def feeder() -> None:
+        await asyncio.sleep(LONG)
+        await queue.put(1)
 
-        async def feeder() -> None:
-            await asyncio.sleep(LONG)
-            await queue.put(1)
-
-        feeding = asyncio.ensure_future(feeder())
-        asking.session.generate_reply(user_input="desk", tool_choice="auto")
-        await queue.get()
-        await feeding
-
-    await play(way)
+    feeding = asyncio.ensure_future(feeder())
+    asking.session.generate_reply(user_input="desk", tool_choice="auto")
+    await queue.get()
+    await feeding
 
 
-@scenario
-async def ends_with_a_thread() -> None:
+@way
+async def ends_with_a_thread(asking: Asking) -> None:
     """A tool of another reply waits for a thread."""
-
-    async def way(asking: Asking) -> None:
-        asking.session.generate_reply(user_input="desk", tool_choice="auto")
-        await asyncio.to_thread(time.sleep, LONG)
-
-    await play(way)
+    asking.session.generate_reply(user_input="desk", tool_choice="auto")
+    await asyncio.to_thread(time.sleep, LONG)
 
 
-@scenario
-async def ends_with_a_sleep_in_a_lock() -> None:
+@way
+async def ends_with_a_sleep_in_a_lock(asking: Asking) -> None:
     """A tool of another reply waits for a lock, whose holder sleeps."""
+    lock = asyncio.Lock()
 
-    async def way(asking: Asking) -> None:
-        lock = asyncio.Lock()
-
-        async def holder() -> None:
-            async with lock:
-                await asyncio.sleep(LONG)
-
-        holding = asyncio.ensure_future(holder())
-        await asyncio.sleep(0)
-        asking.session.generate_reply(user_input="desk", tool_choice="auto")
+    async def holder() -> None:
         async with lock:
-            await holding
+            await asyncio.sleep(LONG)
 
-    await play(way)
+    holding = asyncio.ensure_future(holder())
+    await asyncio.sleep(0)
+    asking.session.generate_reply(user_input="desk", tool_choice="auto")
+    async with lock:
+        await holding
 
 
-@scenario
-async def ends_with_a_shielded_future() -> None:
+@way
+async def ends_with_a_shielded_future(asking: Asking) -> None:
     """A tool of another reply awaits asyncio.shield() of a future that a timer resolves."""
-
-    async def way(asking: Asking) -> None:
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        loop.call_later(LONG, future.set_result, None)
-        asking.session.generate_reply(user_input="desk", tool_choice="auto")
-        await asyncio.shield(future)
-
-    await play(way)
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    loop.call_later(LONG, future.set_result, None)
+    asking.session.generate_reply(user_input="desk", tool_choice="auto")
+    await asyncio.shield(future)
 
 
 @scenario
 async def ends_on_update_agent() -> None:
     """session.update_agent() waits for a tool that takes its time."""
 
-    class Slow(Agent):
-        def __init__(self) -> None:
-            super().__init__(instructions="slow")
-
+    class Slow(Lobby):
         @function_tool
-        async def collect(self, context: RunContext) -> str:  # type: ignore[type-arg]
-            """Takes its time."""
+        async def collect(self) -> str:
             await note("collect", asyncio.sleep(LONG))
             return "collected"
 

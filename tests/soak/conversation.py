@@ -79,7 +79,6 @@ class FrontDesk(Agent):
 
     @function_tool
     async def work(self) -> str:
-        """Hands over several times in a row."""
         self._conversation.seen.note("task of a tool", asyncio.current_task())
         for _ in range(HANDOFFS_PER_REPLY):
             if self._conversation.to_do:
@@ -124,7 +123,6 @@ class Talking(_Step):
 
     @function_tool
     async def finish(self) -> None:
-        """Completes the AgentTask."""
         self.complete(self._result)
 
 
@@ -140,7 +138,6 @@ class Nesting(_Step):
 
     @function_tool
     async def go_deeper(self) -> str:
-        """Awaits another AgentTask."""
         self._conversation.seen.note("task of a tool", asyncio.current_task())
         self._conversation.to_do -= 1
         result = self._conversation.to_do

@@ -199,7 +199,6 @@ class FrontDesk(Agent):
 
     @function_tool
     async def work(self) -> str:
-        """Awaits an AgentTask."""
         await self._play.watch("tool", self._work())
         return "done"
 
@@ -230,7 +229,6 @@ class Outer(AgentTask[str]):
 
     @function_tool
     async def go_deeper(self) -> str:
-        """Awaits the AgentTask that meets the fault."""
         await self.session.userdata.hand_over()
         return "done"
 
@@ -253,7 +251,6 @@ class Victim(AgentTask[str]):
 
     @function_tool
     async def finish(self) -> None:
-        """Completes the AgentTask."""
         try:
             self._raise("complete")
         except Injected as error:

@@ -5,15 +5,12 @@ They are played in several event loops at once, each in a thread of its own, as 
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
+from programs import Forks
 
-from .child import run
-
-# played once, and not once in each of the processes that run tests
-pytestmark = pytest.mark.xdist_group("faults")
+from .faults import PLACES, play_all
 
 Outcomes = dict[str, dict[str, Any]]
 
@@ -22,11 +19,9 @@ UPSTREAM_CANNOT_CLOSE = {"tool that tries again: raise after, start, call 1"}
 
 
 @pytest.fixture(scope="module")
-def outcomes() -> Outcomes:
+def outcomes(library: Forks) -> Outcomes:
     """What came of each fault, by the fault's name."""
-    child = run("-m", "soak.faults", "--loops", "12")
-    assert child.returncode == 0, child.stderr
-    result = json.loads(child.stdout)
+    result = library.call(play_all, PLACES, loops=12)
     assert result["state"] == "patched"
     outcomes: Outcomes = result["outcomes"]
     return outcomes

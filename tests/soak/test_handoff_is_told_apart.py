@@ -10,6 +10,7 @@ from typing import Any, Callable
 import pytest
 from livekit.agents import Agent, AgentSession, AgentTask, function_tool
 from livekit.agents.voice.agent_activity import AgentActivity
+from programs import LIMIT
 
 import onenter_deadlock_fix
 from onenter_deadlock_fix.verify.scripted_model import ScriptedLLM
@@ -34,8 +35,8 @@ class Play:
 
     async def run(self, agent: Agent) -> None:
         await self.session.start(agent)
-        await asyncio.wait_for(self.over.wait(), 20)
-        await asyncio.wait_for(self.session.aclose(), 20)
+        await asyncio.wait_for(self.over.wait(), LIMIT)
+        await asyncio.wait_for(self.session.aclose(), LIMIT)
 
     def here(self, name: str) -> None:
         """Name the running task."""
@@ -103,7 +104,6 @@ class FrontDesk(Agent):
 
     @function_tool
     async def work(self) -> None:
-        """Awaits the AgentTask."""
         self._play.here("tool")
         await self._hand_over()
         if self._on_enter == "has the reply come later":
@@ -130,7 +130,6 @@ class Step(AgentTask[None]):
 
     @function_tool
     async def go_deeper(self) -> None:
-        """Awaits another AgentTask."""
         self._play.here("tool of the AgentTask")
         await Step(self._play, name="on_enter of the inner AgentTask")
 

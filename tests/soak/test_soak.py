@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from livekit.agents import Agent
+from programs import LIMIT
 
 import onenter_deadlock_fix
 
@@ -26,7 +27,7 @@ def detection() -> Iterator[None]:
 
 
 def test_no_session_is_stuck_and_nothing_is_left_of_it() -> None:
-    result = asyncio.run(soak(SESSIONS, HANDOFFS, rounds=1, patience=20, trace=False))
+    result = asyncio.run(soak(SESSIONS, HANDOFFS, rounds=1, patience=LIMIT, trace=False))
 
     assert result["detection"] == "report"
     (outcome,) = result["rounds"]
@@ -39,7 +40,7 @@ def test_no_session_is_stuck_and_nothing_is_left_of_it() -> None:
 
 
 def test_memory_does_not_grow_with_the_handoffs() -> None:
-    result = asyncio.run(soak(sessions=2, handoffs=20, rounds=3, patience=20, trace=True))
+    result = asyncio.run(soak(sessions=2, handoffs=20, rounds=3, patience=LIMIT, trace=True))
 
     assert result["detection"] == "report"
 
@@ -61,7 +62,7 @@ def test_agent_task_is_not_kept_alive_by_the_task_that_has_awaited_it() -> None:
         await conversation.session.start(sender)
         on_enter_task = sender._get_activity_or_raise()._on_enter_task  # which the activity keeps
         assert on_enter_task is not None
-        await asyncio.wait_for(on_enter_task, 20)
+        await asyncio.wait_for(on_enter_task, LIMIT)
         gc.collect()
         alive = awaited[0]() is not None
         await conversation.session.aclose()

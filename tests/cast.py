@@ -1,32 +1,15 @@
-"""What the programs share: a scripted model, an agent whose tools wait, an AgentTask, and what was logged."""
+"""The cast of the programs that tests play: a scripted model, agents and AgentTasks."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 from collections.abc import Awaitable
 from typing import Any, Callable
 
 from livekit.agents import Agent, AgentSession, AgentTask, function_tool, llm
-from livekit.agents.cli.log import JsonFormatter
 
 from onenter_deadlock_fix.verify.agents import complete
 from onenter_deadlock_fix.verify.scripted_model import Answer, ScriptedLLM, ToolCall, cue
-
-records: list[dict[str, Any]] = []
-errors: list[str] = []
-
-
-class Keep(logging.Handler):
-    """Keeps each record of the shim's: as it is, and as livekit-agents' JSON log has it."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        said = record.getMessage()
-        if said.startswith("onenter-deadlock-fix is "):
-            return  # that the fix is active, or is not
-        told = json.loads(JsonFormatter().format(record))
-        records.append({"level": record.levelname, "said": said, "told": told})
 
 
 def script(chat_ctx: llm.ChatContext) -> Answer:
@@ -47,6 +30,17 @@ class Name(AgentTask[str]):
         complete(self, "Ada")
 
 
+class Ask(AgentTask[str]):
+    """An AgentTask that the user's next turn completes."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="")
+
+    @function_tool
+    async def answer(self) -> None:
+        complete(self, "42")
+
+
 class Lobby(Agent):
     """Does nothing of itself."""
 
@@ -63,13 +57,11 @@ class Desk(Agent):
 
     @function_tool
     async def collect(self) -> str:
-        """Hands over."""
         await asyncio.sleep(0)  # livekit-agents marks its task as a tool's only when it waits, if tasks are eager
         return await Name()  # collect waits here
 
     @function_tool
     async def ask(self) -> str:
-        """Waits as it is told."""
         assert self.wait
         await self.wait(self)  # ask calls here
         return "asked"
