@@ -90,7 +90,7 @@ def played(tmp_path: Path, play: Callable[..., Any]) -> Played:
         log = [
             {
                 "text": f"{record['level']} {record['told']['name']} - {record['said']}",
-                "fields": [name for name in ("deadlock", "wait", "let_go") if name in record["told"]],
+                "fields": [name for name in ("deadlock", "wait", "release") if name in record["told"]],
             }
             for record in seen["records"]
         ]
@@ -200,7 +200,7 @@ def test_hang_that_is_left_is_told_as_the_docs_have_it(played: Played) -> None:
     assert texts["report"] == [alike(error)]
     assert texts["resolve"] == [alike(without_its_last_line), alike(warning)]
     fields = [kept["fields"] for kept in told["resolve"]["log"]]
-    assert fields == [["deadlock"], ["let_go"]]
+    assert fields == [["deadlock"], ["release"]]
     (in_the_readme,) = records("README.md", "ERROR")
     assert alike(error) == alike(in_the_readme)
 

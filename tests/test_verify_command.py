@@ -24,10 +24,10 @@ from onenter_deadlock_fix.verify.run import Run
 Command = Callable[..., Any]
 
 CYCLE = [
-    "on_enter of FrontDesk waits for the reply SPEECH",
+    "on_enter() of FrontDesk waits for the reply SPEECH",
     "the reply SPEECH waits for the tool collect_address",
     "the tool collect_address waits for the handoff to AddressTask",
-    "the handoff to AddressTask waits for on_enter of FrontDesk",
+    "the handoff to AddressTask waits for on_enter() of FrontDesk",
 ]
 
 NESTED_CYCLE = [
