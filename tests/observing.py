@@ -81,7 +81,7 @@ def observe(
         "reason": status.reason,
         "wrapped": [name for name in names if type(now[name]).__module__.startswith("onenter_deadlock_fix.")],
         "replaced": names,
-        "after": watch._request.after if watch and watch._request else None,
+        "after": watch._settings.after if watch and watch._settings else None,
         "is_imported": any(name.startswith("onenter_deadlock_fix.detection") for name in sys.modules),
         "records": [[one.levelname, one.getMessage(), bool(one.exc_info)] for one in recorder.records],
     }
