@@ -19,7 +19,8 @@ class Prepared:
     packages: Sequence[str]
 
     def __init__(self, cache: Path) -> None:
-        version = hashlib.sha256(repr((self.packages, sys.prefix, sys.version)).encode()).hexdigest()[:12]
+        depends_on = (self.packages, sys.prefix, sys.version, str(cache))
+        version = hashlib.sha256(repr(depends_on).encode()).hexdigest()[:12]
         self.folder = cache / f"{self.test_file.stem}-{version}"
         self._ready = self.folder / "ready"
 
