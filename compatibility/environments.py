@@ -14,7 +14,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from onenter_deadlock_fix.cli.pins import pins
+from onenter_deadlock_fix.environment.pins import pins
 
 from .data import ROOT, Row
 

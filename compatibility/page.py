@@ -8,7 +8,7 @@ from typing import Any
 
 from packaging.version import Version
 
-from onenter_deadlock_fix.cli.pins import pins
+from onenter_deadlock_fix.environment.pins import pins
 
 from .data import FIRST_FIXED, PAGE, PATTERN
 from .results import Results, read

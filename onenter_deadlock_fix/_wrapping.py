@@ -13,7 +13,16 @@ import wrapt
 Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 
 
-class _BoundMethod(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]  # not generic before wrapt 2
+class _MethodWrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # not generic before wrapt 2
+    _self_group: Wrappers
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # Taken from the dictionary of its class, it is called with the instance first.
+        instance, *others = args
+        return self.__get__(instance, type(instance))(*others, **kwargs)
+
+
+class _BoundMethod(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
     """A bound method that can be copied and pickled like the library's own, which wrapt refuses."""
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
@@ -26,14 +35,8 @@ class _BoundMethod(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]  # not
         return getattr(copy.deepcopy(self.__self__, memo), self.__name__)
 
 
-class _MethodWrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]
+class _CopyableMethodWrapper(_MethodWrapper):
     __bound_function_wrapper__ = _BoundMethod
-    _self_group: Wrappers
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # Taken from the dictionary of its class, it is called with the instance first.
-        instance, *others = args
-        return self.__get__(instance, type(instance))(*others, **kwargs)
 
 
 class Wrappers:
@@ -52,12 +55,14 @@ class Wrappers:
         try:
             for owner, name, wrapper in methods:
                 current = vars(owner)[name]
-                while type(current).__module__ == __name__ and type(current) is not _MethodWrapper:
+                while type(current).__module__ == __name__ and not isinstance(current, _MethodWrapper):
                     current = current.__wrapped__  # of an earlier import of this package
                 function = inspect.unwrap(current)
                 known = self._functions.setdefault((weakref.ref(owner), name), weakref.ref(function))
                 if self._find(owner, name) is None and known() is function:
-                    ours = _MethodWrapper(current, wrapper, enabled=lambda: self._is_enabled)
+                    # livekit-agents looks for tools in each AgentTask, which takes longer where a method is copyable.
+                    kind = _MethodWrapper if "__" in name else _CopyableMethodWrapper
+                    ours = kind(current, wrapper, enabled=lambda: self._is_enabled)
                     ours._self_group = self
                     setattr(owner, name, ours)
             self._is_enabled = True
@@ -87,9 +92,9 @@ class Wrappers:
         """Return the wrapper of this group on a method, also from below the wrappers of other code."""
         function: Any = vars(owner).get(name)
         for _ in range(100):  # a chain that other code has made may have no end
-            if type(function) is _BoundMethod:
+            if isinstance(function, wrapt.BoundFunctionWrapper):
                 function = function._self_parent
-            if type(function) is _MethodWrapper and function._self_group is self:
+            if isinstance(function, _MethodWrapper) and function._self_group is self:
                 return function
             function = getattr(function, "__wrapped__", None)
         return None

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
+import observing
 import pytest
 from other_tools import PACKAGES, Environment
 from programs import AlteredLibrary, Completed, Forks, run
 
 OTHER_TOOLS = Path(__file__).with_name("test_other_tools.py")
-MODES = str(Path(__file__).with_name("modes_program.py"))
-Call = tuple[str, list[Any], dict[str, Any]]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -93,18 +92,9 @@ def play(library: Forks) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def observe(forks: Forks, tmp_path: Path) -> Callable[..., Any]:
-    """Run ``modes_program.py`` with calls of the shim before the import of the library and after it."""
-
-    def observe(
-        *, before: Iterable[Call] = (), afterwards: Iterable[Call] = (), env: dict[str, str] | None = None
-    ) -> Any:
-        calls = [json.dumps(list(calls)) for calls in (before, afterwards)]
-        ended = forks.run([MODES, *calls], cwd=tmp_path, env=env)
-        assert ended.returncode == 0, ended.stderr
-        return json.loads(ended.stdout)
-
-    return observe
+def observe(forks: Forks) -> Callable[..., Any]:
+    """Import the package and livekit-agents in a fork (see ``observing.observe``), and return what a program sees."""
+    return partial(forks.call, observing.observe)
 
 
 @pytest.fixture

@@ -33,13 +33,18 @@ def load_settings(call: tuple[object, object] | None) -> Settings:
     """Return the settings of a call of ``detect()`` (its mode and seconds), or those of the environment for None."""
     named = (f"{DETECT}=", f"{DETECT_AFTER}=") if call is None else ("detect() with mode ", "detect() with after=")
     mode, after = call or (os.environ.get(DETECT) or "off", os.environ.get(DETECT_AFTER) or AFTER)
-    known, seconds = _MODES.get(str(mode).strip().lower()), seconds_of(after)
+    known, seconds = mode_of(mode), seconds_of(after)
     warnings = []
     if known is None:
         warnings.append(f"{named[0]}{mode} is no known mode and means report (off, report, resolve)")
     if seconds is None:
         warnings.append(f"{named[1]}{after} is no number of seconds ({SHORTEST:g} or more) and means {AFTER:g}")
     return Settings(known or "report", seconds or AFTER, tuple(warnings))
+
+
+def mode_of(value: object) -> Mode | None:
+    """Return the mode that a word stands for, or None where it is no mode."""
+    return _MODES.get(str(value).strip().lower())
 
 
 def seconds_of(value: object) -> float | None:
