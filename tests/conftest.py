@@ -22,7 +22,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Make the environment that test_other_tools.py needs, before the tests, and where there is none yet."""
     config = session.config
     selected = (config.invocation_params.dir / argument.partition("::")[0] for argument in config.args)
-    if hasattr(config, "workerinput") or not any(path in (OTHER_TOOLS, *OTHER_TOOLS.parents) for path in selected):
+    if (
+        hasattr(config, "workerinput")
+        or not hasattr(config, "cache")
+        or not any(path in (OTHER_TOOLS, *OTHER_TOOLS.parents) for path in selected)
+    ):
         return
     environment = Environment(config.cache.mkdir("onenter-deadlock-fix"))  # type: ignore[union-attr]
     if not environment.is_ready():

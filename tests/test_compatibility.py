@@ -120,11 +120,11 @@ REFERENCE = played("1.3.6").without
 
 def test_what_is_declared_to_be_aborted_must_be_reported_and_resolved_before_that() -> None:
     for release in ("1.3.5", "1.3.6"):
-        assert list(promise.broken(played(release), REFERENCE)) == []
-        assert list(promise.broken(played(release, report=[]), REFERENCE)) == [
+        assert list(promise.violations(played(release), REFERENCE)) == []
+        assert list(promise.violations(played(release, report=[]), REFERENCE)) == [
             f"{ABORTED} is deadlocked until it is aborted, and is not reported"
         ]
-        assert list(promise.broken(played(release, resolve=[DEADLOCK]), REFERENCE)) == [
+        assert list(promise.violations(played(release, resolve=[DEADLOCK]), REFERENCE)) == [
             f"{ABORTED} is not resolved before it is aborted"
         ]
 

@@ -1,4 +1,4 @@
-"""What must be, whatever the program: the same program, played in several modes, held against each other."""
+"""Rules for any program: the outcomes of the same program in several modes are compared with each other."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _NOT_SEEN = re.compile(r": (event|in_lock_of_generator|in_semaphore)")
 Outcomes = dict[str, dict[str, Any]]  # by mode: bare (no fix), off, report, resolve; others are off once more
 
 
-def broken(played: Outcomes) -> Iterator[str]:
-    """Yield what is not as it must be."""
+def violations(played: Outcomes) -> Iterator[str]:
+    """Yield the rules that the outcomes of a program violate."""
     off, report, resolve = (played[mode] for mode in ("off", "report", "resolve"))
     for mode, outcome in played.items():
         for record in outcome["log"]:

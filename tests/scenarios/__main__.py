@@ -1,4 +1,4 @@
-"""Plays scenarios and prints, as one JSON object, what they ran on and what came out."""
+"""Play scenarios and print, as one JSON object, what they ran on and their outcomes."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def main() -> None:
         key: {name: outcome.pop(key) for name, outcome in outcomes.items() if key in outcome}
         for key in ("log", "cycle", "waiting")
     }
-    made_of_them = {name: declared[name] for name in names}
+    expectations = {name: declared[name] for name in names}
     json.dump(
-        {**about, "scenarios": said, "declared": made_of_them, "outcomes": outcomes, **detected}, sys.stdout, indent=2
+        {**about, "scenarios": said, "declared": expectations, "outcomes": outcomes, **detected}, sys.stdout, indent=2
     )
     print()
 
