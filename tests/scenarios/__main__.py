@@ -19,6 +19,7 @@ from programs import map_in_forks
 FUNCTIONS = (
     ("agent", "AgentTask", "_AgentTask__await_impl"),
     ("agent_session", "AgentSession", "_update_activity"),
+    ("agent_activity", "AgentActivity", "update_chat_ctx"),
     ("agent_activity", "AgentActivity", "pause"),
     ("agent_activity", "AgentActivity", "drain"),
     ("agent_session", "AgentSession", "_aclose_impl"),
