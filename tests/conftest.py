@@ -11,27 +11,26 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from other_tools import PACKAGES, Environment
+from installed_once import OldRelease
+from other_tools import Environment
 from programs import AlteredLibrary, Completed, Forks, run
 
-OTHER_TOOLS = Path(__file__).with_name("test_other_tools.py")
 MODES = str(Path(__file__).with_name("modes_program.py"))
 Call = tuple[str, list[Any], dict[str, Any]]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Make the environment that test_other_tools.py needs, before the tests, and where there is none yet."""
+    """Install what some tests need beside the extra ``test``, before the tests, and where it is not there yet."""
     config = session.config
-    selected = (config.invocation_params.dir / argument.partition("::")[0] for argument in config.args)
-    if hasattr(config, "workerinput") or not any(path in (OTHER_TOOLS, *OTHER_TOOLS.parents) for path in selected):
-        return
-    environment = Environment(config.cache.mkdir("onenter-deadlock-fix"))  # type: ignore[union-attr]
-    if not environment.is_ready():
-        with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-            print(f"installing {', '.join(PACKAGES)} for {OTHER_TOOLS.name}, once", flush=True)
-            failure = environment.make()
-            if failure:
-                print(f"they can't be installed, and {OTHER_TOOLS.name} will be skipped: {failure}", flush=True)
+    selected = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
+    for kind in () if hasattr(config, "workerinput") else (Environment, OldRelease):
+        needed = kind(config)
+        if needed.is_missing(selected):
+            with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+                print(f"installing {', '.join(kind.PACKAGES)} for {kind.TESTS.name}, once", flush=True)
+                failure = needed.install()
+                if failure:
+                    print(f"they can't be installed, and {kind.TESTS.name} will be skipped: {failure}", flush=True)
 
 
 @pytest.fixture

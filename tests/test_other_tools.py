@@ -18,10 +18,7 @@ PROGRAM = str(TESTS / "what_is_on.py")
 
 @pytest.fixture(scope="session")
 def environment(request: pytest.FixtureRequest) -> Environment:
-    environment = Environment(request.config.cache.mkdir("onenter-deadlock-fix"))  # type: ignore[union-attr]
-    if not environment.is_ready():
-        pytest.skip("the other tools could not be installed; the first lines of this run say why")
-    return environment
+    return Environment.or_skip(request.config)
 
 
 RUN = "onenter-deadlock-fix run"
