@@ -1,7 +1,8 @@
-"""``nox -s matrix`` proves the shim on the boundary releases, ``compatibility`` on all, and writes that down.
+"""Play the scenarios on releases of livekit-agents: ``nox`` alone is ``nox -s matrix``, the boundary releases.
 
-``record`` plays named scenarios and writes what they need, ``page`` makes docs/compatibility.md of what is written,
-``shell`` is an environment for any release. ``random`` and ``soak`` are the long runs of what the tests do briefly.
+``compatibility`` plays all releases and writes the results, ``record`` plays named scenarios and writes theirs, and
+``page`` generates docs/compatibility.md from the results. ``shell`` is an environment for any release. ``random`` and
+``soak`` are the long runs of tests.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ nox.options.sessions = ["matrix"]
 
 @nox.session
 def matrix(session: nox.Session) -> None:
-    """All scenarios on the boundary releases; with ``-- 1.2.9 1.8.9`` on those."""
+    """Play all scenarios on the boundary releases; with ``-- 1.2.9 1.8.9`` on those. Write nothing."""
     _compatibility(session, "compatibility", *session.posargs)
 
 
 @nox.session
 def compatibility(session: nox.Session) -> None:
-    """All scenarios on all releases; writes compatibility/results.json, upstream.json and docs/compatibility.md."""
+    """Play all scenarios on all releases; write compatibility/results.json, upstream.json and docs/compatibility.md."""
     _compatibility(session, "compatibility", "--every", *session.posargs)
 
 
 @nox.session
 def record(session: nox.Session) -> None:
-    """``-- NAME ...`` plays these scenarios on the boundary releases, and writes what came out, and nothing else."""
+    """Play the scenarios ``-- NAME ...`` on the boundary releases, and write their results into the same files."""
     if not session.posargs:
         session.error("which scenarios? nox -s record -- NAME ...")
     _compatibility(session, "compatibility", "--record", *session.posargs)
@@ -36,13 +37,13 @@ def record(session: nox.Session) -> None:
 
 @nox.session
 def page(session: nox.Session) -> None:
-    """Makes docs/compatibility.md anew of compatibility/results.json."""
+    """Generate docs/compatibility.md from compatibility/results.json."""
     _compatibility(session, "compatibility.page")
 
 
 @nox.session
 def shell(session: nox.Session) -> None:
-    """``-- RELEASE`` opens a Python with that release and this project; ``-- RELEASE -m scenarios NAME`` runs that."""
+    """Open a Python with ``-- RELEASE`` and this project; ``-- RELEASE -m scenarios NAME`` runs that."""
     if not session.posargs:
         session.error("which release? nox -s shell -- RELEASE ...")
     release, *arguments = session.posargs
@@ -54,7 +55,7 @@ def shell(session: nox.Session) -> None:
 
 @nox.session
 def random(session: nox.Session) -> None:
-    """Random programs: ``-- --seeds 5000 --first 10000`` plays so many from that one on, on 1.3.5."""
+    """Play random programs on 1.3.5: ``-- --seeds 5000 --first 10000``; ``-- --show SEED`` prints one of them."""
     session.install(".[affected]")
     session.chdir("tests")
     session.run("python", "-W", "ignore", "-m", "random_programs", *session.posargs)
@@ -63,7 +64,7 @@ def random(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("release", ["1.3.6", "1.3.5"])
 def soak(session: nox.Session, release: str) -> None:
-    """The long run of the soak and of the faults: on bare 1.3.6 first, and then no worse on 1.3.5 with the shim.
+    """Run the soak and the faults for long: on bare 1.3.6 first, and then no worse on 1.3.5 with the shim.
 
     On 1.3.5 detection is in the mode ``report``, and in ``resolve`` for the faults once more.
     """

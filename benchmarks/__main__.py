@@ -1,4 +1,4 @@
-"""All benchmarks in one run: ``python -m benchmarks`` writes results.md. What they tell is in the README beside it."""
+"""Run all benchmarks and write results.md: ``python -m benchmarks``. The README explains the results."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def environments(folder: Path) -> tuple[str, str]:
 
 
 def setting(python: str) -> str:
-    """Say where and of what the results are."""
+    """Return the date, the machine and the versions of the results."""
     code = "import importlib.metadata as m, sys; print(*(f'{name} {m.version(name)}' for name in sys.argv[1:]))"
     installed = subprocess.check_output([python, "-c", code, *SHOWN], cwd="/", text=True).strip()
     commit = subprocess.check_output(["git", "describe", "--always", "--dirty"], cwd=HERE, text=True).strip()

@@ -1,4 +1,4 @@
-"""Instructions, counted by valgrind's callgrind."""
+"""Count instructions by valgrind's callgrind."""
 
 from __future__ import annotations
 

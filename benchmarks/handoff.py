@@ -1,4 +1,4 @@
-"""Handoffs to an AgentTask and back, counted by callgrind: ``python handoff.py HANDOFFS VARIANT ...``.
+"""Play handoffs to an AgentTask and back, for callgrind to count: ``python handoff.py HANDOFFS VARIANT ...``.
 
 A VARIANT is ``bare``, ``off`` or ``report``: without the shim, or with it and its detection in that mode. Each has a
 process of its own, forked from one that has imported livekit-agents, so that they differ in nothing else. The output

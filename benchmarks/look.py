@@ -1,4 +1,4 @@
-"""What detection's timer costs: ``python look.py ROUNDS little|much``, in an environment with livekit-agents.
+"""Measure what detection's timer costs: ``python look.py ROUNDS little|much``, in an environment with livekit-agents.
 
 A deadlock hangs among 1,000 tasks that wait for other things and hold little or much. The output is JSON: of each round
 the seconds of CPU time that a tick of the timer took, in which it looked at the deadlock, and those of a full garbage

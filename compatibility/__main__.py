@@ -1,4 +1,4 @@
-"""Plays the scenarios on releases of livekit-agents, each with and without the shim, and says what came out."""
+"""Play the scenarios on releases of livekit-agents, each with and without the shim, and print the results."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from . import page, results
 from .data import FIRST_FIXED, Row, boundaries, every
 from .environments import NoPython, NotPlayed, Yanked, releases
 from .play import Played, build, play
-from .promise import broken
+from .promise import violations
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m compatibility", description=__doc__)
     parser.add_argument("releases", nargs="*", metavar="RELEASE", help="the boundary releases without one")
-    parser.add_argument("--every", action="store_true", help="on every release from 1.2.0 on, and write what came out")
-    parser.add_argument("--record", nargs="+", metavar="NAME", help="only these scenarios, and write what came out")
+    parser.add_argument("--every", action="store_true", help="on every release from 1.2.0 on, and write the results")
+    parser.add_argument("--record", nargs="+", metavar="NAME", help="only these scenarios, and write their results")
     parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, metavar="N", help="environments at once")
     options = parser.parse_args()
     began = time.monotonic()
@@ -36,10 +36,10 @@ def main() -> int:
         parser.error(str(error))
     reference = next((one.without for one in played if one.row == Row(FIRST_FIXED)), None)
     if reference is None:
-        print(f"\n{FIRST_FIXED} was not played, and there is nothing to hold the others against")
+        print(f"\n{FIRST_FIXED} was not played, and the others can't be compared with it")
         return 1
     for one in played:
-        failed.setdefault(one.row, []).extend(broken(one, reference))
+        failed.setdefault(one.row, []).extend(violations(one, reference))
     problems = [f"{row}: {problem}" for row in rows for problem in failed.get(row, ())]
 
     if options.record:
@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def _rows(named: Sequence[str], *, all_of_them: bool) -> Iterator[Row]:
-    if named:  # and 1.3.6, which the others are held against
+    if named:  # and 1.3.6, which the others are compared with
         yield from map(Row, sorted({*(str(Version(name)) for name in named), FIRST_FIXED}, key=Version))
     else:
         yield from (every if all_of_them else boundaries)(releases())

@@ -1,7 +1,7 @@
-"""What is played: the releases, the Pythons, the releases of wrapt.
+"""Data: which releases, Pythons and releases of wrapt are played.
 
 A new release of livekit-agents needs no entry here; what it has to be installed together with, if anything, is in
-``onenter_deadlock_fix/cli/pins.py``. A new Python is one entry in ``PYTHONS``.
+``onenter_deadlock_fix.environment.pins.py``. A new Python is one entry in ``PYTHONS``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Makes environments with a release of livekit-agents, and what it needs beside it today.
+"""Make environments with a release of livekit-agents and the pins that it needs today.
 
-``python -m compatibility.environments RELEASE FOLDER`` makes one with this project in it, to be edited, and prints its
-Python.
+``python -m compatibility.environments RELEASE FOLDER`` makes one with this project, editable, and prints its Python.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from onenter_deadlock_fix.cli.pins import pins
+from onenter_deadlock_fix.environment.pins import pins
 
 from .data import ROOT, Row
 
@@ -33,7 +32,7 @@ _NOT_INHERITED = (
 
 
 class NotPlayed(Exception):
-    """There is nothing to play; says why."""
+    """Why a row can't be played."""
 
 
 class Yanked(NotPlayed):

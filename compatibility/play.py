@@ -1,4 +1,4 @@
-"""Plays the scenarios on one release, without the shim, with it and with detection."""
+"""Play the scenarios on one release, without the shim, with it and with detection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SOON = {"ONENTER_DEADLOCK_FIX_DETECT_AFTER": "0.05"}  # before a scenario takes
 
 @dataclass(frozen=True)
 class Played:
-    """What came out, as ``python -m scenarios`` tells it.
+    """The outcomes, as ``python -m scenarios`` prints them.
 
     without: all scenarios without the shim.
     default: the pattern, with the shim as it is where nobody has asked for anything.
@@ -39,9 +39,9 @@ def build(folder: Path) -> str:
 
 
 def play(row: Row, folder: Path, wheel: str, named: Sequence[str]) -> Played:
-    """Return what came out; of the scenarios that are named, if any are. ``folder`` is that of an environment.
+    """Return the outcomes of all scenarios, or of those that are named. ``folder`` is that of an environment.
 
-    Raises NotPlayed if the environment can't be made.
+    Raise NotPlayed if the environment can't be made.
     """
     python = make(folder, row, wheel)
     extension = {} if row.extension else {"WRAPT_DISABLE_EXTENSIONS": "1"}
@@ -52,7 +52,7 @@ def play(row: Row, folder: Path, wheel: str, named: Sequence[str]) -> Played:
 
     named = [*named, PATTERN] if named else []
     without = scenarios(*named, ONENTER_DEADLOCK_FIX="off")
-    declared = [name for name, made_of_it in without["declared"].items() if made_of_it] or [PATTERN]
+    declared = [name for name, expected in without["declared"].items() if expected] or [PATTERN]
     return Played(
         row,
         without,

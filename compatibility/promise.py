@@ -1,4 +1,4 @@
-"""What the project promises, held against what came out."""
+"""Compare outcomes with what the project promises."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ def is_reported(log: Iterable[Record]) -> bool:
     return any(record["level"] == "ERROR" for record in log)
 
 
-def broken(played: Played, reference: dict[str, Any]) -> Iterator[str]:
-    """Yield what is not as promised; ``reference`` is what came out of 1.3.6 without the shim."""
+def violations(played: Played, reference: dict[str, Any]) -> Iterator[str]:
+    """Yield what is not as promised; ``reference`` has the outcomes of 1.3.6 without the shim."""
     release = played.row.release
     for run in (played.without, played.default, played.report, played.resolve):
         if Version(run["livekit_agents"]) != Version(release) or run["wrapt_extension"] != played.row.extension:
             yield f"something else was played: livekit-agents {run['livekit_agents']}, wrapt {run['wrapt']}"
-    yield from _broken_by_the_fix(played, reference)
-    yield from _broken_by_detection(played)
+    yield from _violations_by_the_fix(played, reference)
+    yield from _violations_by_detection(played)
 
 
-def _broken_by_the_fix(played: Played, reference: dict[str, Any]) -> Iterator[str]:
+def _violations_by_the_fix(played: Played, reference: dict[str, Any]) -> Iterator[str]:
     release, without, default = played.row.release, played.without, played.default
     affected = is_affected(release)
     yield from _difference("off", without["state"], "state without the shim")
@@ -79,7 +79,7 @@ def _broken_by_the_fix(played: Played, reference: dict[str, Any]) -> Iterator[st
                 yield f"{name} hangs, and does not without the shim"
 
 
-def _broken_by_detection(played: Played) -> Iterator[str]:
+def _violations_by_detection(played: Played) -> Iterator[str]:
     report, resolve = played.report, played.resolve
     yield from _difference("off", played.default["detection"], "mode where nothing asks for one")
     for mode, run in (("report", report), ("resolve", resolve)):
@@ -89,12 +89,12 @@ def _broken_by_detection(played: Played) -> Iterator[str]:
                 yield from _difference("wrapped", function, f"{name} in the mode {mode}")
     for name, outcome in report["outcomes"].items():
         is_own = name in own_hangs(played.row.release)
-        yield from broken_by_report(name, report["declared"][name], outcome, report["log"][name], is_own=is_own)
+        yield from violations_in_report(name, report["declared"][name], outcome, report["log"][name], is_own=is_own)
     for name, outcome in resolve["outcomes"].items():
-        yield from broken_by_resolve(name, resolve["declared"][name], outcome, resolve["log"][name])
+        yield from violations_in_resolve(name, resolve["declared"][name], outcome, resolve["log"][name])
 
 
-def broken_by_report(
+def violations_in_report(
     name: str, declared: Declared, outcome: Outcome, log: Sequence[Record], *, is_own: bool = False
 ) -> Iterator[str]:
     """Yield what is not as promised of a scenario in the mode ``report``.
@@ -106,7 +106,7 @@ def broken_by_report(
         yield f"{name} completes, and is called a deadlock"
     if ended(outcome) == "hangs" and not is_own:
         if not declared:
-            yield f"{name} hangs, and nothing is said of what detection makes of it"
+            yield f"{name} hangs, and no expectation of detection is declared"
         if not declared.keys() & {"told", "unreported"} and not is_reported(log):
             yield f"{name} hangs, and is not reported"
         if "told" in declared and [record["level"] for record in log] != ["WARNING"]:
@@ -117,7 +117,7 @@ def broken_by_report(
         yield f"{name} is reported without a line of the user's own code"
 
 
-def broken_by_resolve(name: str, declared: Declared, outcome: Outcome, log: Sequence[Record]) -> Iterator[str]:
+def violations_in_resolve(name: str, declared: Declared, outcome: Outcome, log: Sequence[Record]) -> Iterator[str]:
     """Yield what is not as promised of a scenario in the mode ``resolve``."""
     if "resolved" in declared and ended(outcome) != "completes":
         yield f"{name} is not resolved"

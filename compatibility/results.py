@@ -1,11 +1,11 @@
-"""results.json: what came out, row by row and scenario by scenario. The page and the tests are made of that.
+"""Read and write results.json: the outcomes, by row and by scenario. The page and tests are based on it.
 
 date, shim, machine: of the last run that played everything.
 rows: what each was, by its name: ``python``, ``wrapt``, ``state`` and, where nobody has asked for detection,
     ``functions`` (``its own`` or ``wrapped``).
 not_played: why others were not, by the name of the row.
-scenarios: what each is (``what``), what is ``declared`` of it, and how it ended (``ended``), each way with the rows
-    that it ended so ``on``:
+scenarios: the sentence of each (``what``), what is ``declared`` of it, and how it ended (``ended``), each way with
+    the rows that it ended so ``on``:
     without, with: in a word, without the shim and with it.
     same: whether all that was noted with the shim is what was noted without it, or on affected releases on 1.3.6.
     reported: whether a deadlock was logged. resolve: how it ended in that mode, where it was played in it.

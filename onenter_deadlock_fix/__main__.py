@@ -2,6 +2,9 @@
 
 import sys
 
+if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+    del sys.path[0]  # the working directory, which -m puts there: nothing of it is meant to be imported
+
 from .cli.main import main
 
 sys.exit(main())

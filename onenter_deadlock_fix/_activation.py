@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from ._guard import Verdict
     from ._status import Detection, State, Status
 
+    Outcome = tuple[State, Optional[str], list[str], Detection]  # state, release, reasons, mode of detection
+
 # Held while settings are applied and never while anything is imported or logged: an import waits for other threads that
 # import, and a log handler for whatever it likes. A signal handler may take it again in the thread that holds it.
 _lock = RLock()
 _settings: "dict[str, Any]" = {"fix": True, "detection": True, "detect": None}  # replaced as a whole
-# Weak references to the classes of livekit-agents, the settings applied to them, the verdict on them, the status.
-_applied: "Optional[tuple[list[Any], dict[str, Any], Optional[Verdict], Status]]" = None
+# Weak references to the classes of livekit-agents, the settings applied to them, the verdict on them, the outcome.
+_applied: "Optional[tuple[list[Any], dict[str, Any], Optional[Verdict], Outcome]]" = None
 _handoffs = 0
 _was_announced = False
 
@@ -29,8 +31,9 @@ _PATCH, _DETECTION = f"{__package__}._patch", f"{__package__}.detection"
 
 def start() -> None:
     """Apply the settings now, or when livekit-agents is imported. Raise nothing."""
-    _import_hook.install(_reconcile)
-    _reconcile()
+    if sys.meta_path is not None:  # else the interpreter is shutting down
+        _import_hook.install(_reconcile)
+        _reconcile()
 
 
 def configure(**settings: object) -> "Status":
@@ -43,53 +46,52 @@ def configure(**settings: object) -> "Status":
 
 def status() -> "Status":
     """Return what the shim does in this process at this moment. Raise nothing."""
-    from dataclasses import replace
-
-    from ._status import Status
-
     start()  # livekit-agents may have been imported without consulting the finder
     applied = _applied_to(_import_hook.loaded_classes())
     if applied is None:
         detection, warnings, _ = _configure_detection(_settings, library_loaded=False)
-        reasons = [
-            f"{_import_hook.LIBRARY} is not imported yet" if _settings["fix"] else "switched off by deactivate()"
-        ]
-        return Status("pending" if _settings["fix"] else "off", None, "; ".join(reasons + warnings), detection)
-    current, reasons = applied[3], [applied[3].reason]
-    replacement = sys.modules[_PATCH].replacement(applied[0]) if current.state == "patched" else None
+        if _settings["fix"]:
+            return _make_status("pending", None, [f"{_import_hook.LIBRARY} is not imported yet", *warnings], detection)
+        return _make_status("off", None, ["switched off by deactivate()", *warnings], detection)
+    classes, _, _, (state, release, reasons, detection) = applied
+    replacement = sys.modules[_PATCH].replacement(classes) if state == "patched" else None
     if replacement:
-        current = replace(current, state="unconfirmed")
-        reasons = [f"patched, but other code has replaced a method since: {replacement}"]
-    if current.detection in ("report", "resolve"):
-        reasons += sys.modules[_DETECTION].remarks()
-    return replace(current, handoffs=_handoffs, reason="; ".join(reasons))
+        state, reasons = "unconfirmed", [f"patched, but other code has replaced a method since: {replacement}"]
+    if detection in ("report", "resolve"):
+        reasons = reasons + sys.modules[_DETECTION].remarks()
+    return _make_status(state, release, reasons, detection)
 
 
 def loaded_by_autowrapt(library: "ModuleType") -> None:
     """Do nothing: to load this entry point, autowrapt has imported the package."""
 
 
+def _make_status(state: "State", release: "Optional[str]", reasons: "list[str]", detection: "Detection") -> "Status":
+    try:
+        from ._status import Status
+    except ImportError:  # it is being imported further up the stack, or the interpreter is shutting down
+        Status = type(sys.implementation)  # type: ignore[assignment,misc]  # a plain namespace
+    reason = "; ".join(reasons)
+    return Status(state=state, livekit_agents=release, reason=reason, detection=detection, handoffs=_handoffs)
+
+
 def _reconcile() -> None:
-    """Apply the settings to the livekit-agents that is imported, and log the status, unless that is done."""
+    """Apply the settings to the livekit-agents that is imported, and log the outcome, until that is done."""
     global _applied
     while True:
         settings, classes = _settings, _import_hook.loaded_classes()
         before = _applied_to(classes)
         if classes is None or (before is not None and before[1] is settings) or _is_importing():
             return
-        verdict = _import_needed(settings, before and before[2])
+        verdict, outcome, level, error = _apply(settings, classes, before and before[2])
         with _lock:
-            if settings is not _settings:
-                continue
-            current, level, error = _apply(settings, classes, verdict)
-            _applied = ([each and ref(each) for each in classes], settings, verdict, current)
-        if before is None or before[3] != current:
-            _log(current, level, error)
+            if settings is _settings:
+                _applied = ([each and ref(each) for each in classes], settings, verdict, outcome)
+        if before is None or before[3] != outcome:
+            _log(_make_status(*outcome), level, error)
 
 
-def _applied_to(
-    classes: "Optional[list[Any]]",
-) -> "Optional[tuple[list[Any], dict[str, Any], Optional[Verdict], Status]]":
+def _applied_to(classes: "Optional[list[Any]]") -> "Any":
     """Return what was applied to these classes: a reload, or a purge and a new import, makes other ones."""
     if _applied is None or classes is None:
         return None
@@ -99,69 +101,47 @@ def _applied_to(
 def _is_importing() -> bool:
     """Return whether what is needed is being imported, by a caller of this or another thread, which goes on then."""
     frame: Any = sys._getframe()
-    while frame is not None and frame.f_code is not _import_needed.__code__:
+    while frame is not None and frame.f_code is not _apply.__code__:
         frame = frame.f_back
     return frame is not None or any(map(_import_hook.is_being_imported, ("wrapt", "packaging.version", _PATCH)))
 
 
-def _import_needed(settings: "dict[str, Any]", verdict: "Optional[Verdict]") -> "Optional[Verdict]":
-    """Import what ``_apply`` needs, and return the verdict. What fails here fails there again, and is reported."""
+def _apply(
+    settings: "dict[str, Any]", classes: "list[Any]", verdict: "Optional[Verdict]"
+) -> "tuple[Optional[Verdict], Outcome, str, Optional[Exception]]":
+    """Apply the settings; return the verdict, the outcome, the level to log it at, and an error that was caught."""
+    state: State = "off"
+    warnings: list[str] = []
+    error = None
     try:
         from . import _guard, _status  # noqa: F401
 
         verdict = verdict or _guard.examine()
-        if verdict.state == "affected" and settings["fix"] and _guard.read_switch()[0]:
-            from . import _patch  # noqa: F401
-        if _is_detection_requested(settings):
-            from . import detection  # noqa: F401
-    except Exception as error:
-        _raise_if_from_signal_handler(error)
-    return verdict
-
-
-def _apply(
-    settings: "dict[str, Any]", classes: "list[Any]", verdict: "Optional[Verdict]"
-) -> "tuple[Status, str, Optional[Exception]]":
-    """Apply the settings; return the status, the level to log it at, and an error that was caught."""
-    from ._status import Status
-
-    warnings: list[str] = []
-    error = None
-    try:
-        from . import _guard
-
-        verdict = verdict or _guard.examine()
         is_on, warnings = _guard.read_switch()
-        state: State = "off"
         reason = verdict.reason
         if not (is_on and settings["fix"]):
             switch = "deactivate()" if is_on else f"{_guard.SWITCH}={os.environ[_guard.SWITCH]}"
             reason = f"switched off by {switch}; {reason}"
-        elif verdict.state == "affected":
+        elif verdict.state != "affected":
+            state = verdict.state
+        else:
             from . import _patch
 
-            _patch.install(classes, verdict, _announce, _count_handoff)
             state, reason = "patched", f"{reason}; both wrappers are in place"
-        else:
-            state = verdict.state
-        if state != "patched" and _PATCH in sys.modules:
-            sys.modules[_PATCH].uninstall()
+        with _lock:
+            if settings is _settings and state == "patched":
+                _patch.install(classes, verdict, _announce, _count_handoff)
+            elif settings is _settings and _PATCH in sys.modules:
+                sys.modules[_PATCH].uninstall()
     except Exception as caught:
         _raise_if_from_signal_handler(caught)
         state, reason, error = "failed", f"not patched because of an error: {caught!r}", caught
     detection, more_warnings, detection_error = _configure_detection(settings, library_loaded=True)
-    warnings, error = warnings + more_warnings, error or detection_error
-    is_unprotected = state == "unrecognised" or (state == "off" and verdict and verdict.state == "affected")
+    warnings, error = [*warnings, *more_warnings], error or detection_error
+    is_unprotected = state == "unrecognised" or (state == "off" and verdict is not None and verdict.state == "affected")
     level = "WARNING" if warnings or is_unprotected else "DEBUG" if detection == "off" else "INFO"
-    current = Status(state, verdict and verdict.release, "; ".join([reason, *warnings]), detection)
-    return current, "ERROR" if error else level, error
-
-
-def _is_detection_requested(settings: "dict[str, Any]") -> bool:
-    from ._guard import OFF_WORDS
-
-    word = os.environ.get("ONENTER_DEADLOCK_FIX_DETECT", "").strip().lower()
-    return settings["detection"] and (settings["detect"] is not None or word not in ("", *OFF_WORDS))
+    outcome = (state, verdict and verdict.release, [reason, *warnings], detection)
+    return verdict, outcome, "ERROR" if error else level, error
 
 
 def _configure_detection(
@@ -169,14 +149,18 @@ def _configure_detection(
 ) -> "tuple[Detection, list[str], Optional[Exception]]":
     """Pass the settings on to detection; return its mode, what to warn of, and an error that was caught."""
     try:
-        is_requested = _is_detection_requested(settings)
+        from ._guard import OFF_WORDS
+
+        word = os.environ.get("ONENTER_DEADLOCK_FIX_DETECT", "").strip().lower()
+        is_requested = settings["detection"] and (settings["detect"] or word not in ("", *OFF_WORDS))
         if not is_requested and _DETECTION not in sys.modules:
             return "off", [], None
         from . import detection
 
-        call = settings["detect"] if is_requested else detection.OFF
-        mode, warnings = detection.configure(call, library_loaded=library_loaded)
-        return mode, warnings, None
+        with _lock:
+            call = settings["detect"] if is_requested else detection.OFF
+            is_current = library_loaded and settings is _settings
+            return (*detection.configure(call, library_loaded=is_current), None)
     except Exception as error:
         _raise_if_from_signal_handler(error)
         return "unrecognised", [f"no detection because of an error: {error!r}"], error
@@ -195,12 +179,10 @@ def _log(current: "Status", level: str, error: "Optional[Exception]" = None) -> 
     import logging
 
     effects = {"patched": "active", "fixed-upstream": "not needed", "predates": "not needed"}
-    text = (
-        f"onenter-deadlock-fix is {effects.get(current.state, 'NOT active')} on livekit-agents {current.livekit_agents}"
-    )
+    effect = f"{effects.get(current.state, 'NOT active')} on livekit-agents {current.livekit_agents} ({current.state})"
     detection = "" if current.detection == "off" else f"; detection: {current.detection}"
+    text = f"onenter-deadlock-fix is {effect}: {current.reason}{detection}"
     try:
-        text = f"{text} ({current.state}): {current.reason}{detection}"
         logging.getLogger(__package__).log(getattr(logging, level), text, exc_info=error)
     except Exception as caught:  # of a log handler of the program's, which must go on
         _raise_if_from_signal_handler(caught)

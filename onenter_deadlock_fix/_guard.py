@@ -9,10 +9,10 @@ from __future__ import annotations
 import dis
 import inspect
 import os
-import sys
-from collections.abc import Iterator, Mapping
+import pkgutil
+from collections.abc import Mapping
 from types import CodeType, FunctionType
-from typing import Any, Callable, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
@@ -119,34 +119,25 @@ def first_mismatch(fingerprint: Fingerprint) -> str | None:
 
 def _function(path: str) -> FunctionType | None:
     """Return the library's own function, also from below the wrappers of other code, or None where there is none."""
-    module, _, attributes = path.partition(":")
-    found: Any = sys.modules.get(_VOICE + module)
     try:
-        for attribute in attributes.split("."):
-            found = getattr(found, attribute)
-        found = inspect.unwrap(found)
-    except (AttributeError, ValueError):
+        function = inspect.unwrap(pkgutil.resolve_name(_VOICE + path))
+    except (ImportError, AttributeError, ValueError):
         return None
-    return found if inspect.isfunction(found) else None
+    return function if inspect.isfunction(function) else None
 
 
-def _signature(function: Callable[..., Any]) -> str:
+def _signature(function: FunctionType) -> str:
     """Return the signature without annotations, after ``async`` where it is a coroutine function's."""
     parameters = inspect.signature(function).parameters.values()
     bare = inspect.Signature([parameter.replace(annotation=parameter.empty) for parameter in parameters])
     return f"async {bare}" if inspect.iscoroutinefunction(function) else str(bare)
 
 
-def _names(code: CodeType) -> Iterator[str]:
-    """Yield the names that code uses: variables, attributes, keywords, strings given to getattr."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)
-        elif isinstance(constant, str):
-            yield constant
-        elif isinstance(constant, tuple):  # the keywords of a call are kept as one
-            yield from (word for word in constant if isinstance(word, str))
+def _names(code: CodeType) -> set[str]:
+    """Return the names that code uses: variables, attributes, keywords, strings given to getattr."""
+    constants = [word for constant in code.co_consts for word in (constant if type(constant) is tuple else [constant])]
+    inner = (_names(constant) for constant in constants if isinstance(constant, CodeType))
+    return {*code.co_names, *(word for word in constants if isinstance(word, str))}.union(*inner)
 
 
 def _in_order(path: str) -> str:

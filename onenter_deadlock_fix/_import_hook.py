@@ -13,20 +13,15 @@ if TYPE_CHECKING:
 
 LIBRARY = "livekit.agents"
 VOICE = f"{LIBRARY}.voice"
-_CLASSES = {
-    f"{VOICE}.agent": "AgentTask",
-    f"{VOICE}.agent_session": "AgentSession",
-    f"{VOICE}.agent_activity": "AgentActivity",
-}
+_MODULES = (f"{VOICE}.agent", f"{VOICE}.agent_session", f"{VOICE}.agent_activity")
+_CLASSES = ("AgentTask", "AgentSession", "AgentActivity")
 
 
 def loaded_classes() -> "Optional[list[Any]]":
     """Return AgentTask, AgentSession and AgentActivity (None for one that a release lacks); None while not imported."""
-    if LIBRARY not in sys.modules:
-        return None
-    if not (all(map(_is_imported, _CLASSES)) or (_is_imported(VOICE) and _is_imported(LIBRARY))):
-        return None
-    return [vars(sys.modules[module]).get(name) if module in sys.modules else None for module, name in _CLASSES.items()]
+    if LIBRARY in sys.modules and (all(map(_is_imported, _MODULES)) or all(map(_is_imported, (VOICE, LIBRARY)))):
+        return [getattr(sys.modules.get(module), "__dict__", {}).get(name) for module, name in zip(_MODULES, _CLASSES)]
+    return None
 
 
 def is_being_imported(name: str) -> bool:
@@ -50,14 +45,11 @@ class _Finder:
         self._on_import = on_import
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if LIBRARY in sys.modules and not name.startswith(_NEEDED):
+        if LIBRARY in sys.modules and not name.startswith((f"{__package__}", "wrapt", "packaging")):  # needed ourselves
             if sys.meta_path[0] is not self and loaded_classes() is None:
                 # One assignment, so that there is no moment without this finder.
                 sys.meta_path[:] = [self, *(finder for finder in sys.meta_path if finder is not self)]
             self._on_import()
-
-
-_NEEDED = (f"{__package__}", "wrapt", "packaging")  # what the callback imports itself
 
 
 def install(on_import: "Callable[[], object]") -> None:

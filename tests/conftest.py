@@ -5,25 +5,25 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
+import observing
 import pytest
 from installed_once import OldRelease
 from other_tools import Environment
 from programs import AlteredLibrary, Completed, Forks, run
 
-MODES = str(Path(__file__).with_name("modes_program.py"))
-Call = tuple[str, list[Any], dict[str, Any]]
-
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Install what some tests need beside the extra ``test``, before the tests, and where it is not there yet."""
     config = session.config
+    if hasattr(config, "workerinput") or not hasattr(config, "cache"):
+        return
     selected = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
-    for kind in () if hasattr(config, "workerinput") else (Environment, OldRelease):
+    for kind in (Environment, OldRelease):
         needed = kind(config)
         if needed.is_missing(selected):
             with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
@@ -92,18 +92,9 @@ def play(library: Forks) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def observe(forks: Forks, tmp_path: Path) -> Callable[..., Any]:
-    """Run ``modes_program.py`` with calls of the shim before the import of the library and after it."""
-
-    def observe(
-        *, before: Iterable[Call] = (), afterwards: Iterable[Call] = (), env: dict[str, str] | None = None
-    ) -> Any:
-        calls = [json.dumps(list(calls)) for calls in (before, afterwards)]
-        ended = forks.run([MODES, *calls], cwd=tmp_path, env=env)
-        assert ended.returncode == 0, ended.stderr
-        return json.loads(ended.stdout)
-
-    return observe
+def observe(forks: Forks) -> Callable[..., Any]:
+    """Import the package and livekit-agents in a fork (see ``observing.observe``), and return what a program sees."""
+    return partial(forks.call, observing.observe)
 
 
 @pytest.fixture

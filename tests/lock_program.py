@@ -13,6 +13,8 @@ import sys
 from types import TracebackType
 from typing import Any
 
+from recorder import record
+
 import onenter_deadlock_fix
 from onenter_deadlock_fix import _activation
 
@@ -30,12 +32,6 @@ class Lock:
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.held -= 1
-
-
-class Handler(logging.Handler):
-    def handle(self, record: logging.LogRecord) -> bool:
-        note(f"log: {record.getMessage()}")
-        return True
 
 
 def note(what: str) -> None:
@@ -58,8 +54,7 @@ while_held: list[str] = []
 _activation._lock = lock  # type: ignore[assignment]
 real_import = builtins.__import__
 builtins.__import__ = noting_import
-logging.getLogger("onenter_deadlock_fix").addHandler(Handler())
-logging.getLogger("onenter_deadlock_fix").setLevel(logging.DEBUG)
+record(logging.DEBUG, on_record=lambda record: note(f"log: {record.getMessage()}"))
 
 onenter_deadlock_fix.status()
 onenter_deadlock_fix.deactivate()

@@ -1,4 +1,4 @@
-"""An audio output that plays for as long as it is told, and a sound for it."""
+"""An audio output that plays for a number of seconds, and a sound for it."""
 
 from __future__ import annotations
 

@@ -121,11 +121,11 @@ REFERENCE = played("1.3.6").without
 
 def test_what_is_declared_to_be_aborted_must_be_reported_and_resolved_before_that() -> None:
     for release in ("1.3.5", "1.3.6"):
-        assert list(promise.broken(played(release), REFERENCE)) == []
-        assert list(promise.broken(played(release, report=[]), REFERENCE)) == [
+        assert list(promise.violations(played(release), REFERENCE)) == []
+        assert list(promise.violations(played(release, report=[]), REFERENCE)) == [
             f"{ABORTED} is deadlocked until it is aborted, and is not reported"
         ]
-        assert list(promise.broken(played(release, resolve=[DEADLOCK]), REFERENCE)) == [
+        assert list(promise.violations(played(release, resolve=[DEADLOCK]), REFERENCE)) == [
             f"{ABORTED} is not resolved before it is aborted"
         ]
 
@@ -133,7 +133,7 @@ def test_what_is_declared_to_be_aborted_must_be_reported_and_resolved_before_tha
 def test_fix_must_not_wrap_what_needs_it_on_earlier_releases_only() -> None:
     later = played("1.3.5")
     later.default["functions"]["AgentActivity.update_chat_ctx"] = "wrapped"
-    assert list(promise.broken(later, REFERENCE)) == ["AgentActivity.update_chat_ctx: wrapped, not its own"]
+    assert list(promise.violations(later, REFERENCE)) == ["AgentActivity.update_chat_ctx: wrapped, not its own"]
 
 
 def test_recording_a_scenario_leaves_what_is_known_of_the_others() -> None:

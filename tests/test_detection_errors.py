@@ -10,7 +10,7 @@ from detection_programs import spoilt
 Play = Callable[..., Any]
 
 DEADLOCK = "deadlock: the handoff to Name waits for itself"
-ERROR = "an error while looking at the changes of an agent, which are left alone"
+ERROR = "an error while checking the changes of an agent, which are left alone"
 
 
 def first_lines(seen: Any) -> list[str]:

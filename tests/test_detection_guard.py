@@ -52,9 +52,9 @@ def test_detection_leaves_other_code_alone_and_the_fix_decides_for_itself(
 ) -> None:
     different = alter(altered)
     seen = observe(env={**altered.env, "ONENTER_DEADLOCK_FIX_DETECT": "report"})
-    assert (seen["state"], seen["detection"], seen["others"]) == (state, "unrecognised", fix)
+    assert (seen["state"], seen["detection"], seen["replaced"]) == (state, "unrecognised", fix)
     assert f"no detection: in this build {different}" in seen["reason"]
-    ((level, text),) = seen["records"]
+    ((level, text, _),) = seen["records"]
     assert level == "WARNING"
     assert text.endswith(f"({state}): {seen['reason']}; detection: unrecognised")
 
@@ -80,6 +80,6 @@ def test_error_in_putting_detection_on_leaves_the_fix_in_place(altered: AlteredL
         ACTIVITY,
     )
     seen = observe(env={**altered.env, "ONENTER_DEADLOCK_FIX_DETECT": "report"})
-    assert (seen["state"], seen["detection"], seen["others"]) == ("patched", "unrecognised", FIX)
+    assert (seen["state"], seen["detection"], seen["replaced"]) == ("patched", "unrecognised", FIX)
     assert "no detection because of an error: TypeError('drain is sealed')" in seen["reason"]
-    assert [level for level, _ in seen["records"]] == ["ERROR"]
+    assert [level for level, *_ in seen["records"]] == ["ERROR"]

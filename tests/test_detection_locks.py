@@ -55,7 +55,7 @@ def test_deadlock_is_told_once_however_many_come_to_wait_for_it(play: Play) -> N
     seen = play(locks.in_line_one_after_another, "report", after=0.1)
     assert (seen["over"], levels(seen)) == (False, ["ERROR"])
     said = seen["records"][0]["said"]
-    assert said.startswith("deadlock: update_agent() to Agent waits for what can never complete\n")
+    assert said.startswith("deadlock: session.update_agent(Agent) waits for what can never complete\n")
 
 
 def test_two_locks_that_two_tasks_take_in_opposite_order_are_a_deadlock(play: Play) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import pytest
+from observing import call
 from programs import AlteredLibrary
 
 Observe = Callable[..., Any]
@@ -15,13 +16,9 @@ FIX = ["AgentSession._update_activity", "AgentTask._AgentTask__await_impl"]
 DETECTION = ["AgentActivity.drain", "AgentActivity.pause", "AgentSession._aclose_impl", "RunResult.__await__"]
 
 
-def call(name: str, *arguments: Any, **options: Any) -> Any:
-    return name, arguments, options
-
-
 def warnings(seen: Any) -> list[str]:
-    assert {level for level, _ in seen["records"]} <= {"WARNING"}
-    return [said for _, said in seen["records"]]
+    assert {level for level, *_ in seen["records"]} <= {"WARNING"}
+    return [message for _, message, _ in seen["records"]]
 
 
 @pytest.fixture
@@ -33,13 +30,13 @@ def fixed(altered: AlteredLibrary) -> dict[str, str]:
 
 def test_default_is_off_on_a_patched_release(observe: Observe) -> None:
     seen = observe()
-    assert (seen["state"], seen["detection"], seen["others"], warnings(seen)) == ("patched", "off", FIX, [])
+    assert (seen["state"], seen["detection"], seen["replaced"], warnings(seen)) == ("patched", "off", FIX, [])
     assert not seen["is_imported"]
 
 
 def test_default_is_off_on_a_fixed_release_and_all_is_its_own(fixed: dict[str, str], observe: Observe) -> None:
     seen = observe(env=fixed)
-    assert (seen["state"], seen["detection"], seen["others"]) == ("fixed-upstream", "off", [])
+    assert (seen["state"], seen["detection"], seen["replaced"]) == ("fixed-upstream", "off", [])
     assert not seen["is_imported"]
 
 
@@ -49,7 +46,7 @@ def test_environment_asks_for_a_mode_on_any_release(
 ) -> None:
     seen = observe(env={**fixed, DETECT: value, AFTER: "2.5"})
     assert (seen["state"], seen["detection"], seen["after"]) == ("fixed-upstream", mode, 2.5)
-    assert (seen["others"], warnings(seen)) == (DETECTION, [])
+    assert (seen["replaced"], warnings(seen)) == (DETECTION, [])
 
 
 def test_environment_is_read_when_the_library_arrives(observe: Observe) -> None:
@@ -59,14 +56,14 @@ def test_environment_is_read_when_the_library_arrives(observe: Observe) -> None:
 
 def test_detection_can_be_switched_off_alone(observe: Observe) -> None:
     seen = observe(env={DETECT: "off"})
-    assert (seen["state"], seen["detection"], seen["others"]) == ("patched", "off", FIX)
+    assert (seen["state"], seen["detection"], seen["replaced"]) == ("patched", "off", FIX)
 
 
 def test_switch_of_the_shim_is_for_both_unless_a_mode_is_asked_for(observe: Observe) -> None:
     seen = observe(env={SWITCH: "off"})
-    assert (seen["state"], seen["detection"], seen["others"]) == ("off", "off", [])
+    assert (seen["state"], seen["detection"], seen["replaced"]) == ("off", "off", [])
     seen = observe(env={SWITCH: "off", DETECT: "report"})
-    assert (seen["state"], seen["detection"], seen["others"]) == ("off", "report", DETECTION)
+    assert (seen["state"], seen["detection"], seen["replaced"]) == ("off", "report", DETECTION)
 
 
 def test_unknown_mode_is_a_warning_and_means_report(fixed: dict[str, str], observe: Observe) -> None:
@@ -76,7 +73,7 @@ def test_unknown_mode_is_a_warning_and_means_report(fixed: dict[str, str], obser
     assert seen["reason"] in warning
     assert f"{DETECT}=loud is no known mode and means report" in seen["reason"]
     seen = observe(env={**fixed, DETECT: "loud"})
-    assert (seen["detection"], seen["others"], len(warnings(seen))) == ("report", DETECTION, 1)
+    assert (seen["detection"], seen["replaced"], len(warnings(seen))) == ("report", DETECTION, 1)
 
 
 def test_unknown_seconds_are_a_warning_and_the_default(observe: Observe) -> None:
@@ -89,17 +86,17 @@ def test_unknown_seconds_are_a_warning_and_the_default(observe: Observe) -> None
 @pytest.mark.parametrize("when", ["before", "afterwards"])
 def test_detect_wins_over_the_environment(when: str, fixed: dict[str, str], observe: Observe) -> None:
     seen = observe(**{when: [call("detect", "resolve", after=1.5)]}, env={**fixed, DETECT: "report", AFTER: "3"})
-    assert (seen["detection"], seen["after"], seen["others"]) == ("resolve", 1.5, DETECTION)
+    assert (seen["detection"], seen["after"], seen["replaced"]) == ("resolve", 1.5, DETECTION)
 
 
 def test_detect_without_arguments_reports_after_five_seconds(fixed: dict[str, str], observe: Observe) -> None:
     seen = observe(afterwards=[call("detect")], env=fixed)
-    assert (seen["detection"], seen["after"], seen["others"]) == ("report", 5, DETECTION)
+    assert (seen["detection"], seen["after"], seen["replaced"]) == ("report", 5, DETECTION)
 
 
 def test_detect_off_takes_the_wrappers_off(observe: Observe) -> None:
     seen = observe(afterwards=[call("detect", "off")], env={DETECT: "resolve"})
-    assert (seen["state"], seen["detection"], seen["others"]) == ("patched", "off", FIX)
+    assert (seen["state"], seen["detection"], seen["replaced"]) == ("patched", "off", FIX)
 
 
 @pytest.mark.parametrize(
@@ -118,14 +115,14 @@ def test_detect_raises_nothing(mode: Any, after: Any, warning: str, fixed: dict[
 
 def test_deactivate_takes_all_wrappers_off_and_activate_puts_them_on_again(observe: Observe) -> None:
     seen = observe(afterwards=[call("deactivate")], env={DETECT: "resolve"})
-    assert (seen["state"], seen["detection"], seen["others"]) == ("off", "off", [])
+    assert (seen["state"], seen["detection"], seen["replaced"]) == ("off", "off", [])
     seen = observe(afterwards=[call("deactivate"), call("activate")], env={DETECT: "resolve"})
-    assert (seen["state"], seen["detection"], seen["others"]) == ("patched", "resolve", sorted([*FIX, *DETECTION]))
+    assert (seen["state"], seen["detection"], seen["replaced"]) == ("patched", "resolve", sorted([*FIX, *DETECTION]))
 
 
 def test_detect_after_deactivate_is_detection_alone(observe: Observe) -> None:
     seen = observe(afterwards=[call("deactivate"), call("detect", "report")])
-    assert (seen["state"], seen["detection"], seen["others"]) == ("off", "report", DETECTION)
+    assert (seen["state"], seen["detection"], seen["replaced"]) == ("off", "report", DETECTION)
 
 
 def test_run_refuses_an_unknown_mode(command: Callable[..., Any]) -> None:

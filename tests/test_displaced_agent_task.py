@@ -27,7 +27,7 @@ def test_nobody_completes_it_and_a_warning_says_why_no_turn_does(play: Play) -> 
     assert told == [
         "  the tool collect waits for the AgentTask Ask",
         at("collect awaits Ask here", "collect"),
-        f"  the AgentTask Ask waits: {DISPLACED}",
+        f"  the AgentTask Ask waits in livekit.agents.voice.agent, __await_impl: {DISPLACED}",
     ]
     assert deadlocks(seen) == []
 

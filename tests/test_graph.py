@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onenter_deadlock_fix.detection.graph import Wait, core, deadlocked, reachable
+from onenter_deadlock_fix.detection.graph import Wait, causes, deadlocked, reachable
 
 settings.register_profile("any machine", deadline=None)  # how long one takes says nothing
 settings.load_profile("any machine")
@@ -71,29 +71,15 @@ def test_reachable_are_those_that_are_waited_for_in_the_end_the_nearest_ones_fir
 
 
 @given(graphs)
-def test_core_has_where_it_begins_if_and_only_if_that_is_on_a_cycle_or_a_dead_end(waits: Waits) -> None:
+def test_causes_are_the_cycles_and_the_dead_ends(waits: Waits) -> None:
     left = deadlocked(waits)
-    for node in left:
-        is_on_a_cycle = node in distances(node, left)
-        is_dead_end = not left[node].awaited
-        assert (node in core(node, left)) == (is_on_a_cycle or is_dead_end)
-
-
-@given(graphs)
-def test_core_is_the_same_from_every_node_of_a_cycle(waits: Waits) -> None:
-    left = deadlocked(waits)
-    for node, other in itertools.combinations(left, 2):
-        if other in distances(node, left) and node in distances(other, left):
-            assert core(node, left).keys() == core(other, left).keys()
-
-
-@given(graphs)
-def test_core_is_deadlocked_by_itself(waits: Waits) -> None:
-    left = deadlocked(waits)
-    for node in left:
-        found = core(node, left)
-        assert found.keys() <= left.keys()
-        assert deadlocked(found) == found
+    behind = {node: distances(node, left) for node in left}
+    expected = {
+        node: frozenset({node, *(other for other in behind[node] if node in behind[other])})
+        for node in left
+        if node in behind[node] or not left[node].awaited
+    }
+    assert causes(left) == expected
 
 
 @pytest.mark.parametrize(
@@ -110,8 +96,3 @@ def test_core_is_deadlocked_by_itself(waits: Waits) -> None:
 )
 def test_deadlocked_in_graphs_that_can_be_read(waits: Waits, expected: set[int]) -> None:
     assert deadlocked(waits).keys() == expected
-
-
-def test_core_of_a_node_that_is_not_deadlocked_is_refused() -> None:
-    with pytest.raises(ValueError, match="1 is not deadlocked"):
-        core(1, {})

@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+import logging
+from typing import Any, Callable, NamedTuple
 
 import pytest
 from programs import AlteredLibrary
 
-# What a program that imports the shim and then the library sees: the status, which functions are not plain ones any
-# more, and what was logged.
-OBSERVE = """
-import json, logging, types
-
-records = []
-class Keep(logging.Handler):
-    def emit(self, record):
-        records.append([record.levelname, record.getMessage(), bool(record.exc_info)])
-logging.getLogger("onenter_deadlock_fix").addHandler(Keep())
-logging.getLogger("onenter_deadlock_fix").setLevel(logging.INFO)
-
-import onenter_deadlock_fix
-import livekit.agents
-from livekit.agents.voice import agent, agent_session
-
-functions = vars(agent.AgentTask).items() | vars(agent_session.AgentSession).items()
-wrapped = sorted(name for name, value in functions if "onenter_deadlock_fix" in type(value).__module__)
-status = onenter_deadlock_fix.status()
-print(json.dumps({"state": status.state, "version": status.livekit_agents, "reason": status.reason,
-                  "wrapped": wrapped, "records": records}))
-"""
-BOTH = ["_AgentTask__await_impl", "_update_activity"]
+BOTH = ["AgentSession._update_activity", "AgentTask._AgentTask__await_impl"]
+UPDATE_ACTIVITY = "AgentSession._update_activity"
 AGENT, SESSION, ACTIVITY = "voice/agent.py", "voice/agent_session.py", "voice/agent_activity.py"
 
 Tell = Callable[..., Any]
+Observe = Callable[..., Any]
 
 
 @pytest.mark.parametrize(
@@ -52,9 +33,9 @@ Tell = Callable[..., Any]
         ("acme-build-7", "unrecognised"),
     ],
 )
-def test_release_decides_first(version: str, state: str, altered: AlteredLibrary, tell: Tell) -> None:
+def test_release_decides_first(version: str, state: str, altered: AlteredLibrary, observe: Observe) -> None:
     altered.set_version(version)
-    seen = tell(OBSERVE, env=altered.env)
+    seen = observe(env=altered.env)
     assert (seen["state"], seen["version"]) == (state, version)
     assert seen["wrapped"] == (BOTH if state == "patched" else [])
     assert version in seen["reason"]
@@ -77,133 +58,82 @@ RECIPE_OF_THE_ARTICLE = """
 
 
 @pytest.mark.parametrize("backport", [UPSTREAMS_FIX, RECIPE_OF_THE_ARTICLE])
-def test_backport_is_left_alone(backport: str, altered: AlteredLibrary, tell: Tell) -> None:
+def test_backport_is_left_alone(backport: str, altered: AlteredLibrary, observe: Observe) -> None:
     altered.replace("blocked_tasks=[current_task]", "blocked_tasks=blocked_tasks", AGENT)
     altered.replace("\n        # TODO(theomonnom): could the RunResult", f"{backport}\n        # TODO", AGENT)
-    seen = tell(OBSERVE, env=altered.env)
+    seen = observe(env=altered.env)
     assert (seen["state"], seen["version"], seen["wrapped"]) == ("fixed-upstream", "1.3.5", [])
     assert seen["records"] == []
 
 
-def await_impl_renamed(library: AlteredLibrary) -> str:
-    library.replace("__await_impl", "__run_inline", AGENT)
-    return "_AgentTask__await_impl"
+class Alteration(NamedTuple):
+    """A text that is replaced in modules, a text that is appended to the first of them, and what the reason names."""
+
+    old: str
+    new: str
+    modules: tuple[str, ...]
+    named: str
+    appended: str = ""
 
 
-def await_impl_not_a_coroutine_function(library: AlteredLibrary) -> str:
-    library.replace(
-        "async def __await_impl(self)",
-        "def __await_impl(self):\n        return self.__inner()\n\n    async def __inner(self)",
-        AGENT,
-    )
-    return "__await_impl"
+TRACED = """
+def _traced(function):
+    return lambda *args, **kwargs: function(*args, **kwargs)
 
-
-def await_impl_with_a_parameter(library: AlteredLibrary) -> str:
-    library.replace("__await_impl(self)", "__await_impl(self, timeout=None)", AGENT)
-    return "__await_impl"
-
-
-def await_that_does_not_go_through_self(library: AlteredLibrary) -> str:
-    library.replace("return self.__await_impl().__await__()", "return _run(self).__await__()", AGENT)
-    library.append("_run = AgentTask._AgentTask__await_impl", AGENT)
-    return "AgentTask.__await__"
-
-
-def update_activity_renamed(library: AlteredLibrary) -> str:
-    library.replace("_update_activity(", "_switch_activity(", AGENT, SESSION)
-    return "_update_activity"
-
-
-def parameter_renamed(library: AlteredLibrary) -> str:
-    library.replace("blocked_tasks", "ignored_tasks", AGENT, SESSION, ACTIVITY)
-    return "blocked_tasks"
-
-
-def parameter_added(library: AlteredLibrary) -> str:
-    library.replace("wait_on_enter: bool = True,", "wait_on_enter: bool = True,\n        drain: bool = True,", SESSION)
-    return "AgentSession._update_activity"
-
-
-def other_default(library: AlteredLibrary) -> str:
-    library.replace("wait_on_enter: bool = True,", "wait_on_enter: bool = False,", SESSION)
-    return "AgentSession._update_activity"
-
-
-def on_enter_task_renamed(library: AlteredLibrary) -> str:
-    library.replace("_on_enter_task", "_entering_task", SESSION, ACTIVITY)
-    return "_on_enter_task"
-
-
-def context_variable_renamed(library: AlteredLibrary) -> str:
-    library.replace("_AgentActivityContextVar", "_ActivityContextVar", AGENT, ACTIVITY)
-    return "_AgentActivityContextVar"
-
-
-def update_activity_behind_a_decorator(library: AlteredLibrary) -> str:
-    library.append(
-        """
-        def _traced(function):
-            async def call(*args, **kwargs):
-                return await function(*args, **kwargs)
-            return call
-
-        AgentSession._update_activity = _traced(AgentSession._update_activity)
-        """,
-        SESSION,
-    )
-    return "AgentSession._update_activity"
-
-
-def debug_line_that_names_the_task_of_on_enter(library: AlteredLibrary) -> str:
-    debug = "logger.debug('to %s, on_enter is %s', self, old_activity._on_enter_task)"
-    library.replace(
-        "        session = old_activity.session\n", f"        session = old_activity.session\n        {debug}\n", AGENT
-    )
-    return "AgentTask.__await_impl uses _on_enter_task, but not as upstream's fix does"
-
-
-def update_activity_that_drops_the_blocked_tasks(library: AlteredLibrary) -> str:
-    library.replace("pause(blocked_tasks=blocked_tasks or [])", "pause(blocked_tasks=[])", SESSION)
-    return "AgentSession._update_activity does not pass blocked_tasks on"
-
-
-def scheduling_task_that_ignores_the_blocked_tasks(library: AlteredLibrary) -> str:
-    library.replace("in self._drain_blocked_tasks:", "in ():", ACTIVITY)
-    return "AgentActivity._scheduling_task does not use _drain_blocked_tasks"
+AgentSession._update_activity = _traced(AgentSession._update_activity)
+"""
+WAIT_ON_ENTER, ON_ENTER_DEBUG = "wait_on_enter: bool = True,", "logger.debug('%s', old_activity._on_enter_task)"
+INNER = "def __await_impl(self):\n        return self.__inner()\n\n    async def __inner(self)"
+RUN = "_run = AgentTask._AgentTask__await_impl"
 
 
 @pytest.mark.parametrize(
-    "alter",
+    "alteration",
     [
-        debug_line_that_names_the_task_of_on_enter,
-        update_activity_that_drops_the_blocked_tasks,
-        scheduling_task_that_ignores_the_blocked_tasks,
-        await_impl_renamed,
-        await_impl_not_a_coroutine_function,
-        await_impl_with_a_parameter,
-        await_that_does_not_go_through_self,
-        update_activity_renamed,
-        parameter_renamed,
-        parameter_added,
-        other_default,
-        on_enter_task_renamed,
-        context_variable_renamed,
-        update_activity_behind_a_decorator,
+        Alteration("__await_impl", "__run_inline", (AGENT,), "_AgentTask__await_impl"),
+        Alteration("async def __await_impl(self)", INNER, (AGENT,), "__await_impl"),
+        Alteration("__await_impl(self)", "__await_impl(self, timeout=None)", (AGENT,), "__await_impl"),
+        Alteration("return self.__await_impl()", "return _run(self)", (AGENT,), "AgentTask.__await__", RUN),
+        Alteration("_update_activity(", "_switch_activity(", (AGENT, SESSION), "_update_activity"),
+        Alteration("blocked_tasks", "ignored_tasks", (AGENT, SESSION, ACTIVITY), "blocked_tasks"),
+        Alteration(WAIT_ON_ENTER, f"{WAIT_ON_ENTER} drain: bool = True,", (SESSION,), UPDATE_ACTIVITY),
+        Alteration(WAIT_ON_ENTER, "wait_on_enter: bool = False,", (SESSION,), UPDATE_ACTIVITY),
+        Alteration("_on_enter_task", "_entering_task", (SESSION, ACTIVITY), "_on_enter_task"),
+        Alteration("_AgentActivityContextVar", "_ActivityVar", (AGENT, ACTIVITY), "_AgentActivityContextVar"),
+        Alteration("", "", (SESSION,), UPDATE_ACTIVITY, TRACED),
+        Alteration(
+            "        session = old_activity.session\n",
+            f"        session = old_activity.session\n        {ON_ENTER_DEBUG}\n",
+            (AGENT,),
+            "AgentTask.__await_impl uses _on_enter_task, but not as upstream's fix does",
+        ),
+        Alteration(
+            "pause(blocked_tasks=blocked_tasks or [])",
+            "pause(blocked_tasks=[])",
+            (SESSION,),
+            f"{UPDATE_ACTIVITY} does not pass blocked_tasks on",
+        ),
+        Alteration(
+            "in self._drain_blocked_tasks:",
+            "in ():",
+            (ACTIVITY,),
+            "AgentActivity._scheduling_task does not use _drain_blocked_tasks",
+        ),
     ],
 )
 def test_build_with_another_fingerprint_is_left_alone_with_a_warning(
-    alter: Callable[[AlteredLibrary], str], altered: AlteredLibrary, tell: Tell
+    alteration: Alteration, altered: AlteredLibrary, observe: Observe
 ) -> None:
-    named = alter(altered)
-    seen = tell(OBSERVE, env=altered.env)
+    altered.replace(alteration.old, alteration.new, *alteration.modules)
+    altered.append(alteration.appended, alteration.modules[0])
+    seen = observe(env=altered.env)
     assert (seen["state"], seen["version"], seen["wrapped"]) == ("unrecognised", "1.3.5", [])
-    assert named in seen["reason"]
+    assert alteration.named in seen["reason"]
     effect = "onenter-deadlock-fix is NOT active on livekit-agents 1.3.5 (unrecognised)"
     assert seen["records"] == [["WARNING", f"{effect}: {seen['reason']}", False]]
 
 
-def test_wrapper_of_others_below_ours_changes_no_fingerprint(altered: AlteredLibrary, tell: Tell) -> None:
+def test_wrapper_of_others_below_ours_changes_no_fingerprint(altered: AlteredLibrary, observe: Observe) -> None:
     altered.append(
         """
         import wrapt
@@ -216,11 +146,11 @@ def test_wrapper_of_others_below_ours_changes_no_fingerprint(altered: AlteredLib
         """,
         SESSION,
     )
-    seen = tell(OBSERVE, env=altered.env)
+    seen = observe(env=altered.env)
     assert (seen["state"], seen["wrapped"]) == ("patched", BOTH)
 
 
-def test_patching_is_all_or_nothing(altered: AlteredLibrary, tell: Tell) -> None:
+def test_patching_is_all_or_nothing(altered: AlteredLibrary, observe: Observe) -> None:
     altered.replace(
         "class AgentSession(rtc.EventEmitter[EventTypes], Generic[Userdata_T]):",
         "class _Sealed(type):\n"
@@ -231,15 +161,15 @@ def test_patching_is_all_or_nothing(altered: AlteredLibrary, tell: Tell) -> None
         "class AgentSession(rtc.EventEmitter[EventTypes], Generic[Userdata_T], metaclass=_Sealed):",
         SESSION,
     )
-    seen = tell(OBSERVE, env=altered.env)
+    seen = observe(env=altered.env)
     assert (seen["state"], seen["version"], seen["wrapped"]) == ("failed", "1.3.5", [])
     assert "_update_activity is sealed" in seen["reason"]
     effect = "onenter-deadlock-fix is NOT active on livekit-agents 1.3.5 (failed)"
     assert seen["records"] == [["ERROR", f"{effect}: {seen['reason']}", True]]
 
 
-def test_import_of_a_patched_library_is_logged_at_debug_and_its_first_session_at_info(tell: Tell) -> None:
-    seen = tell(OBSERVE)
+def test_import_of_a_patched_library_is_logged_at_debug_and_its_first_session_at_info(observe: Observe) -> None:
+    seen = observe(level=logging.INFO)
     assert seen["records"] == []
     assert "livekit/agents issue #4109" in seen["reason"]
 

@@ -92,5 +92,5 @@ def test_tool_that_would_keep_the_shim_out_is_refused_with_the_command_that_work
         "onenter-deadlock-fix: the sitecustomize of elasticapm-run would be found first, and it runs no other one. "
         "This works:"
     )
-    assert command == f"  elasticapm-run {RUN} python {PROGRAM}"
+    assert command == f"  elasticapm-run {environment.commands}/{RUN} python {PROGRAM}"
     assert on(environment, f"elasticapm-run {RUN}", tmp_path) == ["shim", "elasticapm"]

@@ -20,7 +20,7 @@ import onenter_deadlock_fix
 
 sys.path.append(str(TESTS.parent))
 
-from compatibility.promise import broken_by_report, broken_by_resolve  # no package that is installed
+from compatibility.promise import violations_in_report, violations_in_resolve  # no package that is installed
 
 UPSTREAM = json.loads(Path(TESTS, "scenarios", "upstream.json").read_text(encoding="utf-8"))
 SCENARIOS = scenarios()
@@ -60,7 +60,7 @@ def test_scenario_ends_as_upstream_and_is_reported_for_what_it_is(scenario: Scen
     name = scenario.__name__
     outcome, seen = play(scenario, library, "report")
     assert outcome == UPSTREAM[name]
-    assert list(broken_by_report(name, declared[name], outcome, seen["log"])) == []
+    assert list(violations_in_report(name, declared[name], outcome, seen["log"])) == []
     # the cycle names only those who wait in the play
     waiters = [ROLE.match(wait) for wait in seen.get("cycle", ())]
     assert {waiter["tool"] or waiter["method"] for waiter in waiters if waiter} <= set(seen.get("waiting", ()))
@@ -70,7 +70,7 @@ def test_scenario_ends_as_upstream_and_is_reported_for_what_it_is(scenario: Scen
 def test_scenario_is_resolved_or_left_alone(scenario: Scenario, library: Forks) -> None:
     name = scenario.__name__
     outcome, seen = play(scenario, library, "resolve")
-    assert list(broken_by_resolve(name, declared[name], outcome, seen["log"])) == []
+    assert list(violations_in_resolve(name, declared[name], outcome, seen["log"])) == []
     if "aborted" in declared[name]:  # on bare 1.3.6 the tool ``ask`` gives up first
         assert outcome["steps"].index("collect gets Ada") < outcome["steps"].index("ask goes on")
     if "reported" in declared[name]:

@@ -1,4 +1,4 @@
-"""``onenter-deadlock-fix status`` says in one line, or one object, whether this environment is safe, and why."""
+"""``onenter-deadlock-fix status`` tells an environment that is ready from a program that has the shim."""
 
 from __future__ import annotations
 
@@ -11,188 +11,197 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from programs import AlteredLibrary, run
+from programs import AlteredLibrary, Forks, run
 
 import onenter_deadlock_fix
+from onenter_deadlock_fix.cli.launch import BOOTSTRAP
+from onenter_deadlock_fix.cli.status import StatusReport, verdict_on
+from onenter_deadlock_fix.environment.examination import PROBE, read_probe
 
 Command = Callable[..., Any]
-
+Report = Callable[[dict[str, str]], tuple[int, str]]
 
 PATCHED = "livekit-agents 1.3.5 has the on_enter deadlock of livekit/agents issue #4109; both wrappers are in place"
+ENVIRONMENT = (
+    f"environment: {sys.prefix} with onenter-deadlock-fix {onenter_deadlock_fix.__version__}, livekit-agents 1.3.5, "
+    f"Python {platform.python_version()}, wrapt {version('wrapt')}; detection: off"
+)
 
 
 @pytest.fixture
 def command(command: Command) -> Command:
     """Run the command where no other environment is at hand than that of the tests."""
-    return lambda *arguments, env=None: command(*arguments, env={"VIRTUAL_ENV": "", "CONDA_PREFIX": "", **(env or {})})
+    alone = {"VIRTUAL_ENV": "", "CONDA_PREFIX": "", "PATH": "/usr/bin:/bin"}
+    return lambda *arguments, env=None: command(*arguments, env={**alone, **(env or {})})
 
 
-def test_patched_release_is_safe_and_the_environment_is_named(command: Command) -> None:
+def test_ready_environment_is_not_called_active(command: Command) -> None:
     ended = command("status")
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout == (
-        f"safe with the shim (patched), in {sys.prefix}: {PATCHED}; detection: off "
-        f"(Python {platform.python_version()}, wrapt {version('wrapt')})\n"
-    )
+    assert ended.stdout.splitlines() == [
+        f"ready (patched where onenter_deadlock_fix is imported): {PATCHED}",
+        "NOT ACTIVE BY ITSELF: a program here has the deadlock unless it imports onenter_deadlock_fix or is started by "
+        "onenter-deadlock-fix run (to ask about one: onenter-deadlock-fix status -- COMMAND)",
+        ENVIRONMENT,
+    ]
 
 
 def test_json_has_the_same_for_machines(command: Command) -> None:
-    ended = command(
-        "status", "--json", env={"ONENTER_DEADLOCK_FIX_DETECT": "resolve", "ONENTER_DEADLOCK_FIX_DETECT_AFTER": "2"}
-    )
+    detection = {"ONENTER_DEADLOCK_FIX_DETECT": "resolve", "ONENTER_DEADLOCK_FIX_DETECT_AFTER": "2"}
+    ended = command("status", "--json", env=detection)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert json.loads(ended.stdout) == {
-        "state": "patched",
-        "livekit_agents": "1.3.5",
+    report = json.loads(ended.stdout)
+    assert Path(report.pop("livekit_agents_path"), "voice").is_dir()
+    assert report == {
+        "verdict": "ready",
         "reason": PATCHED,
+        "command": None,
+        "ready": True,
+        "active_by_itself": False,
+        "state_with_shim": "patched",
+        "state_reason": PATCHED,
         "detection": "resolve",
-        "handoffs": 0,
         "detect_after": 2.0,
         "environment": sys.prefix,
         "python": platform.python_version(),
+        "onenter_deadlock_fix": onenter_deadlock_fix.__version__,
+        "livekit_agents": "1.3.5",
         "wrapt": version("wrapt"),
         "warnings": [],
     }
 
 
 @pytest.mark.parametrize(
-    ("release", "switch", "verdict", "exit_code"),
-    [
-        ("1.3.6", "on", "safe without the shim (fixed-upstream)", 0),
-        ("1.1.7", "on", "safe without the shim (predates)", 0),
-        ("1.3.6", "off", "safe without the shim (off)", 0),
-        ("1.3.5", "off", "NOT SAFE (off)", 1),
-        ("no version", "on", "NOT SAFE (unrecognised)", 1),
-    ],
+    "env",
+    [{"PYTHONPATH": BOOTSTRAP}, {"PYTHONPATH": "."}, {"AUTOWRAPT_BOOTSTRAP": "onenter_deadlock_fix"}],
+    ids=["bootstrap folder", "sitecustomize", "autowrapt"],
 )
-def test_exit_code_tells_whether_the_environment_is_safe(
-    release: str, switch: str, verdict: str, exit_code: int, altered: AlteredLibrary, command: Command
-) -> None:
-    altered.set_version(release)
-    ended = command("status", env={**altered.env, "ONENTER_DEADLOCK_FIX": switch})
-    assert (ended.returncode, ended.stderr) == (exit_code, "")
-    assert ended.stdout.startswith(f"{verdict}, in ")
+def test_environment_whose_python_has_the_shim_by_itself(env: dict[str, str], tmp_path: Path, command: Command) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import onenter_deadlock_fix\n")
+    ended = command("status", env=env)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines()[1].startswith("active by itself: ")
 
 
-def test_failed_patch_is_not_safe_and_gives_no_traceback(altered: AlteredLibrary, command: Command) -> None:
-    altered.append("AgentSession._update_activity.__signature__ = 'broken'", "voice/agent_session.py")
-    ended = command("status", env=altered.env)
-    assert (ended.returncode, ended.stderr, ended.stdout.count("\n")) == (1, "", 1)
-    assert "NOT SAFE (failed), in " in ended.stdout
-    assert ": not patched because of an error: TypeError" in ended.stdout
+@pytest.fixture
+def report(forks: Forks, tmp_path: Path) -> Report:
+    """Return the exit code and the first line of ``status`` where these variables are set; the probe runs in a fork."""
 
+    def report(env: dict[str, str]) -> tuple[int, str]:
+        environment = read_probe(forks.run(PROBE, cwd=tmp_path, env=env))
+        report = StatusReport(environment, verdict_on(environment), environment.reason)
+        return report.exit_code, report.in_words().splitlines()[0]
 
-IMPORT_ERROR = "cannot import name 'LogData' from 'opentelemetry.sdk._logs'"
-
-
-def test_library_that_does_not_import_gets_its_reason_in_one_line_and_no_advice_that_is_followed(
-    altered: AlteredLibrary, command: Command
-) -> None:
-    altered.append(f'raise ImportError("{IMPORT_ERROR}")', "telemetry/traces.py")
-    ended = command("status", env=altered.env)
-    assert (ended.returncode, ended.stderr, ended.stdout.count("\n")) == (3, "", 1)
-    assert ended.stdout.startswith("can't say (pending), in ")
-    assert f"livekit-agents 1.3.5 does not import: ImportError: {IMPORT_ERROR}; detection: off" in ended.stdout
+    return report
 
 
 @pytest.mark.parametrize(
-    ("installed", "advice"),
+    ("release", "switch", "verdict"),
     [
-        ({"openai": "3.0.0"}, "; it needs beside it: 'openai<3'; "),
-        ({"opentelemetry-exporter-otlp": "1.39.0"}, "; it needs beside it: 'opentelemetry-exporter-otlp<1.39'; "),
-        ({"openai": "3.1", "opentelemetry-exporter-otlp": "1.40"}, "'opentelemetry-exporter-otlp<1.39' 'openai<3'; "),
+        ("1.3.6", "on", (0, "not needed (fixed-upstream): livekit-agents 1.3.6 has upstream's fix")),
+        ("1.1.7", "on", (0, "not needed (predates): livekit-agents 1.1.7 is older than AgentTask")),
+        ("1.3.6", "off", (0, "not needed (off): switched off by ONENTER_DEADLOCK_FIX=off")),
+        ("1.3.5", "off", (1, "NOT READY (off): switched off by ONENTER_DEADLOCK_FIX=off")),
+        ("no version", "on", (1, "NOT READY (unrecognised): not patched: livekit-agents no version")),
     ],
 )
-def test_advice_names_the_pins_that_are_not_met(
-    installed: dict[str, str], advice: str, altered: AlteredLibrary, command: Command
+def test_exit_code_tells_whether_the_environment_is_ready(
+    release: str, switch: str, verdict: tuple[int, str], altered: AlteredLibrary, report: Report
 ) -> None:
-    altered.append(f'raise ImportError("{IMPORT_ERROR}")', "telemetry/traces.py")
-    for name, release in installed.items():  # found before what is really installed
-        describe(Path(altered.env["PYTHONPATH"]), name, release)
-    assert advice in command("status", env=altered.env).stdout
+    altered.set_version(release)
+    exit_code, line = report({**altered.env, "ONENTER_DEADLOCK_FIX": switch})
+    assert (exit_code, line[: len(verdict[1])]) == verdict
+
+
+@pytest.mark.parametrize(
+    ("statement", "module", "exit_code", "beginning"),
+    [
+        (
+            "AgentSession._update_activity.__signature__ = 'broken'",
+            "voice/agent_session.py",
+            1,
+            "NOT READY (failed): not patched because of an error: TypeError",
+        ),
+        (
+            "raise ImportError('no\\nLogData')",
+            "telemetry/traces.py",
+            3,
+            "can't say: livekit-agents 1.3.5 does not import: ImportError: no LogData; it needs beside it: 'openai<3'",
+        ),
+        (
+            "raise SystemExit(0)",
+            "telemetry/traces.py",
+            3,
+            "can't say: livekit-agents 1.3.5 does not import: SystemExit: 0; it needs beside it: 'openai<3'",
+        ),
+        (  # after the shim has patched it
+            "voice.AgentSession._update_activity = lambda *_, **__: None",
+            "__init__.py",
+            3,
+            "can't say (unconfirmed): patched, but other code has replaced a method since: ",
+        ),
+    ],
+)
+def test_library_that_is_broken(
+    statement: str, module: str, exit_code: int, beginning: str, altered: AlteredLibrary, tmp_path: Path, report: Report
+) -> None:
+    altered.append(statement, module)
+    altered.append("import onenter_deadlock_fix", "version.py")
+    describe(Path(altered.env["PYTHONPATH"]), "openai", "3.1")  # found before what is really installed
+    code, line = report(altered.env)
+    assert (code, line[: len(beginning)]) == (exit_code, beginning)
 
 
 def describe(folder: Path, name: str, release: str) -> None:
     """Have a folder say that a release is installed in it."""
-    metadata = folder / f"{name.replace('-', '_')}-{release}.dist-info" / "METADATA"
+    metadata = folder / f"{name.replace('-', '_')}-{release.split()[0]}.dist-info" / "METADATA"
     metadata.parent.mkdir(parents=True)
     metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {release}\n")
 
 
-def test_library_that_ends_the_process_is_no_answer(altered: AlteredLibrary, command: Command) -> None:
-    altered.append("raise SystemExit(0)", "telemetry/traces.py")
-    ended = command("status", env=altered.env)
-    assert (ended.returncode, ended.stderr) == (3, "")
-    assert "livekit-agents 1.3.5 does not import: SystemExit: 0" in ended.stdout
-
-
-@pytest.fixture
-def without_library(tmp_path: Path) -> dict[str, str]:
-    """A livekit without agents, found before the installed one: the same error as where none is installed."""
-    (tmp_path / "shadow" / "livekit").mkdir(parents=True)
-    (tmp_path / "shadow" / "livekit" / "__init__.py").touch()
-    return {"PYTHONPATH": str(tmp_path / "shadow")}
-
-
-def test_missing_library_is_said_in_one_line(without_library: dict[str, str], command: Command) -> None:
-    ended = command("status", env=without_library)
-    assert (ended.returncode, ended.stderr, ended.stdout.count("\n")) == (3, "", 1)
-    assert ended.stdout.startswith(
-        f"can't say (pending), in {sys.prefix}: livekit-agents is not installed in this environment; "
+def test_missing_library_is_reported(tmp_path: Path, report: Report) -> None:
+    (tmp_path / "livekit.py").touch()  # found before the installed one: the same error as where none is installed
+    assert report({"PYTHONPATH": str(tmp_path)}) == (
+        3,
+        "can't say: livekit-agents is not installed in this environment",
     )
 
 
-@pytest.mark.parametrize("variable", [None, "VIRTUAL_ENV", "CONDA_PREFIX"])
-def test_other_environment_that_may_be_meant_is_warned_of(
-    variable: str | None, without_library: dict[str, str], tmp_path: Path, command: Command
-) -> None:
-    other = tmp_path / (".venv" if variable is None else "other environment")
-    packages = other / "lib" / "python3.12" / "site-packages"
-    describe(packages, "livekit-agents", "1.3.4")
-    (other / "bin").mkdir()
-    (other / "bin" / "python").touch()
-    env = {**without_library, **({} if variable is None else {variable: str(other)})}
-    ended = command("status", env=env)
+def test_other_environment_is_warned_of_and_nothing_of_the_folder_is_executed(tmp_path: Path, command: Command) -> None:
+    describe(tmp_path / ".venv" / "lib" / "python3.12" / "site-packages", "livekit-agents", "1.3.4; rm -rf ~")
+    for name in ("argparse", "json", "dotenv", "packaging", "wrapt", "logging", "livekit", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text("import os; os._exit(9)\n")
+    (tmp_path / ".env").write_text("ONENTER_DEADLOCK_FIX=off\n")
+    ended = command("status")
     assert (ended.returncode, ended.stderr) == (3, "")
-    ask = f"{other}/bin/python -m onenter_deadlock_fix status"
-    warning = f"this says nothing about {other}, which has livekit-agents 1.3.4; to ask there: "
-    install = "install onenter-deadlock-fix there, and "
-    assert ended.stdout.splitlines()[1:] == [f"warning: {warning}{install}{ask}"]
-    assert json.loads(command("status", "--json", env=env).stdout)["warnings"] == [f"{warning}{install}{ask}"]
-
-    describe(packages, "onenter-deadlock-fix", "0.1.0")
-    assert command("status", env=env).stdout.splitlines()[1:] == [f"warning: {warning}{ask}"]
-
-
-def test_environment_without_the_library_and_this_one_by_another_name_are_not_warned_of(
-    without_library: dict[str, str], tmp_path: Path, command: Command
-) -> None:
-    (tmp_path / ".venv" / "lib" / "python3.12" / "site-packages").mkdir(parents=True)
-    (tmp_path / "active").symlink_to(sys.prefix)
-    ended = command(
-        "status", env={**without_library, "VIRTUAL_ENV": str(tmp_path / "active"), "CONDA_PREFIX": "/no/such"}
+    first, *_, last = ended.stdout.splitlines()
+    assert first == (
+        "can't say which environment your programs use (see the warning); of this one: "
+        f"ready (patched where onenter_deadlock_fix is imported): {PATCHED}"
     )
-    assert ended.stdout.count("\n") == 1
-
-
-def test_unknown_value_of_the_switch_is_said(command: Command) -> None:
-    ended = command("status", env={"ONENTER_DEADLOCK_FIX": "disabled"})
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert "ONENTER_DEADLOCK_FIX=disabled is no known value and means on" in ended.stdout
+    warning = (
+        f"this says nothing about {tmp_path}/.venv, which has a livekit-agents; to ask there: "
+        f"install onenter-deadlock-fix in it, and {tmp_path}/.venv/bin/onenter-deadlock-fix status"
+    )
+    assert last == f"warning: {warning}"
+    report = json.loads(command("status", "--json").stdout)
+    assert (report["verdict"], report["ready"], report["warnings"]) == ("can't say", True, [warning])
 
 
 def test_output_that_nobody_reads_or_that_cannot_be_written_is_no_traceback(tmp_path: Path) -> None:
-    for shell, exit_code, said in [
+    for shell, exit_code, error in [
         ("{} path | true", 0, ""),
         ("{} path > /dev/full", 3, "onenter-deadlock-fix: [Errno 28] No space left on device\n"),
         ("{} path >&-", 0, ""),
         ("{} run 2>&- no-such-command", 127, ""),
+        ("{} run 2>/dev/full no-such-command", 127, ""),
+        ("{} run 2>/dev/full --no-such-option", 2, ""),
     ]:
         ended = run(["sh", "-c", shell.format(f"{sys.executable} -m onenter_deadlock_fix")], cwd=tmp_path)
-        assert (ended.returncode, ended.stdout, ended.stderr) == (exit_code, "", said)
+        assert (shell, ended.returncode, ended.stdout, ended.stderr) == (shell, exit_code, "", error)
 
 
-def test_path_that_cannot_be_shown_is_no_traceback(tmp_path: Path) -> None:
+def test_name_that_is_not_utf_8_is_no_traceback_and_valid_json(tmp_path: Path, command: Command) -> None:
     copy = tmp_path / "not \udcff UTF-8"
     shutil.copytree(Path(onenter_deadlock_fix.__file__).parent, copy / "onenter_deadlock_fix")
     env = {"PYTHONPATH": str(copy), "PYTHONIOENCODING": "utf-8:strict"}
@@ -201,16 +210,34 @@ def test_path_that_cannot_be_shown_is_no_traceback(tmp_path: Path) -> None:
     assert ended.stderr.startswith("onenter-deadlock-fix: 'utf-8' codec can't encode character")
     assert ended.stderr.count("\n") == 1
 
+    ended = command("status", "--json", "no\udcffsuch")
+    assert (ended.returncode, ended.stderr) == (3, "")
+    json.loads(ended.stdout)["command"][0].encode()  # raises where it is no text
+
+
+def test_name_that_the_encoding_of_the_output_does_not_have_is_escaped(tmp_path: Path) -> None:
+    ended = run(
+        [sys.executable, "-m", "onenter_deadlock_fix", "status", "n\N{LATIN SMALL LETTER O WITH DIAERESIS}"],
+        cwd=tmp_path,
+        env={"PYTHONIOENCODING": "ascii"},
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, "can't say: 'n\\xf6': command not found\n", "")
+
 
 @pytest.mark.parametrize(
-    ("missing", "exit_code", "said"),
+    ("missing", "arguments", "exit_code", "error"),
     [
-        ("dotenv", 0, "python-dotenv is not installed, so .env.local and .env are not loaded"),
-        ("packaging", 3, "packaging is not installed in this environment, and onenter-deadlock-fix needs it"),
+        ("dotenv", ["run", "true"], 0, "python-dotenv is not installed, so .env.local and .env are not loaded"),
+        (
+            "packaging",
+            ["status"],
+            3,
+            "packaging is not installed in this environment, and onenter-deadlock-fix needs it",
+        ),
     ],
 )
-def test_dependency_that_is_not_installed_is_said(
-    missing: str, exit_code: int, said: str, python: Callable[..., Any]
+def test_dependency_that_is_not_installed_is_reported(
+    missing: str, arguments: list[str], exit_code: int, error: str, python: Callable[..., Any]
 ) -> None:
     ended = python(
         f"""
@@ -221,7 +248,7 @@ def test_dependency_that_is_not_installed_is_said(
                     raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
         sys.meta_path.insert(0, Without())
         from onenter_deadlock_fix.cli.main import main
-        sys.exit(main(["status"]))
+        sys.exit(main({arguments}))
         """
     )
-    assert (ended.returncode, ended.stderr) == (exit_code, f"onenter-deadlock-fix: {said}\n")
+    assert (ended.returncode, ended.stderr) == (exit_code, f"onenter-deadlock-fix: {error}\n")

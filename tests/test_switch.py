@@ -5,65 +5,46 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import pytest
+from observing import call
 from programs import AlteredLibrary
 
-Tell = Callable[..., Any]
+Observe = Callable[..., Any]
 
-STATE = """
-import json, logging, os, types
-import onenter_deadlock_fix
-
-warnings = []
-class Keep(logging.Handler):
-    def emit(self, record):
-        warnings.append(record.getMessage())
-logging.getLogger("onenter_deadlock_fix").addHandler(Keep(logging.WARNING))
-
-os.environ.update(LATER)
-from livekit.agents.voice.agent import AgentTask
-from livekit.agents.voice.agent_session import AgentSession
-functions = [vars(AgentTask)["_AgentTask__await_impl"], vars(AgentSession)["_update_activity"]]
-plain = [type(function) is types.FunctionType for function in functions]
-status = onenter_deadlock_fix.status()
-print(json.dumps({"state": status.state, "reason": status.reason, "plain": plain, "warnings": warnings}))
-"""
-
-
-def source(**later: str) -> str:
-    return f"LATER = {later!r}\n{STATE}"
+SWITCH = "ONENTER_DEADLOCK_FIX"
+FIX = ["AgentSession._update_activity", "AgentTask._AgentTask__await_impl"]
 
 
 @pytest.mark.parametrize("value", ["off", "OFF", "0", "false", "No", " off "])
-def test_off_leaves_everything_alone(value: str, tell: Tell) -> None:
-    seen = tell(source(), env={"ONENTER_DEADLOCK_FIX": value})
-    assert (seen["state"], seen["plain"]) == ("off", [True, True])
+def test_off_leaves_everything_alone(value: str, observe: Observe) -> None:
+    seen = observe(env={SWITCH: value})
+    assert (seen["state"], seen["replaced"]) == ("off", [])
     effect = "onenter-deadlock-fix is NOT active on livekit-agents 1.3.5 (off)"
-    assert seen["warnings"] == [f"{effect}: {seen['reason']}"]
+    assert seen["records"] == [["WARNING", f"{effect}: {seen['reason']}", False]]
     assert f"ONENTER_DEADLOCK_FIX={value}" in seen["reason"]
     assert "1.3.5 has the on_enter deadlock" in seen["reason"]
 
 
 @pytest.mark.parametrize("value", ["", "on", "1", "True", "yes"])
-def test_on_is_the_default_and_can_be_said(value: str, tell: Tell) -> None:
-    seen = tell(source(), env={"ONENTER_DEADLOCK_FIX": value})
-    assert (seen["state"], seen["plain"], seen["warnings"]) == ("patched", [False, False], [])
+def test_on_is_the_default_and_can_be_said(value: str, observe: Observe) -> None:
+    seen = observe(env={SWITCH: value})
+    assert (seen["state"], seen["replaced"], seen["records"]) == ("patched", FIX, [])
 
 
-def test_unknown_value_means_on_with_a_warning(tell: Tell) -> None:
-    seen = tell(source(), env={"ONENTER_DEADLOCK_FIX": "disabled"})
-    assert (seen["state"], seen["plain"]) == ("patched", [False, False])
+def test_unknown_value_means_on_with_a_warning(observe: Observe) -> None:
+    seen = observe(env={SWITCH: "disabled"})
+    assert (seen["state"], seen["replaced"]) == ("patched", FIX)
     assert "ONENTER_DEADLOCK_FIX=disabled is not a known value and means on" in seen["reason"]
     effect = "onenter-deadlock-fix is active on livekit-agents 1.3.5 (patched)"
-    assert seen["warnings"] == [f"{effect}: {seen['reason']}"]
+    assert seen["records"] == [["WARNING", f"{effect}: {seen['reason']}", False]]
 
 
-def test_value_set_between_the_two_imports_counts(tell: Tell) -> None:
-    assert tell(source(ONENTER_DEADLOCK_FIX="off"))["state"] == "off"
-    assert tell(source(ONENTER_DEADLOCK_FIX="on"), env={"ONENTER_DEADLOCK_FIX": "off"})["state"] == "patched"
+def test_value_set_between_the_two_imports_counts(observe: Observe) -> None:
+    assert observe(before=[call("environment", **{SWITCH: "off"})])["state"] == "off"
+    assert observe(before=[call("environment", **{SWITCH: "on"})], env={SWITCH: "off"})["state"] == "patched"
 
 
-def test_off_on_a_release_that_needs_no_patch_says_so(altered: AlteredLibrary, tell: Tell) -> None:
+def test_off_on_a_release_that_needs_no_patch_says_so(altered: AlteredLibrary, observe: Observe) -> None:
     altered.set_version("1.3.6")
-    seen = tell(source(), env={**altered.env, "ONENTER_DEADLOCK_FIX": "off"})
-    assert (seen["state"], seen["plain"]) == ("off", [True, True])
+    seen = observe(env={**altered.env, SWITCH: "off"})
+    assert (seen["state"], seen["replaced"]) == ("off", [])
     assert "1.3.6 has upstream's fix" in seen["reason"]

@@ -23,7 +23,7 @@ told = []
 
 def agrees(status):
     fix, detection = (
-        [type(vars(owner)[name]).__name__ == "_MethodWrapper" for owner, name in functions]
+        [type(vars(owner)[name]).__name__.endswith("MethodWrapper") for owner, name in functions]
         for functions in (
             [(AgentTask, "_AgentTask__await_impl"), (AgentSession, "_update_activity")],
             [(AgentActivity, name) for name in ("pause", "drain")],

@@ -1,4 +1,4 @@
-"""What is asked of detection: by ``detect()``, or else by the environment."""
+"""Detection settings: those of ``detect()``, or else of the environment."""
 
 from __future__ import annotations
 
@@ -21,29 +21,34 @@ _MODES: dict[str, Mode] = {
 }
 
 
-class Request(NamedTuple):
-    """What detection should do, after how many seconds it looks, and sentences about what was not understood."""
+class Settings(NamedTuple):
+    """The mode, after how many seconds a change is checked, and warnings about values that are not valid."""
 
     mode: Mode
     after: float
-    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
-def requested(call: tuple[object, object] | None) -> Request:
-    """Return what a call of ``detect()`` asks for, with its mode and seconds; what the environment does for None."""
+def load_settings(call: tuple[object, object] | None) -> Settings:
+    """Return the settings of a call of ``detect()`` (its mode and seconds), or those of the environment for None."""
     named = (f"{DETECT}=", f"{DETECT_AFTER}=") if call is None else ("detect() with mode ", "detect() with after=")
     mode, after = call or (os.environ.get(DETECT) or "off", os.environ.get(DETECT_AFTER) or AFTER)
-    known, seconds = _MODES.get(str(mode).strip().lower()), seconds_of(after)
-    problems = []
+    known, seconds = mode_of(mode), seconds_of(after)
+    warnings = []
     if known is None:
-        problems.append(f"{named[0]}{mode} is no known mode and means report (off, report, resolve)")
+        warnings.append(f"{named[0]}{mode} is no known mode and means report (off, report, resolve)")
     if seconds is None:
-        problems.append(f"{named[1]}{after} is no number of seconds ({SHORTEST:g} or more) and means {AFTER:g}")
-    return Request(known or "report", seconds or AFTER, tuple(problems))
+        warnings.append(f"{named[1]}{after} is no number of seconds ({SHORTEST:g} or more) and means {AFTER:g}")
+    return Settings(known or "report", seconds or AFTER, tuple(warnings))
+
+
+def mode_of(value: object) -> Mode | None:
+    """Return the mode that a word stands for, or None where it is no mode."""
+    return _MODES.get(str(value).strip().lower())
 
 
 def seconds_of(value: object) -> float | None:
-    """Return the seconds that a value stands for, or None where it is no number of them that can be asked for."""
+    """Return the seconds that a value stands for, or None where it is not a valid number of them."""
     try:
         seconds = float(str(value))
     except ValueError:

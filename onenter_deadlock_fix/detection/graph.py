@@ -1,4 +1,4 @@
-"""The wait-for graph: who can never complete. Knows neither asyncio nor livekit-agents; the words are the package's."""
+"""The wait-for graph: find the nodes that can never complete. It knows neither asyncio nor livekit-agents."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, Callable, NamedTuple
 class Wait(NamedTuple):
     """What a node needs to complete: all that it awaits (AND), or any of it (OR).
 
-    So an AND of nothing is free, and an OR of nothing is a dead end.
+    An AND of nothing is free, an OR of nothing is a dead end.
 
-    reason: in words, why a free node or a dead end waits.
-    lock: what the node waits for, where ``awaited`` are those who hold it.
+    reason: why the node waits, in words, where that is known.
+    lock: the lock that the node waits for, where ``awaited`` are its holders.
     """
 
     awaited: tuple[Any, ...] = ()
@@ -27,19 +27,16 @@ FREE = Wait()
 def deadlocked(waits: Mapping[Any, Wait]) -> dict[Any, Wait]:
     """Return the largest set of nodes none of which can complete unless another of the set does, with their waits.
 
-    A node that is not in ``waits`` is free. The free ones are taken away, then those that they make free, and so on.
+    A node that is not in ``waits`` is free. Remove the free nodes, then those that become free by that, and so on.
     """
-    waiters: dict[Any, list[Any]] = {}
-    missing: dict[Any, int] = {}  # how many of those that a node awaits have to complete before it does
-    for node, wait in waits.items():
-        missing[node] = 1 if wait.any_is_enough else len(set(wait.awaited))
-        for one in set(wait.awaited):
-            waiters.setdefault(one, []).append(node)
-    complete = [node for node in {*waiters, *waits} if not missing.get(node)]
+    waiters_of = waiters(waits)
+    # how many of the awaited nodes have to complete before the node does
+    needed = {node: 1 if wait.any_is_enough else len(set(wait.awaited)) for node, wait in waits.items()}
+    complete = [node for node in {*waiters_of, *waits} if not needed.get(node)]
     for node in complete:
-        for waiter in waiters.get(node, ()):
-            missing[waiter] -= 1
-            if missing[waiter] == 0:
+        for waiter in waiters_of.get(node, ()):
+            needed[waiter] -= 1
+            if needed[waiter] == 0:
                 complete.append(waiter)
     return {node: waits[node] for node in waits.keys() - set(complete)}
 
@@ -49,23 +46,52 @@ def reachable(starts: Iterable[Any], wait_of: Callable[[Any], Wait | None]) -> d
 
     A node of which ``wait_of`` returns None is left out.
     """
-    found: dict[Any, Wait] = {}
+    waits: dict[Any, Wait] = {}
     to_do = list(starts)
     for node in to_do:
-        if node not in found and (wait := wait_of(node)) is not None:
-            found[node] = wait
+        if node not in waits and (wait := wait_of(node)) is not None:
+            waits[node] = wait
             to_do += wait.awaited
+    return waits
+
+
+def causes(waits: Mapping[Any, Wait]) -> dict[Any, frozenset[Any]]:
+    """Return the nodes on a cycle, each with all nodes that it waits for in circles, and the dead ends, each alone.
+
+    All of ``waits`` must be deadlocked. These are the strongly connected components, by Kosaraju's algorithm.
+    """
+    finished: list[Any] = []
+    entered: set[Any] = set()
+    to_do = [(node, False) for node in waits]
+    while to_do:
+        node, is_finished = to_do.pop()
+        if is_finished:
+            finished.append(node)
+        elif node not in entered:
+            entered.add(node)
+            to_do.append((node, True))
+            to_do += [(awaited, False) for awaited in waits[node].awaited if awaited in waits]
+    waiters_of = waiters(waits)
+    found: dict[Any, frozenset[Any]] = {}
+    assigned: set[Any] = set()
+    for node in reversed(finished):
+        if node not in assigned:
+            component = [node]
+            assigned.add(node)
+            for member in component:
+                new = [waiter for waiter in waiters_of.get(member, ()) if waiter not in assigned]
+                assigned.update(new)
+                component += new
+            awaited = waits[node].awaited
+            if len(component) > 1 or not awaited or any(each is node for each in awaited):
+                found.update(dict.fromkeys(component, frozenset(component)))
     return found
 
 
-def core(start: Any, waits: Mapping[Any, Wait]) -> dict[Any, Wait]:
-    """Return what keeps a node from completing, all of ``waits`` being deadlocked, with their waits.
-
-    That is the nearest cycle or dead end, and what that waits for. It is the same from wherever only that can be
-    reached, and ``start`` is in it where it is on the cycle itself.
-    """
-    for node, wait in reachable([start], waits.get).items():
-        behind = reachable(wait.awaited, waits.get)
-        if node in behind or not wait.awaited:
-            return {node: wait, **behind}
-    raise ValueError(f"{start} is not deadlocked")
+def waiters(waits: Mapping[Any, Wait]) -> dict[Any, list[Any]]:
+    """Return the nodes that wait for each node."""
+    found: dict[Any, list[Any]] = {}
+    for node, wait in waits.items():
+        for awaited in set(wait.awaited):
+            found.setdefault(awaited, []).append(node)
+    return found

@@ -1,4 +1,4 @@
-"""The records: text for people, and the same as data in the record's ``extra``.
+"""Log the records: text for people, and the same as data in the record's ``extra``.
 
 They are logged in the context of the task that hangs, so that what the program keeps there for its log is on them.
 """
@@ -13,16 +13,16 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from .asyncio_edges import context_of
-from .check import LetGo
 from .config import DETECT, LOGGER
-from .describe import CHANGES, Waiter
+from .labels import CHANGE_ROLES, WaitRecord
+from .release import Release
 from .stack import Task
 
 _logger = logging.getLogger(LOGGER)
 
-# Deadlocks that upstream has taken out: whom the changes, on_enter and the tools on the cycle wait for, by roles, and
-# the release from which on that does not happen any more, as docs/compatibility.md shows.
-_CURES = {
+# Deadlocks that upstream has fixed: whom the changes, on_enter() and the tools on the cycle wait for, by roles, and the
+# release from which on that does not happen any more, as docs/compatibility.md shows.
+_FIXED_IN = {
     # livekit/agents issue #4109
     frozenset({("tool", "handoff"), ("handoff", "on_enter"), ("on_enter", "reply")}): "1.3.6",
     # pull request #6071
@@ -32,72 +32,84 @@ _CURES = {
 _MANY = 50  # waits in a record
 
 
+def is_enabled(level: int) -> bool:
+    """Return whether the program's logging takes records of a level now."""
+    return _logger.isEnabledFor(level)
+
+
 def deadlock(
-    headline: str, waiters: Sequence[Waiter], can_let_go: Sequence[LetGo], task: Task, *, resolves: bool
-) -> bool:
-    """Log that a change can never complete; say whether that was emitted."""
-    lines = [f"deadlock: {headline}", *_lines(waiters)]
+    name: str, records: Sequence[WaitRecord], releases: Sequence[Release], task: Task, *, is_on_cycle: bool, mode: str
+) -> None:
+    """Log that a change can never complete."""
+    lines = [f"deadlock: {name} waits for {'itself' if is_on_cycle else 'what can never complete'}", *_lines(records)]
     lines.append("none of these can complete; a time-out or a cancellation may abort it")
-    cured_in = _cured_in(waiters)
-    if cured_in:
-        lines.append(f"livekit-agents {cured_in} and later are cured of this")
-    if not resolves:
-        lines += [f"with {DETECT}=resolve, {_told(one)}" for one in can_let_go]
-    data = {"waits": _data(waiters), "cured_in": cured_in, "can_let_go": bool(can_let_go)}
-    return _log(logging.ERROR, lines, {"deadlock": data}, task)
+    fixed_in = _fixed_in(records)
+    if fixed_in:
+        lines.append(f"fixed in livekit-agents {fixed_in}")
+    if mode != "resolve":
+        lines += [f"set {DETECT}=resolve to let {_advice(release)}" for release in releases]
+    data = {"waits": _data(records), "fixed_in": fixed_in, "can_release": bool(releases)}
+    _log(logging.ERROR, lines, {"deadlock": data}, task)
 
 
-def let_go(given: LetGo, task: Task) -> None:
-    """Log that a drain no longer waits for what it has let go."""
-    _log(logging.WARNING, [_told(given)], {"let_go": {"waits": _data(given.waits)}}, task)
+def released(release: Release, task: Task) -> None:
+    """Log that a drain no longer waits for what it has released."""
+    remaining = f", but still for {' and '.join(release.remaining)}" if release.remaining else ""
+    line = f"{release.waits[0].name} no longer waits for {_released_names(release)}{remaining}"
+    _log(logging.WARNING, [line], {"release": {"waits": _data(release.waits)}}, task)
 
 
-def slow(name: str, waiters: Sequence[Waiter], waited: float, task: Task) -> bool:
-    """Log that a change has waited for so many seconds, and for whom; say whether that was emitted."""
-    awaited = " and ".join(dict.fromkeys(one.waits_for for one in waiters if one.name == name and one.waits_for))
-    lines = [f"{name} has waited{f' for {awaited}' if awaited else ''} for {waited:.1f} s", *_lines(waiters)]
-    return _log(logging.WARNING, lines, {"wait": {"waits": _data(waiters), "seconds": round(waited, 1)}}, task)
+def slow_wait(name: str, records: Sequence[WaitRecord], waited: float, task: Task) -> None:
+    """Log that a change has waited for so many seconds, and for whom."""
+    awaited = " and ".join(dict.fromkeys(each.waits_for for each in records if each.name == name and each.waits_for))
+    lines = [f"{name} has waited{f' for {awaited}' if awaited else ''} for {waited:.1f} s", *_lines(records)]
+    _log(logging.WARNING, lines, {"wait": {"waits": _data(records), "seconds": round(waited, 1)}}, task)
 
 
-def _told(given: LetGo) -> str:
-    text = f"{given.waits[0].name} no longer waits for {' and '.join(one.waits_for for one in given.waits)}"
-    return f"{text}, but still for {' and '.join(given.remaining)}" if given.remaining else text
+def _advice(release: Release) -> str:
+    remaining = f"; it still waits for {' and '.join(release.remaining)}" if release.remaining else ""
+    return f"{release.waits[0].name} go on without waiting for {_released_names(release)}{remaining}"
 
 
-def _cured_in(waiters: Sequence[Waiter]) -> str | None:
-    """Return the release that is cured of this whole deadlock, if there is one, and this is an older one."""
-    roles = {waiter.name: waiter.role for waiter in waiters}
-    waits = {(one.role, roles.get(one.waits_for, "")) for one in waiters if one.role in (*CHANGES, "on_enter", "tool")}
-    cured_in = _CURES.get(frozenset(waits))
+def _released_names(release: Release) -> str:
+    return " and ".join(wait.waits_for for wait in release.waits)
+
+
+def _fixed_in(records: Sequence[WaitRecord]) -> str | None:
+    """Return the release that has fixed this whole deadlock, if there is one, and this is an older one."""
+    roles = {record.name: record.role for record in records}
+    waits = {
+        (record.role, roles.get(record.waits_for, ""))
+        for record in records
+        if record.role in (*CHANGE_ROLES, "on_enter", "tool")
+    }
+    fixed_in = _FIXED_IN.get(frozenset(waits))
     with contextlib.suppress(ImportError, InvalidVersion, TypeError):  # a build that does not say which release it is
         from livekit.agents.version import __version__ as release
 
-        return cured_in if cured_in and Version(release) < Version(cured_in) else None
+        return fixed_in if fixed_in and Version(release) < Version(fixed_in) else None
     return None
 
 
-def _lines(waiters: Sequence[Waiter]) -> list[str]:
+def _lines(records: Sequence[WaitRecord]) -> list[str]:
     """Return the first waits, with the user's lines where a waiter comes for the first time."""
-    says_more = {one.name for one in waiters if one.waits_for or one.reason}
-    told = [one for one in waiters if one.waits_for or one.reason or one.name not in says_more]
-    lines, shown = [], set()
-    for one in told[:_MANY]:
-        lines.append(str(one))
-        if (one.name, one.places) not in shown:
-            lines += [f"  at {': '.join(filter(None, place))}" for place in one.places]
-            shown.add((one.name, one.places))
-    return [*lines, f"and {len(told) - _MANY} waits more"] if len(told) > _MANY else lines
+    says_more = {record.name for record in records if record.waits_for or record.waits_in or record.reason}
+    shown = [each for each in records if each.waits_for or each.waits_in or each.reason or each.name not in says_more]
+    lines, with_lines = [], set()
+    for record in shown[:_MANY]:
+        lines.append(str(record))
+        if (record.name, record.lines) not in with_lines:
+            lines += [f"  at {': '.join(filter(None, line))}" for line in record.lines]
+            with_lines.add((record.name, record.lines))
+    return [*lines, f"and {len(shown) - _MANY} waits more"] if len(shown) > _MANY else lines
 
 
-def _data(waiters: Sequence[Waiter]) -> list[dict[str, Any]]:
+def _data(records: Sequence[WaitRecord]) -> list[dict[str, Any]]:
     """Return the waits without the text of lines, whose brackets livekit-agents' console takes for markup up to 1.3."""
-    waits = ({**one._asdict(), "places": [where for where, _ in one.places]} for one in waiters[:_MANY])
+    waits = ({**record._asdict(), "lines": [line.place for line in record.lines]} for record in records[:_MANY])
     return [{name: value for name, value in wait.items() if value} for wait in waits]
 
 
-def _log(level: int, lines: Sequence[str], extra: dict[str, Any], task: Task) -> bool:
-    if not _logger.isEnabledFor(level):
-        return False
+def _log(level: int, lines: Sequence[str], extra: dict[str, Any], task: Task) -> None:
     # a copy: the task may be running in the context itself where loops are nested
     context_of(task).copy().run(_logger.log, level, "\n  ".join(lines), extra=extra)
-    return True

@@ -1,6 +1,6 @@
-"""What a task is suspended in: the coroutines and generators from its outermost function to its innermost.
+"""Read what a task is suspended in: the coroutines and generators from its outermost function to its innermost.
 
-Only the interpreter's own kinds are followed: an awaitable of the user's ends the walk, since nothing of it is read.
+Only the interpreter's own kinds are followed. An awaitable of the user's ends the walk, because nothing of it is read.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any, NamedTuple
 
 Task = asyncio.Task[Any]
 
-# By identity, since even the hash of a class may be the user's. Where each has its frame, and what it awaits.
+# Where each kind has its frame, and what it awaits. By identity, because even the hash of a class may be the user's.
 _KINDS = {
     id(CoroutineType): attrgetter("cr_frame", "cr_await"),
     id(GeneratorType): attrgetter("gi_frame", "gi_yieldfrom"),
     id(AsyncGeneratorType): attrgetter("ag_frame", "ag_await"),
 }
-# They stand for one of these, and do not say for which.
+# They stand for one of these, which only the garbage collector can tell.
 _ITERATORS = ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable")
 _AWAIT_OF_A_FUTURE = asyncio.futures._PyFuture.__await__.__code__  # type: ignore[attr-defined]
-_MADE_BY_A_CLASS_STATEMENT = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+_TPFLAGS_HEAPTYPE = 1 << 9  # set on each class that a class statement has made
 _flags_of = type.__dict__["__flags__"].__get__
 name_of = type.__dict__["__name__"].__get__  # of a class, whose own class may be the user's
 
@@ -48,28 +48,30 @@ class Suspended(NamedTuple):
 
 
 def stack(task: Task) -> list[Suspended]:
-    """Return what a task is suspended in, outermost first; nothing of what is no task, or can't be read."""
-    found: list[Suspended] = []
+    """Return what a task is suspended in, outermost first; nothing for what is no task or can't be read."""
+    frames: list[Suspended] = []
     try:
         awaitable: Any = asyncio.Task.get_coro(task)  # the task's class may be the user's
     except Exception:  # it is no task of this asyncio's
-        return found
+        return frames
     while awaitable is not None:
         frame_and_awaited = _KINDS.get(id(type(awaitable)))
         if frame_and_awaited:
             frame, awaited = frame_and_awaited(awaitable)
             if frame is not None and frame.f_code is not _AWAIT_OF_A_FUTURE:
-                found.append(Suspended(awaitable, frame, awaited))
+                frames.append(Suspended(awaitable, frame, awaited))
             awaitable = awaited
         elif is_builtin(awaitable, _ITERATORS):
-            held = gc.get_referents(awaitable)
-            awaitable = next((one for one in held if id(type(one)) in _KINDS or is_builtin(one, _ITERATORS)), None)
+            referents = gc.get_referents(awaitable)
+            awaitable = next(
+                (each for each in referents if id(type(each)) in _KINDS or is_builtin(each, _ITERATORS)), None
+            )
         else:
             break
-    return found
+    return frames
 
 
 def is_builtin(thing: Any, names: Sequence[str]) -> bool:
-    """Say whether something is of one of the interpreter's own kinds, by name."""
+    """Return whether something is of one of the interpreter's own kinds, by name."""
     kind = type(thing)  # its name may be asked for where it is the interpreter's own
-    return not _flags_of(kind) & _MADE_BY_A_CLASS_STATEMENT and kind.__name__ in names
+    return not _flags_of(kind) & _TPFLAGS_HEAPTYPE and kind.__name__ in names

@@ -1,4 +1,4 @@
-"""Which changes of the agent are under way: wrappers that set a timer, and the timer, which looks at what takes long.
+"""Watch the changes of the agent that are under way: wrappers that start a timer, and the timer, which checks them.
 
 Nothing runs while nothing is under way, and nothing is kept alive.
 """
@@ -12,23 +12,24 @@ import logging
 from asyncio import _get_running_loop
 from collections.abc import Hashable, Iterator
 from contextvars import Context
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Callable
 from weakref import WeakSet
 
 from .._guard import first_mismatch
 from .._wrapping import Wrappers
-from .config import LOGGER, Request
-from .library import CHANGES, FINGERPRINT, VOICE
+from .config import LOGGER, Settings
+from .console import HideData
+from .livekit_internals import CHANGE_FUNCTIONS, FINGERPRINT, VOICE, WATCHED_FUNCTIONS
 from .stack import Task, stack
 
 if TYPE_CHECKING:
-    from .check import Deadlock, LetGo, Look
+    from .release import Release
+    from .snapshot import Deadlock, Snapshot
 
 _WATCH = "__onenter_deadlock_fix_watch"  # an attribute of the event loop: its watch, while a timer ticks
-# An AgentTask and on_enter of a new agent may take as long as they like, unless they can't complete.
-_FUNCTIONS = CHANGES | {f"{VOICE}agent.__await_impl", f"{VOICE}agent_session._update_activity"}
-_NAMES = {function.rpartition(".")[2] for function in _FUNCTIONS}
-# All of them come from these; each one more is 1 % of a handoff.
+_WATCHED_NAMES = {function.rpartition(".")[2] for function in WATCHED_FUNCTIONS}
+# Each change begins with one of these; one more method costs 1 % of a handoff.
 _WRAPPED = (
     ("agent_activity", "AgentActivity", "pause"),
     ("agent_activity", "AgentActivity", "drain"),
@@ -36,149 +37,191 @@ _WRAPPED = (
     ("run_result", "RunResult", "__await__"),
 )
 
-_request: Request | None = None
+_settings: Settings | None = None
 _unwatched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()  # event loops in which no timer can be set
 _wrappers = Wrappers()
+_logger = logging.getLogger(LOGGER)
+_hide_data = HideData(_logger)
+
+
+class _State(Enum):
+    """What is known of a change."""
+
+    NOT_DUE = "it has not waited for long enough, or nothing is wrong with it"
+    SUSPECTED = "the last check has found it deadlocked, or a run with nobody at work"
+    REPORTED = "it has been reported"
+    REPORTED_FOR_NOW = "it has been reported with a reason that passes"
+    RELEASED = "it has been reported, and what it waited for has been released"
 
 
 class _Change:
-    """What is known of a change that is under way; times are by the event loop's clock."""
-
-    next_look = 0.0
-    was_slow = is_told = False
+    """A change that is under way. Times are by the event loop's clock."""
 
     def __init__(self, task: Task, since: float) -> None:
         self.task = task
         self.since = since  # it has been where it is
+        self.next_check = 0.0
+        self.state = _State.NOT_DUE
 
 
 class _Watch:
-    """The changes that are under way in an event loop, and which deadlocks were logged."""
+    """The changes that are under way in an event loop, and the deadlocks that have been reported."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._changes: dict[Hashable, _Change] = {}
-        self._found: set[Hashable] = set()  # the deadlocks of the last look
-        self._logged: set[Hashable] = set()
-        self._let_go: list[LetGo] = []
+        self._suspected: set[frozenset[Any]] = set()  # the deadlocks that the last check has found
+        self._reported: list[tuple[frozenset[Any], _Change]] = []  # as long as the change is under way
+        self._releases: list[Release] = []
         self._errors: set[int] = set()
 
-    def tick_later(self, request: Request) -> None:
-        # In an empty context, since that of a change has its activity in it.
-        Context().run(self._loop.call_later, min(request.after / 10, 0.25), self._tick)
+    def tick_later(self, settings: Settings) -> None:
+        # In an empty context, because that of a change has its activity in it.
+        Context().run(self._loop.call_later, min(settings.after / 10, 0.25), self._tick)
         setattr(self._loop, _WATCH, self)
 
     def _tick(self) -> None:
-        request = _request
+        settings = _settings
         try:
             setattr(self._loop, _WATCH, None)
-            if request is None:
+            if settings is None:
                 return
             tasks, now = asyncio.all_tasks(self._loop), self._loop.time()
             self._changes = {key: self._changes.get(key) or _Change(task, now) for key, task in _under_way(tasks)}
             if self._changes:
-                self.tick_later(request)
-            self._let_go = [one for one in self._let_go if not all(handle.done() for handle in one.handles)]
-            for one in self._let_go:
-                one.interrupt_dropped()
-            # where one is due, all are looked at that are old enough: the best placed of them is told of a deadlock
-            old = [change for change in self._changes.values() if change.since + request.after <= now]
-            if any(change.next_look <= now for change in old):
-                self._look(tasks, old, now, request)
+                self.tick_later(settings)
+            changes = list(self._changes.values())
+            self._reported = [(nodes, change) for nodes, change in self._reported if change in changes]
+            self._releases = [each for each in self._releases if not all(handle.done() for handle in each.handles)]
+            for release in self._releases:
+                release.interrupt_dropped()
+            # Where one is due, check all that are old enough: a deadlock is reported on the most informative change.
+            old = [change for change in changes if change.since + settings.after <= now]
+            if any(change.next_check <= now for change in old):
+                self._check(tasks, old, now, settings)
         except Exception as error:  # of ours, or of a log handler of the program's
             if id(type(error)) not in self._errors:
                 self._errors.add(id(type(error)))
-                _log_error("an error while looking at the changes of an agent, which are left alone")
+                _log_error("an error while checking the changes of an agent, which are left alone")
 
-    def _look(self, tasks: set[Task], changes: list[_Change], now: float, request: Request) -> None:
-        """Look at changes that have waited long enough, and log what two looks, one tick apart, find the same."""
-        # only now: most programs never need them, and each import of livekit.agents would pay for them
+    def _check(self, tasks: set[Task], changes: list[_Change], now: float, settings: Settings) -> None:
+        """Check changes that have waited long enough, and report what two checks, one tick apart, find alike."""
+        # Only now: most programs never need it, and each import of livekit.agents would pay for it.
+        from .snapshot import Snapshot
+
+        snapshot = Snapshot(tasks, [change.task for change in changes])
+        deadlocks = [(deadlock, change) for change in changes if (deadlock := snapshot.deadlock(change.task))]
+        deadlocks.sort(key=lambda each: each[0].rank)
+        suspected_before, self._suspected = self._suspected, {deadlock.nodes for deadlock, _ in deadlocks}
+        unconfirmed = set()
+        seen: set[frozenset[Any]] = set()
+        for deadlock, change in deadlocks:
+            if deadlock.nodes not in suspected_before:
+                unconfirmed.add(change)  # the next tick checks whether it still is a deadlock
+            elif deadlock.nodes not in seen:
+                seen.add(deadlock.nodes)
+                if self._handle(snapshot, deadlock, change, settings):
+                    return  # the next tick re-evaluates after a release
+            if deadlock.is_on_cycle and any(deadlock.nodes <= reported for reported, _ in self._reported):
+                change.state = _State.REPORTED
+        for change in changes:
+            if change not in unconfirmed and change.next_check <= now:
+                change.next_check = now + settings.after
+                self._report_slow_wait(snapshot, change, now)
+
+    def _is_reported(self, nodes: frozenset[Any]) -> bool:
+        """Return whether a deadlock has been reported, before others joined it or after some left it."""
+        return any(nodes <= reported or reported <= nodes for reported, _ in self._reported)
+
+    def _handle(self, snapshot: Snapshot, deadlock: Deadlock, change: _Change, settings: Settings) -> bool:
+        """Report a deadlock, unless it has been, and release what can be. Return whether something was released."""
         from . import report
-        from .check import Look
+        from .release import find_releases
 
-        look = Look(tasks, [change.task for change in changes])
-        found = [(look.deadlock(change.task), change) for change in changes]
-        found.sort(key=lambda each: each[0].rank if each[0] else (True, True, ""))
-        before, self._found = self._found, {deadlock.key for deadlock, _ in found if deadlock}
-        self._logged &= self._found  # another one may come to be where one is over
-        seen: set[Hashable] = set()
-        for deadlock, change in found:
-            if deadlock and deadlock.key not in before:
-                continue  # the next tick sees whether it still is a deadlock
-            if deadlock and deadlock.key not in seen:
-                seen.add(deadlock.key)
-                if self._tell(look, deadlock, change, resolves=request.mode == "resolve"):
-                    return  # what is so after something was let go, the next tick sees
-            change.is_told |= deadlock is not None and deadlock.is_on_it
-            if change.next_look <= now:
-                change.next_look = now + request.after
-                waiters = [] if change.is_told else look.slow(change.task)
-                # a run is slow where two looks find nobody at work: between two turns of a model nobody is for a moment
-                if waiters and (change.was_slow or not look.is_run(change.task)):
-                    name = look.names.change(change.task).name
-                    change.is_told = report.slow(name, waiters, now - change.since, change.task)
-                change.was_slow = bool(waiters)
-
-    def _tell(self, look: Look, deadlock: Deadlock, change: _Change, *, resolves: bool) -> bool:
-        """Log a deadlock, unless it was, and let go what can be. Say whether something was let go."""
-        from . import report
-
-        task, is_new = change.task, deadlock.key not in self._logged
+        task, is_new = change.task, not self._is_reported(deadlock.nodes)
+        resolves = settings.mode == "resolve"
         if not is_new and not resolves:
             return False
-        told, can_let_go = look.told(task, is_on_it=deadlock.is_on_it), look.can_let_go(task)
-        let_go = can_let_go if resolves else []
-        for one in let_go:
-            one()  # before anything is logged: a handler of the program's may raise
-        self._let_go += let_go
-        if is_new and report.deadlock(*told, can_let_go, task, resolves=resolves):
-            self._logged.add(deadlock.key)
-            change.is_told = True
-        for one in let_go:
-            report.let_go(one, task)
-        return bool(let_go)
+        records = snapshot.explain(task)  # first, because it finds what is called alike
+        releases = find_releases(snapshot, task)
+        released = releases if resolves else []
+        for release in released:
+            release.apply()
+        self._releases += released
+        try:
+            if is_new and report.is_enabled(logging.ERROR):
+                # Before it is logged: where a handler of the program's raises, the record has been delivered.
+                self._reported.append((deadlock.nodes, change))
+                change.state = _State.REPORTED
+                name = snapshot.labels.display_name(deadlock.change)
+                report.deadlock(name, records, releases, task, is_on_cycle=deadlock.is_on_cycle, mode=settings.mode)
+        finally:
+            for release in released:
+                change.state = _State.RELEASED
+                report.released(release, task)
+        return bool(released)
+
+    def _report_slow_wait(self, snapshot: Snapshot, change: _Change, now: float) -> None:
+        """Report a change that takes long, once; again, when the reason that it was reported with has passed."""
+        from . import report
+        from .places import TEMPORARY
+
+        if change.state in (_State.REPORTED, _State.RELEASED):
+            return
+        records = snapshot.explain_slow_wait(change.task)
+        is_temporary = any(record.reason in TEMPORARY for record in records)
+        if change.state is _State.REPORTED_FOR_NOW and (is_temporary or not records):
+            return
+        if not records:
+            change.state = _State.NOT_DUE
+        elif snapshot.is_run(change.task) and change.state is _State.NOT_DUE:
+            change.state = _State.SUSPECTED  # between two turns of a model, nobody is at work for a moment
+        elif report.is_enabled(logging.WARNING):
+            change.state = _State.REPORTED_FOR_NOW if is_temporary else _State.REPORTED
+            name = snapshot.labels.display_name(snapshot.labels.change_label(change.task))
+            report.slow_wait(name, records, now - change.since, change.task)
 
 
 def _under_way(tasks: set[Task]) -> Iterator[tuple[Hashable, Task]]:
-    """Yield those of the tasks that are in the middle of a change, each with the place where that is suspended."""
+    """Yield the tasks that are in the middle of a change, each with the place where the change is suspended."""
     for task in tasks:
-        # by its name alone first, which costs less: this is done for every task
-        named = [one for one in stack(task) if one.frame.f_code.co_name in _NAMES]
-        inside = [one for one in named if one.function in _FUNCTIONS]
-        if inside:
-            outermost = next((one for one in inside if one.function in CHANGES), inside[0])
-            yield (outermost.awaitable, *(one.frame.f_lasti for one in inside)), task
+        # By the name alone first, which costs less: this is done for every task.
+        named = [frame for frame in stack(task) if frame.frame.f_code.co_name in _WATCHED_NAMES]
+        watched = [frame for frame in named if frame.function in WATCHED_FUNCTIONS]
+        if watched:
+            outermost = next((frame for frame in watched if frame.function in CHANGE_FUNCTIONS), watched[0])
+            yield (outermost.awaitable, *(frame.frame.f_lasti for frame in watched)), task
 
 
 def _watching(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Wrap a change: see to it that the timer ticks. Most changes are over before it does, and pay for no more."""
+    """Wrap a change so that it starts the timer. Most changes are over before the timer ticks, and pay for no more."""
     _begin()
     return wrapped(*args, **kwargs)
 
 
 def _begin() -> None:
-    """Have the timer of the running event loop tick, if it does not yet; raise nothing."""
-    loop, request = _get_running_loop(), _request
-    if loop is not None and getattr(loop, _WATCH, None) is None and request is not None and loop not in _unwatched:
+    """Start the timer of the running event loop, if it does not run yet; raise nothing."""
+    loop, settings = _get_running_loop(), _settings
+    if loop is not None and getattr(loop, _WATCH, None) is None and settings is not None and loop not in _unwatched:
         try:
-            _Watch(loop).tick_later(request)
+            _Watch(loop).tick_later(settings)
         except Exception:  # of an event loop that is not like asyncio's
-            with contextlib.suppress(TypeError):  # it can't be referred to weakly
+            with contextlib.suppress(TypeError):  # there are no weak references to it
                 _unwatched.add(loop)
             _log_error("changes of an agent can't be watched in this event loop")
 
 
-def _log_error(what: str) -> None:
+def _log_error(message: str) -> None:
     with contextlib.suppress(Exception):  # of a log handler of the program's
-        logging.getLogger(LOGGER).exception(what)
+        _logger.exception(message)
 
 
-def install(request: Request) -> str:
-    """Watch the changes of agents, also those under way in the running event loop.
+def install(settings: Settings) -> str:
+    """Watch the changes of agents, including those that are under way in the running event loop.
 
-    Return an empty string, or why that can't be. Raise what wrapping raises.
+    Return an empty string, or why nothing is watched. Raise what wrapping raises.
     """
-    global _request
+    global _settings
     mismatch = first_mismatch(FINGERPRINT)
     if mismatch:
         uninstall()
@@ -186,15 +229,18 @@ def install(request: Request) -> str:
     _wrappers.install(
         (getattr(importlib.import_module(VOICE + module), owner), name, _watching) for module, owner, name in _WRAPPED
     )
-    _request = request
+    _settings = settings
+    if _hide_data not in _logger.handlers:
+        _logger.handlers.insert(0, _hide_data)
     _begin()
     return ""
 
 
 def uninstall() -> None:
-    """Put the library's functions back, and look at nothing any more."""
-    global _request
-    _request = None
+    """Put the library's functions back, and check nothing any more."""
+    global _settings
+    _settings = None
+    _logger.removeHandler(_hide_data)
     _wrappers.uninstall()
 
 

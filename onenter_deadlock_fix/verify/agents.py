@@ -1,4 +1,4 @@
-"""The agent programs that are played, as people write them: each hangs without the shim, or without detection."""
+"""Define the agents that are played, as people write them: each hangs without the shim, or without detection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ USERS_ANSWERS = {
     f"Is {ADDRESS} right?": "Yes, that is right.",
 }
 
-Step = Callable[[str], None]  # is told what happens
+Step = Callable[[str], None]  # is called with what happens
 
 
 def complete(agent_task: AgentTask[Any], result: Any) -> None:
@@ -67,7 +67,7 @@ class AddressTask(AgentTask[str]):
 
 
 class _Collecting(Agent):
-    """An agent whose tool awaits the AgentTask. It calls ``over`` when it has come to its end."""
+    """An agent whose tool awaits the AgentTask. It calls ``over`` at its end."""
 
     def __init__(self, instructions: str, step: Step, over: Callable[[], object]) -> None:
         super().__init__(instructions=instructions)
@@ -83,14 +83,14 @@ class _Collecting(Agent):
         self._step(f"the tool returns {self._address}")
         return self._address
 
-    def _goes_on(self, who: str) -> None:
+    def _continue(self, who: str) -> None:
         self._step(f"{who} goes on")
         if self._address == ADDRESS:
             self._over()
 
 
 class FrontDesk(_Collecting):
-    """The pattern: on_enter awaits a reply, whose tool awaits the AgentTask. Cured in 1.3.6, and by the shim."""
+    """The pattern: on_enter awaits a reply, whose tool awaits the AgentTask. Fixed in 1.3.6, and by the shim."""
 
     def __init__(self, step: Step, over: Callable[[], object]) -> None:
         super().__init__("You are the front desk.", step, over)
@@ -98,11 +98,11 @@ class FrontDesk(_Collecting):
     async def on_enter(self) -> None:
         self._step("on_enter awaits generate_reply()")
         await self.session.generate_reply()
-        self._goes_on("on_enter")
+        self._continue("on_enter")
 
 
 class Operator(_Collecting):
-    """A tool awaits a reply, whose tool awaits the AgentTask. No release to date is cured of that."""
+    """A tool awaits a reply, whose tool awaits the AgentTask. No release fixes this."""
 
     def __init__(self, step: Step, over: Callable[[], object]) -> None:
         super().__init__("You arrange calls.", step, over)
@@ -115,7 +115,7 @@ class Operator(_Collecting):
         """Called when the user wants to be called."""
         self._step("a tool awaits generate_reply()")
         await self.session.generate_reply(user_input="Note my address first.", tool_choice="auto")
-        self._goes_on("the tool")
+        self._continue("the tool")
         return "arranged"
 
 

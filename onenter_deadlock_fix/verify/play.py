@@ -1,7 +1,7 @@
-"""One play in this process: ``python -m onenter_deadlock_fix.verify.play AGENT SECONDS``.
+"""Play one agent in this process, and write what happens to standard output.
 
-It writes JSON objects to standard output, one a line: a ``step`` as it happens, a ``log`` record of the shim's,
-``waiting`` each second without either, and the ``outcome`` at the end: it has completed, or hung for SECONDS.
+Each line is a JSON object: a ``step`` as it happens, a ``log`` record of the shim's, ``waiting`` each second without a
+step, and the ``outcome`` at the end: it has completed, or it hangs.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import asyncio
 import contextlib
 import json
 import logging
-import sys
 import time
 from typing import Any
 
 from livekit.agents import AgentSession
 
+from .. import status
 from .agents import AGENTS, USERS_ANSWERS, script
 from .scripted_model import ScriptedLLM
 
@@ -27,44 +27,54 @@ class Play(logging.Handler):
         super().__init__(logging.WARNING)
         self._over = asyncio.Event()
         self._began = self._moved = time.monotonic()
-        self._asked: asyncio.Queue[str] = asyncio.Queue()
+        self._questions: asyncio.Queue[str] = asyncio.Queue()
+        self._is_reported = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell of a log record of the shim's."""
-        _tell(log=f"{record.levelname} {record.name} - {record.getMessage()}", seconds=self._seconds())
+        """Report a log record of the shim's."""
+        self._is_reported = self._is_reported or record.levelno >= logging.ERROR
+        _report(log=f"{record.levelname} {record.name} - {record.getMessage()}", seconds=self._seconds())
 
     def step(self, what: str) -> None:
-        """Note that the play has moved, and tell it."""
+        """Report that the play has moved."""
         self._moved = time.monotonic()
-        _tell(step=what, seconds=self._seconds())
+        _report(step=what, seconds=self._seconds())
 
     async def run(self, agent: str, patience: float) -> None:
-        """Play until the agent has come to its end, or no step was taken for ``patience`` seconds; tell the outcome."""
+        """Play until the agent has come to its end, is deadlocked, or has taken no step for ``patience`` seconds."""
         session: AgentSession[Any] = AgentSession(llm=ScriptedLLM(script))
         session.on("conversation_item_added", self._on_item_added)
         user = asyncio.create_task(self._user(session))
         await session.start(AGENTS[agent](self.step, self._over.set))
+        cycle: list[str] = []
         while not self._over.is_set() and self._moved + patience > time.monotonic():
             try:
                 await asyncio.wait_for(self._over.wait(), 1.0)
             except asyncio.TimeoutError:
-                _tell(waiting=round(time.monotonic() - self._moved))
+                _report(waiting=round(time.monotonic() - self._moved))
+                before, cycle = cycle, self._cycle()
+                if before and cycle:  # for a second
+                    break
         user.cancel()
         if self._over.is_set():
-            _tell(outcome="completed", seconds=self._seconds())
+            _report(outcome="completed", seconds=self._seconds())
         else:
-            _tell(outcome="hung", seconds=self._seconds(), waits=_cycle())
+            _report(outcome="hung", seconds=self._seconds(), waits=cycle or _cycle())
+
+    def _cycle(self) -> list[str]:
+        """Return the waits that close a cycle, unless detection is on and has still to report or resolve it."""
+        return [] if status().detection in ("report", "resolve") and not self._is_reported else _cycle()
 
     def _on_item_added(self, event: Any) -> None:
         message = event.item
         if message.type == "message" and message.text_content:
             self.step(f"{message.role}: {message.text_content}")
             if message.role == "assistant":
-                self._asked.put_nowait(message.text_content)
+                self._questions.put_nowait(message.text_content)
 
     async def _user(self, session: AgentSession[Any]) -> None:
         while True:
-            answer = USERS_ANSWERS.get(await self._asked.get())
+            answer = USERS_ANSWERS.get(await self._questions.get())
             if answer:
                 session.generate_reply(user_input=answer)
 
@@ -74,7 +84,7 @@ class Play(logging.Handler):
 
 
 def _cycle() -> list[str]:
-    """Return the waits that close a cycle, where detection can say. The outcome does not depend on it."""
+    """Return the waits that close a cycle, where detection sees one in this release's code."""
     with contextlib.suppress(Exception):
         from ..detection import cycle
 
@@ -82,15 +92,12 @@ def _cycle() -> list[str]:
     return []
 
 
-def _tell(**fact: Any) -> None:
+def _report(**fact: Any) -> None:
     print(json.dumps(fact), flush=True)
 
 
 async def main(agent: str, patience: float) -> None:
+    """Play one of ``AGENTS``; one that takes no step for ``patience`` seconds hangs."""
     play = Play()
     logging.getLogger("onenter_deadlock_fix").addHandler(play)
     await play.run(agent, patience)
-
-
-if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], float(sys.argv[2])))

@@ -1,20 +1,24 @@
-"""The runs of a proof, told to people as they go or to machines at the end, and the verdict."""
+"""Run a proof, print how its runs go to people or the result to machines, and return the verdict as an exit code."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Callable
 
 from .._guard import SWITCH
-from .._status import Status
-from ..cli.environment import versions, versions_in_words
 from ..detection.config import DETECT, DETECT_AFTER
+from ..environment.examination import Environment, NotExamined, examine
+from ..environment.others import other_environments
+from ..environment.text import json_text
 from .run import Run, play
 
-EXIT_WORKS, EXIT_DOES_NOT_WORK, EXIT_NOT_RUN = 0, 1, 3
+EXIT_WORKS, EXIT_DOES_NOT_WORK, EXIT_UNKNOWN = 0, 1, 3
+
+
+class NotPlayed(Exception):
+    """Nothing can be played in this environment; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -23,49 +27,67 @@ class Proof:
 
     agent: str
     environments: Mapping[str, tuple[str, Mapping[str, str]]]
-    verdict: Callable[[Status, Mapping[str, Run]], str]
+    verdict: Callable[[Environment, Mapping[str, Run]], str]
 
 
-def verify(proof: Proof, status: Status, *, patience: float, as_json: bool) -> int:
-    """Play a proof and print what happened.
+def verify(proof: Proof, *, patience: float, as_json: bool) -> int:
+    """Play a proof and print what happened. ``patience`` is in seconds, see ``play``.
 
-    ``status`` is the shim's in this environment; ``patience`` is in seconds, see ``play``. Returns the exit code: 0
-    where the last run completes, 1 where it does not, 3 where it could not be run.
+    Return 0 where the last run completes, 1 where it does not, and 3 where it could not be run, or where programs may
+    use another environment. Raise ``NotPlayed`` where there is nothing to play.
     """
+    environment = _examine()
+    warnings = other_environments(environment)
     runs = {}
     if not as_json:
-        print(versions_in_words(status))
-    for name, (title, environment) in proof.environments.items():
+        print(f"{environment.in_words()}\nlivekit-agents is imported from {environment.library_folder}")
+        print("".join(f"warning: {warning}\n" for warning in warnings), end="")
+        print(
+            f"A dot is a second without a step. A run ends when it is deadlocked, or after {patience:g} s without one."
+        )
+    for name, (title, variables) in proof.environments.items():
         if as_json:
-            runs[name] = asyncio.run(play(proof.agent, environment, patience=patience))
+            runs[name] = asyncio.run(play(proof.agent, variables, patience=patience))
         else:
             print(f"\n{title}:", flush=True)
-            runs[name] = _run_told(proof.agent, environment, patience)
-    verdict = proof.verdict(status, runs)
+            runs[name] = _run_with_progress(proof.agent, variables, patience)
+    verdict = proof.verdict(environment, runs)
     if as_json:
-        told = {name: asdict(run) for name, run in runs.items()}
-        print(json.dumps({**versions(status), **told, "verdict": verdict}))
+        outcomes = {name: asdict(run) for name, run in runs.items()}
+        print(json_text({**environment.as_object(), "warnings": warnings, **outcomes, "verdict": verdict}))
     else:
         print(f"\n{verdict}")
-    return {"completed": EXIT_WORKS, "not run": EXIT_NOT_RUN}.get(runs[name].outcome, EXIT_DOES_NOT_WORK)
+    if runs[name].outcome != "completed":
+        return EXIT_UNKNOWN if runs[name].outcome == "not run" else EXIT_DOES_NOT_WORK
+    return EXIT_UNKNOWN if warnings else EXIT_WORKS
 
 
-def _run_told(agent: str, environment: Mapping[str, str], patience: float) -> Run:
-    teller = _Teller()
-    run = asyncio.run(play(agent, environment, patience=patience, progress=teller))
-    teller.end_line()
+def _examine() -> Environment:
+    try:
+        environment = examine()
+    except NotExamined as error:
+        raise NotPlayed(error) from error
+    if environment.library_folder is None or environment.state == "predates":
+        raise NotPlayed(environment.reason)
+    return environment
+
+
+def _run_with_progress(agent: str, variables: Mapping[str, str], patience: float) -> Run:
+    progress = _ProgressPrinter()
+    run = asyncio.run(play(agent, variables, patience=patience, progress=progress))
+    progress.end_line()
     print(f"  {_ending(run)}")
-    if not run.log:
+    if not any("deadlock:" in record for record in run.log):
         for wait in run.waits:
             print(f"    {wait}")
     return run
 
 
-class _Teller:
-    """Prints the steps of a run as they happen, what is logged, and a dot for each second without either."""
+class _ProgressPrinter:
+    """Print the steps of a run as they happen, what is logged, and a dot for each second without a step."""
 
     def __init__(self) -> None:
-        self._dots = False
+        self._is_in_dots = False
 
     def __call__(self, fact: dict[str, Any]) -> None:
         if "step" in fact:
@@ -75,13 +97,14 @@ class _Teller:
             self.end_line()
             print("\n".join(f"    | {line}" for line in fact["log"].splitlines()), flush=True)
         elif "waiting" in fact:
-            print("" if self._dots else "  ", end=".", flush=True)
-            self._dots = True
+            print("" if self._is_in_dots else "  ", end=".", flush=True)
+            self._is_in_dots = True
 
     def end_line(self) -> None:
-        if self._dots:
+        """End the line of dots, if there is one."""
+        if self._is_in_dots:
             print()
-        self._dots = False
+        self._is_in_dots = False
 
 
 def _ending(run: Run) -> str:
@@ -92,13 +115,13 @@ def _ending(run: Run) -> str:
     return f"hung: nothing moved any more after {run.seconds:.3f} s"
 
 
-def _verdict_on_the_fix(status: Status, runs: Mapping[str, Run]) -> str:
-    name = f"livekit-agents {status.livekit_agents}"
+def _verdict_on_the_fix(environment: Environment, runs: Mapping[str, Run]) -> str:
+    name = f"livekit-agents {environment.livekit_agents}"
     without, with_shim = runs["without"].outcome, runs["with"].outcome
     if with_shim == "not run":
         return f"No verdict: the pattern could not be run on {name}."
     if with_shim != "completed":
-        return f"NOT FIXED: on {name} the pattern does not complete, with the shim either ({status.state})."
+        return f"NOT FIXED: on {name} the pattern does not complete, with the shim either ({environment.state})."
     if without == "completed":
         return f"Nothing to fix: the pattern completes on {name} without the shim, and with it as well."
     if without == "hung":
@@ -106,8 +129,8 @@ def _verdict_on_the_fix(status: Status, runs: Mapping[str, Run]) -> str:
     return f"Works: on {name} the pattern completes with the shim; the run without it says nothing ({without})."
 
 
-def _verdict_on_detection(status: Status, runs: Mapping[str, Run]) -> str:
-    name = f"livekit-agents {status.livekit_agents}"
+def _verdict_on_detection(environment: Environment, runs: Mapping[str, Run]) -> str:
+    name = f"livekit-agents {environment.livekit_agents}"
     off, report, resolve = (runs[mode].outcome for mode in ("off", "report", "resolve"))
     if resolve == "not run":
         return f"No verdict: the handoff could not be run on {name}."
@@ -116,7 +139,7 @@ def _verdict_on_detection(status: Status, runs: Mapping[str, Run]) -> str:
     if off == "completed":
         return f"Nothing to resolve: the handoff completes on {name} without detection as well."
     if off == report == "hung" and any("deadlock:" in line for line in runs["report"].log):
-        return f"Resolved: on {name} the handoff that waits for itself is reported, and goes on where it may be let go."
+        return f"Resolved: on {name} the handoff that waits for itself is reported, and is released where that is safe."
     return f"Works: on {name} the handoff completes when resolved; the other runs say nothing ({off}, {report})."
 
 

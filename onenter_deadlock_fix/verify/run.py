@@ -1,4 +1,4 @@
-"""One run of an agent in a process of its own."""
+"""Play an agent in a process of its own, and return how that ended."""
 
 from __future__ import annotations
 
@@ -11,6 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
+# With -c the working directory is on the path, as "", and what is there is no part of this. The folder of this package
+# comes last, so that the livekit-agents is found that a program here finds.
+_START = """
+import sys
+if "" in sys.path:
+    sys.path.remove("")
+sys.path.append(sys.argv.pop(1))
+import asyncio
+from onenter_deadlock_fix.verify.play import main
+asyncio.run(main(sys.argv[1], float(sys.argv[2])))
+"""
 _LONGEST_SILENCE = 120.0  # seconds; once livekit-agents is imported, a run says something every second
 
 
@@ -41,15 +52,14 @@ async def play(
 ) -> Run:
     """Play one of ``agents.AGENTS``, with these variables beside those of this process, and return how that ended.
 
-    A run that takes no step for ``patience`` seconds hangs. ``progress`` is called with what the run tells as it goes
-    (see ``play.py``).
+    A run hangs if it takes no step for ``patience`` seconds, or is seen to be deadlocked before. ``progress`` is called
+    with each fact of the run as it happens (see ``play.py``).
     """
     run = Run(error="the process ended early")
     try:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", f"{__package__}.play", agent, str(patience)),
-            cwd=Path(__file__).parents[2],  # and not the user's folder, since -m imports from the current one
-            env={**_environment(), **environment},
+            *(sys.executable, "-c", _START, str(Path(__file__).parents[2]), agent, str(patience)),
+            env={**os.environ, **environment},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -74,20 +84,12 @@ async def play(
     except asyncio.CancelledError:
         process.kill()
         raise
-    said = [line.strip() for line in (await errors).decode(errors="replace").splitlines() if line.strip()]
+    lines = [line.strip() for line in (await errors).decode(errors="replace").splitlines() if line.strip()]
     await process.wait()
     run.log = log
-    if run.outcome == "not run" and said:
-        run.error = f"{run.error}: {said[-1]}"
+    if run.outcome == "not run" and lines:
+        run.error = f"{run.error}: {lines[-1]}"
     return run
-
-
-def _environment() -> dict[str, str]:
-    environment = dict(os.environ)
-    if environment.get("PYTHONPATH"):
-        entries = environment["PYTHONPATH"].split(os.pathsep)  # relative to the user's folder
-        environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, entries))
-    return environment
 
 
 async def _facts(process: asyncio.subprocess.Process) -> AsyncIterator[dict[str, Any]]:

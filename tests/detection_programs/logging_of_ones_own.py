@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import io
 import logging
@@ -10,6 +11,8 @@ import logging
 from cast import Desk, start
 from livekit.agents import function_tool
 from recorder import LOGGER, recorder
+
+from onenter_deadlock_fix.detection.console import HideData
 
 from .deadlocks import nested, slow
 
@@ -117,9 +120,21 @@ async def on_the_console() -> str:
 
     printed = io.StringIO()
     console = AgentsConsole()
-    console.console.file, console.console.width = printed, 300
+    console.console.file, console.console.width = printed, 80
     LOGGER.addHandler(console._log_handler)
     session = await start(Desk(wait))
     session.generate_reply(user_input="ask")
     await asyncio.sleep(1)
+    return printed.getvalue()
+
+
+async def without_handlers() -> str:
+    """The program has not set logging up; return what is on standard error."""
+    for handlers in (LOGGER.handlers, logging.getLogger().handlers):
+        handlers[:] = [handler for handler in handlers if isinstance(handler, HideData)]
+    LOGGER.propagate = True
+    with contextlib.redirect_stderr(io.StringIO()) as printed:
+        session = await start(Desk(Desk.inner))
+        session.generate_reply(user_input="ask")
+        await asyncio.sleep(1)
     return printed.getvalue()

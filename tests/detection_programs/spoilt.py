@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from onenter_deadlock_fix.detection import check, livekit_edges
+from onenter_deadlock_fix.detection import livekit_edges, snapshot
 from onenter_deadlock_fix.detection.stack import stack
 
 from .deadlocks import nested, quick
@@ -22,7 +22,7 @@ async def look_fails(times: int) -> None:
             raise RuntimeError("out of order")
         return right(*args, **kwargs)
 
-    vars(check)["LivekitEdges"] = failing
+    vars(snapshot)["LivekitEdges"] = failing
     await nested()
 
 

@@ -80,11 +80,13 @@ class Endpoint:
 
     url: the base URL, for ``OPENAI_BASE_URL``.
     said: every text that the model has said, in order.
+    called: every tool that it has called, in order.
     """
 
     def __init__(self) -> None:
         self.url = ""
         self.said: list[str] = []
+        self.called: list[str] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="openai_endpoint")
 
@@ -114,6 +116,8 @@ class Endpoint:
         answer = script(conversation, tools)
         if isinstance(answer, str):
             self.said.append(answer)
+        else:
+            self.called.append(answer.name)
         return answer
 
     async def _chat_completions(self, request: web.Request) -> web.StreamResponse:

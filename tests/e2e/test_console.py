@@ -1,4 +1,4 @@
-"""In console mode the user types the e-mail address and the confirmation, and the conversation completes."""
+"""In console mode the conversation completes with the shim. Without it, the console shows what the README has."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ import pytest
 from openai_endpoint import CONFIRMATION, GOODBYE, QUESTION, USER_ANSWERS, Endpoint
 from processes import ACTIVATIONS, HERE
 from programs import wait_until
+
+README = HERE.parents[1] / "README.md"
 
 
 class Terminal:
@@ -57,24 +59,49 @@ def terminal() -> Iterator[Terminal]:
     terminal.close()
 
 
+Wait = Callable[[Callable[[], object]], None]
+
+
+@pytest.fixture
+def open_console(start: Callable[..., subprocess.Popen[bytes]], terminal: Terminal) -> Callable[[str], Wait]:
+    """Start the agent program in console mode, and return how to wait for what it shows."""
+
+    def open_console(activation: str) -> Wait:
+        how = ACTIVATIONS[activation]
+        if ctypes.util.find_library("portaudio") is None:
+            how = dataclasses.replace(how, environment={"PYTHONPATH": str(HERE / "no_portaudio")})
+        program = str(HERE / f"{how.program}.py")
+        streams = {"stdin": terminal.slave, "stdout": terminal.slave, "stderr": terminal.slave}
+        console = start(how, "llm", program, "console", "--text", **streams)
+        return lambda condition: wait_until(condition, console, lambda: terminal.screen, terminal.look)
+
+    return open_console
+
+
 @pytest.mark.parametrize("activation", ["import", "run"])
 def test_the_conversation_completes_in_console_mode(
-    start: Callable[..., subprocess.Popen[bytes]], terminal: Terminal, endpoint: Endpoint, activation: str
+    open_console: Callable[[str], Wait], terminal: Terminal, endpoint: Endpoint, activation: str
 ) -> None:
-    how = ACTIVATIONS[activation]
-    if ctypes.util.find_library("portaudio") is None:
-        how = dataclasses.replace(how, environment={"PYTHONPATH": str(HERE / "no_portaudio")})
-    program = str(HERE / f"{how.program}.py")
-    streams = {"stdin": terminal.slave, "stdout": terminal.slave, "stderr": terminal.slave}
-    console = start(how, "llm", program, "console", "--text", **streams)
-
-    def wait_for(condition: Callable[[], object]) -> None:
-        wait_until(condition, console, lambda: terminal.screen, terminal.look)
-
+    wait_for = open_console(activation)
     # in text mode 1.3.5 shows only answers to what was typed, so the first question is not on the screen
     wait_for(lambda: QUESTION in endpoint.said and terminal.is_read())
     terminal.type_line(USER_ANSWERS[QUESTION])
     wait_for(lambda: CONFIRMATION in terminal.screen and terminal.is_read())
     terminal.type_line(USER_ANSWERS[CONFIRMATION])
     wait_for(lambda: GOODBYE in terminal.screen)
-    assert "the handoff to EmailTask by the tool collect_email does not wait" in " ".join(terminal.screen.split())
+    screen = " ".join(terminal.screen.split())
+    assert "onenter-deadlock-fix is active on livekit-agents 1.3.5" in screen
+    assert "the handoff to EmailTask by the tool collect_email does not wait" in screen
+
+
+def test_the_console_shows_the_symptoms_of_the_readme(
+    open_console: Callable[[str], Wait], terminal: Terminal, endpoint: Endpoint, environment: dict[str, str]
+) -> None:
+    environment["COLUMNS"] = "200"  # so that no message is wrapped
+    (symptoms,) = re.findall(r"(?s)```text\nWARNING livekit[^\n]*\n(.*?)```", README.read_text(encoding="utf-8"))
+    wait_for = open_console("nothing")
+    wait_for(lambda: endpoint.called and terminal.is_read())
+    terminal.type_line(USER_ANSWERS[QUESTION])
+    for line in symptoms.splitlines():
+        message = line.rpartition(" - ")[2]
+        wait_for(lambda message=message: message in terminal.screen)

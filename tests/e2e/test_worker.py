@@ -1,6 +1,6 @@
 """In every process that a worker starts, the pattern completes with the shim and deadlocks without it.
 
-Where it completes, the worker's own log says once that the fix was needed.
+The worker's own log has a record that the fix is active, or is not, and one of the first handoff that it changed.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ import pytest
 from openai_endpoint import ADDRESS, CONFIRMATION, GOODBYE, QUESTION, Endpoint
 from programs import LIMIT
 
-SEEN = (
-    "the handoff to EmailTask by the tool collect_email does not wait for on_enter of Receptionist, "
-    "which is unfinished; without onenter-deadlock-fix it would"
-)
+ACTIVE = "onenter-deadlock-fix is active on livekit-agents 1.3.5"
+NOT_ACTIVE = "onenter-deadlock-fix is NOT active on livekit-agents 1.3.5"
+CHANGED = "the handoff to EmailTask by the tool collect_email does not wait for on_enter() of Receptionist"
 
 
 # Every way of activation with every way to start a job, and either of them with either model.
@@ -39,7 +38,7 @@ SEEN = (
         ("autowrapt", "thread", "realtime"),
     ],
 )
-def test_the_pattern_completes_in_a_job_with_the_shim_and_the_log_says_that_it_was_needed(
+def test_the_pattern_completes_in_a_job_with_the_shim_and_is_in_the_log(
     run_job: Callable[..., Any],
     endpoint: Endpoint,
     tmp_path: Path,
@@ -58,12 +57,14 @@ def test_the_pattern_completes_in_a_job_with_the_shim_and_the_log_says_that_it_w
     assert job["handoffs"] == 1
     assert endpoint.said == [QUESTION, CONFIRMATION, GOODBYE]
     records = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-    seen = [(record["level"], record["name"]) for record in records if record["message"] == SEEN]
-    assert seen == [("INFO", "onenter_deadlock_fix")]
+    ours = [(record["level"], record["message"]) for record in records if record["name"] == "onenter_deadlock_fix"]
+    assert [level for level, _ in ours] == ["INFO", "INFO"]
+    assert ours[0][1].startswith(ACTIVE)
+    assert ours[1][1].startswith(CHANGED)
 
 
 @pytest.mark.parametrize("start_method", ["forkserver", "spawn", "thread"])
-def test_the_log_of_dev_mode_says_that_the_shim_was_needed(
+def test_the_log_of_dev_mode_has_both_records(
     run_job: Callable[..., Any], environment: dict[str, str], tmp_path: Path, start_method: str
 ) -> None:
     environment["COLUMNS"] = "400"  # so that no message is wrapped
@@ -75,7 +76,20 @@ def test_the_log_of_dev_mode_says_that_the_shim_was_needed(
         assert worker.wait(timeout=LIMIT) == 0
 
     assert (job["shim"], job["handoffs"]) == ("patched", 1)
-    assert log.read_text().count(SEEN) == 1
+    lines = [line for line in log.read_text().splitlines() if "INFO" in line]
+    assert [text for line in lines for text in (ACTIVE, CHANGED) if text in line] == [ACTIVE, CHANGED]
+
+
+def test_the_log_has_a_warning_where_the_shim_is_switched_off(
+    run_job: Callable[..., Any], environment: dict[str, str], tmp_path: Path
+) -> None:
+    environment["ONENTER_DEADLOCK_FIX"] = "off"
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        _, job = run_job("import", "forkserver", "llm", stdout=file, stderr=subprocess.STDOUT)
+
+    assert (job["shim"], len(job["deadlock"])) == ("off", 4)
+    assert NOT_ACTIVE in log.read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Plays random programs and prints what is not as it must be."""
+"""Play random programs and print which rules they violate."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def judged(outcomes: Mapping[int, judge.Outcomes]) -> dict[str, Any]:
     """Return the problems and the digests by seed, and how many programs there are of each kind."""
     played = {seed: outcome for seed, outcome in outcomes.items() if "error" not in outcome}
     problems = {seed: [outcome["error"]["reason"]] for seed, outcome in outcomes.items() if seed not in played}
-    problems.update({seed: found for seed, outcome in played.items() if (found := list(judge.broken(outcome)))})
+    problems.update({seed: found for seed, outcome in played.items() if (found := list(judge.violations(outcome)))})
     kinds: dict[str, list[int]] = {}
     for seed, outcome in played.items():
         for kind in judge.kinds(outcome):

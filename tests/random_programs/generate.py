@@ -1,4 +1,4 @@
-"""Makes a program of a seed: agents, their tools, and what each of their methods does."""
+"""Generate a program from a seed: agents, their tools, and what each of their methods does."""
 
 from __future__ import annotations
 

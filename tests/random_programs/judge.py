@@ -1,22 +1,23 @@
-"""What must be, whatever the program: the same program, played in several modes, held against each other."""
+"""Rules for any program: the outcomes of the same program in several modes are compared with each other."""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
-_ROLE = re.compile(r"the tool (?P<tool>\w+)|(?P<method>on_enter|on_exit|on_user_turn_completed) of (?P<agent>\w+)")
+_ROLE = re.compile(r"the tool (?P<tool>\w+)|(?P<method>on_enter|on_exit|on_user_turn_completed)\(\) of (?P<agent>\w+)")
 _ABORT = re.compile(r" gets \w*(Error|Exception)\b|: (interrupts|closes)$|: drain awaits|^closing the session awaits$")
 
 # what the functions that change the agent, or close the session, are called in a record
 _NAMES_OF_CHANGES = {
     "pause": "handoff",
-    "drain": r"update_agent\(\)|session\.drain\(\)|the (session )?close|handoff",
-    "aclose": r"update_agent\(\)|close|handoff",  # of an activity, which others do on their way
-    "_aclose_impl": "session close",
+    "drain": r"session\.(update_agent|drain|aclose)\(|the close|handoff",
+    "aclose": r"session\.update_agent\(|close|handoff",  # of an activity, which others do on their way
+    "_aclose_impl": r"session\.aclose\(\)|the close of the session",
 }
 
 # what is waited for that nobody can say who completes, or who has it
@@ -25,8 +26,8 @@ _NOT_SEEN = re.compile(r": (event|in_lock_of_generator|in_semaphore)")
 Outcomes = dict[str, dict[str, Any]]  # by mode: bare (no fix), off, report, resolve; others are off once more
 
 
-def broken(played: Outcomes) -> Iterator[str]:
-    """Yield what is not as it must be."""
+def violations(played: Outcomes) -> Iterator[str]:
+    """Yield the rules that the outcomes of a program violate."""
     off, report, resolve = (played[mode] for mode in ("off", "report", "resolve"))
     for mode, outcome in played.items():
         for record in outcome["log"]:
@@ -40,6 +41,7 @@ def broken(played: Outcomes) -> Iterator[str]:
         yield "touched: the mode report changes what happens"
     yield from _false_alarms(report)
     yield from _untold(report)
+    yield from _reported_twice(report)
     # where a time-out ended one deadlock, the program may come to another one instead, which is told then
     is_told_last = resolve["log"] and _deadlocks(resolve)[-1:] == resolve["log"][-1:]
     comes_to_another = is_told_last and any(map(_ABORT.search, off["steps"]))
@@ -85,6 +87,14 @@ def _false_alarms(report: dict[str, Any]) -> Iterator[str]:
             who = waiter and (waiter["tool"] or f"{waiter['agent']}.{waiter['method']}")
             if who and who not in waiting:
                 yield f"false alarm: {who} goes on, though it is told that {wait}"
+
+
+def _reported_twice(report: dict[str, Any]) -> Iterator[str]:
+    """Yield the deadlocks that were reported before, unless something was aborted meanwhile."""
+    for first, second in itertools.combinations(_deadlocks(report), 2):
+        is_alike = first["says"] == second["says"] and not set(first["waits"]).isdisjoint(second["waits"])
+        if is_alike and not any(map(_ABORT.search, report["steps"][first["after"] : second["after"]])):
+            yield f"reported twice: {second['says']}"
 
 
 def _untold(report: dict[str, Any]) -> Iterator[str]:

@@ -1,29 +1,27 @@
-"""Plays scenarios and prints, as one JSON object, what they ran on and what came out."""
+"""Play scenarios and print, as one JSON object, what they ran on and their outcomes."""
 
 from __future__ import annotations
 
 import argparse
-import builtins
-import importlib
 import inspect
 import json
 import logging
 import platform
 import sys
-from types import FunctionType
 from typing import Any
 
+from observing import own_functions, replaced
 from programs import map_in_forks
 
-# what the shim wraps where it does: for the fix, and for detection
+# what the package wraps: for the fix, and for detection
 FUNCTIONS = (
-    ("agent", "AgentTask", "_AgentTask__await_impl"),
-    ("agent_session", "AgentSession", "_update_activity"),
-    ("agent_activity", "AgentActivity", "update_chat_ctx"),
-    ("agent_activity", "AgentActivity", "pause"),
-    ("agent_activity", "AgentActivity", "drain"),
-    ("agent_session", "AgentSession", "_aclose_impl"),
-    ("run_result", "RunResult", "__await__"),
+    "AgentTask._AgentTask__await_impl",
+    "AgentSession._update_activity",
+    "AgentActivity.update_chat_ctx",
+    "AgentActivity.pause",
+    "AgentActivity.drain",
+    "AgentSession._aclose_impl",
+    "RunResult.__await__",
 )
 _ONE_AFTER_ANOTHER = 8  # scenarios that are played in one process: the first one in it is dear
 
@@ -61,39 +59,21 @@ def main() -> None:
         key: {name: outcome.pop(key) for name, outcome in outcomes.items() if key in outcome}
         for key in ("log", "cycle", "waiting")
     }
-    made_of_them = {name: declared[name] for name in names}
+    expectations = {name: declared[name] for name in names}
     json.dump(
-        {**about, "scenarios": said, "declared": made_of_them, "outcomes": outcomes, **detected}, sys.stdout, indent=2
+        {**about, "scenarios": said, "declared": expectations, "outcomes": outcomes, **detected}, sys.stdout, indent=2
     )
     print()
 
 
 def _import_both() -> dict[str, Any]:
     """Import the shim and then livekit-agents, as a program does, and return what is there now."""
-    made: dict[tuple[type, str], object] = {}
-    build_class = builtins.__build_class__
-
-    def noting(body: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
-        """Make a class, and keep the functions as its class statement made them."""
-        cls = build_class(body, name, *args, **kwargs)
-        if body.__module__.startswith("livekit.agents.voice."):
-            made.update({(cls, function): vars(cls)[function] for *_, function in FUNCTIONS if function in vars(cls)})
-        return cls
-
-    builtins.__build_class__ = noting
-    try:
+    with own_functions() as functions:
         import onenter_deadlock_fix
         import livekit.agents  # isort: skip
-    finally:
-        builtins.__build_class__ = build_class
     import wrapt
 
-    functions = {}
-    for module, owner, name in FUNCTIONS:
-        cls = getattr(importlib.import_module(f"livekit.agents.voice.{module}"), owner)
-        now = vars(cls)[name]
-        its_own = now is made[cls, name] and type(now) is FunctionType
-        functions[f"{owner}.{name}"] = "its own" if its_own else "wrapped"
+    wrapped = replaced(functions)
     return {
         "shim": onenter_deadlock_fix.__version__,
         "livekit_agents": livekit.agents.__version__,
@@ -102,7 +82,7 @@ def _import_both() -> dict[str, Any]:
         "wrapt_extension": "wrapt._wrappers" in sys.modules,
         "state": onenter_deadlock_fix.status().state,
         "detection": onenter_deadlock_fix.status().detection,
-        "functions": functions,
+        "functions": {name: "wrapped" if name in wrapped else "its own" for name in FUNCTIONS},
     }
 
 

@@ -314,7 +314,7 @@ def _cycle() -> list[str]:
 
 def _in_short(record: logging.LogRecord) -> dict[str, Any]:
     """Return what a record says, with nothing random in it, and after how many steps."""
-    data = next((vars(record)[kind] for kind in ("deadlock", "let_go", "wait") if kind in vars(record)), {})
+    data = next((vars(record)[kind] for kind in ("deadlock", "release", "wait") if kind in vars(record)), {})
     waits = data.get("waits", [])
     return {
         "level": record.levelname,

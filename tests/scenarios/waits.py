@@ -442,3 +442,20 @@ async def ends_on_update_agent() -> None:
     session.update_agent(Lobby())
     await happens("collect goes on")
     await quiet()
+
+
+@scenario(reported="on 1.7.0 two tools close the activity that they come back to")
+async def a_sibling_tool_awaits_an_agent_task_later() -> None:
+    """A sibling of ``ask`` awaits an AgentTask later, which takes the reply out of the handoff from 1.7.0 on."""
+
+    class WithSibling(Asking):
+        @function_tool
+        async def sibling(self) -> str:
+            """Collects the user's name later."""
+            await note("sibling", asyncio.sleep(LONG))
+            return await note("sibling", Name())
+
+    session = await start(
+        WithSibling(lambda asking: asking.inner()), {"question": [ToolCall("ask"), ToolCall("sibling")]}
+    )
+    await note("the user", reply(session, user_input="question"))

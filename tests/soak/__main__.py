@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import sys
 import time
 import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from recorder import LOGGER, record
 
 import onenter_deadlock_fix
 
@@ -23,6 +24,7 @@ HEADER = object.__sizeof__(object())  # in bytes; whatever is kept per handoff t
 
 async def play_round(sessions: int, handoffs: int, patience: float) -> dict[str, Any]:
     """Play a round and return what came of it. It has ended when nothing has moved for ``patience`` seconds."""
+    recorder = record()
     conversations = [Conversation(handoffs) for _ in range(sessions)]
     await asyncio.gather(*(conversation.start() for conversation in conversations))
     over = asyncio.gather(*(conversation.over.wait() for conversation in conversations))
@@ -42,6 +44,7 @@ async def play_round(sessions: int, handoffs: int, patience: float) -> dict[str,
     del conversations, over, closing
     await asyncio.sleep(0.5)  # for done callbacks, and the last tick of detection
     gc.collect()
+    LOGGER.removeHandler(recorder)
     return {
         "handoffs": done,
         "stuck": stuck,
@@ -49,27 +52,8 @@ async def play_round(sessions: int, handoffs: int, patience: float) -> dict[str,
         "alive before close": dict(alive_before_close),
         "alive": dict(Counter(kind for each in seen for kind in each.alive())),
         "tasks left": sorted(map(repr, asyncio.all_tasks() - {asyncio.current_task()})),
-        "logged": log.take(),
+        "logged": [message for _, message in recorder.messages()],
     }
-
-
-class _Log(logging.Handler):
-    """What the shim has logged since it was asked last."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self._records: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._records.append(record.getMessage())
-
-    def take(self) -> list[str]:
-        taken, self._records = self._records, []
-        return taken
-
-
-log = _Log()
-logging.getLogger("onenter_deadlock_fix").addHandler(log)
 
 
 def traced() -> tuple[int, int]:

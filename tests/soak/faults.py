@@ -141,11 +141,11 @@ class Play:
 
 
 class _Suspended:
-    """Awaits something and tells at each point where that is suspended; raises there what it gets for an answer."""
+    """Awaits something, reports each point where that is suspended, and raises there what the report returns."""
 
-    def __init__(self, awaitable: Awaitable[Any], tell: Callable[[str], BaseException | None]) -> None:
+    def __init__(self, awaitable: Awaitable[Any], report: Callable[[str], BaseException | None]) -> None:
         self._awaitable = awaitable
-        self._tell = tell
+        self._report = report
 
     def __await__(self) -> Generator[Any, Any, Any]:
         awaited = self._awaitable.__await__()
@@ -155,7 +155,7 @@ class _Suspended:
                 future = go_on()
             except StopIteration as stop:
                 return stop.value
-            to_raise = self._tell(_where(awaited))
+            to_raise = self._report(_where(awaited))
             try:
                 sent = yield future
             except BaseException as error:

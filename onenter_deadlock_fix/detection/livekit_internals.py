@@ -1,18 +1,20 @@
-"""What is relied on in livekit-agents: which functions change the agent, and what the code of which uses."""
+"""The private API of livekit-agents that detection reads: its functions, and the names that their code must use."""
 
 from __future__ import annotations
 
 VOICE = "livekit.agents.voice."
-# A change of the agent, the end of the session, a run: told, too, where it merely takes long.
-CHANGES = {
+# Changes of the agent, the end of the session, and runs. These are reported, too, where they merely take long.
+CHANGE_FUNCTIONS = {
     *(f"{VOICE}agent_activity.{name}" for name in ("pause", "drain", "aclose")),
     *(f"{VOICE}agent_session.{name}" for name in ("drain", "_aclose_impl")),
     f"{VOICE}run_result._await_impl",
 }
+# An AgentTask and on_enter() of a new agent may take as long as they like, unless they can't complete.
+WATCHED_FUNCTIONS = CHANGE_FUNCTIONS | {f"{VOICE}agent.__await_impl", f"{VOICE}agent_session._update_activity"}
 INFO = "__livekit_agents_activity_task"  # as _get_activity_task_info() has it
 
 _ACTIVITY, _SPEECH = "agent_activity:AgentActivity.", "speech_handle:SpeechHandle."
-# function -> its signature, which does not matter here, and names that its code uses; what is relied on
+# function -> its signature, which does not matter here, and the names that its code must use
 FINGERPRINT: dict[str, tuple[None, set[str]]] = {
     function: (None, set(names.split()))
     for function, names in {

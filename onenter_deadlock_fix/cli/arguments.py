@@ -1,0 +1,159 @@
+"""The arguments of the commands, and their help."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from .. import __version__
+from . import PROGRAM, write_error
+
+_VARIABLES = """
+environment variables, for every program that has the shim:
+  ONENTER_DEADLOCK_FIX=off               the shim changes nothing
+  ONENTER_DEADLOCK_FIX_DETECT=MODE       what to do about handoffs that hang: off (the default), report, resolve
+  ONENTER_DEADLOCK_FIX_DETECT_AFTER=5    seconds that a handoff may take before it is examined"""
+
+_HELP = f"""exit codes:
+  status, verify  0 yes, 1 no, 3 can't say
+  run             those of what it executes, 126 can't be executed, 127 not found
+  all             2 wrong arguments, or refused
+
+files: run loads .env.local and .env of the working directory; no other command reads anything there.
+{_VARIABLES}
+
+examples:
+  {PROGRAM} status
+  {PROGRAM} status -- python agent.py start
+  {PROGRAM} run python agent.py start
+
+"{PROGRAM} COMMAND --help" has more about a command."""
+
+_STATUS = f"""Without COMMAND: whether this environment is ready, and whether its Python gets the shim by itself.
+With COMMAND: whether the shim is active in it. Its interpreter is started; its program is read, and not executed.
+
+exit codes:
+  0  ready, or not needed; with COMMAND: active, or not needed
+  1  not ready; with COMMAND: not active
+  3  can't say
+{_VARIABLES}
+
+example:
+  {PROGRAM} status -- python agent.py start"""
+
+_VERIFY = f"""It plays the livekit-agents that a program here imports, without keys. It reads nothing of the working
+directory.
+
+exit codes:
+  0  the last run completes
+  1  it does not
+  3  it could not be run, or there is another environment that programs here may use
+
+example:
+  {PROGRAM} verify --timeout 30"""
+
+_RUN = f"""COMMAND is executed in the place of this process, with the folder that "{PROGRAM} path" prints on PYTHONPATH.
+Before, .env.local and then .env of the working directory are loaded; what is set in the environment already stays.
+
+exit codes: those of COMMAND, and
+  2    refused, since the shim would not be active; the message has the command that works
+  126  COMMAND can't be executed
+  127  COMMAND is not found
+{_VARIABLES}
+
+example:
+  {PROGRAM} run --detect report python agent.py start"""
+
+
+_PATH = f"""example:
+  PYTHONPATH="$({PROGRAM} path)" python agent.py start"""
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments, with the name of the action. Exit with 2 where they are wrong, and with 0 after help."""
+    own, asked = list(arguments), []
+    if own[:1] == ["status"] and "--" in own:
+        position = own.index("--")
+        own, asked = own[:position], own[position + 1 :]
+    parsed = _parser().parse_args(own)
+    if parsed.action == "status":
+        parsed.command += asked
+    if parsed.action == "run":
+        parsed.options = own[: len(own) - len(parsed.command)]
+        if parsed.command[0] == "--":
+            del parsed.command[0]
+    return parsed
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that takes no abbreviations, prints help as it is written, and needs no stderr."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        write_error(f"{self.format_usage()}{self.prog}: error: {message}\n")
+        raise SystemExit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROGRAM, description="Takes the on_enter deadlock out of livekit-agents 1.2.0 to 1.3.5.", epilog=_HELP
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = parser.add_subparsers(title="commands", dest="action", metavar="COMMAND", required=True)
+
+    summary = "say whether this environment is ready, or the shim active in a command, and why"
+    status = commands.add_parser("status", help=summary, description=summary, epilog=_STATUS)
+    status.add_argument("--json", action="store_true", help="print one JSON object")
+    status.add_argument(
+        "command", metavar="COMMAND", nargs="*", help='its words; behind "--" if there are options among them'
+    )
+
+    summary = "play the pattern that deadlocks, without the shim and with it"
+    verify = commands.add_parser("verify", help=summary, description=summary, epilog=_VERIFY)
+    verify.add_argument(
+        "--resolve",
+        action="store_true",
+        help="play a deadlock that every release has, without detection, with its report, and resolved",
+    )
+    verify.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="how long a run may go without a step where no deadlock is seen (default: %(default)g)",
+    )
+    verify.add_argument("--json", action="store_true", help="print one JSON object, at the end")
+
+    summary = "execute a command with the shim active in every Python process that it starts"
+    run = commands.add_parser("run", help=summary, description=summary, epilog=_RUN)
+    run.add_argument(
+        "--detect", type=_mode, metavar="MODE", help="set ONENTER_DEADLOCK_FIX_DETECT: off, report or resolve"
+    )
+    run.add_argument("--detect-after", type=_seconds, metavar="SECONDS", help="set ONENTER_DEADLOCK_FIX_DETECT_AFTER")
+    # PARSER takes all that follows as it is; REMAINDER would take out a "--" of the command's own
+    run.add_argument("command", metavar="COMMAND", nargs=argparse.PARSER, help="looked for on PATH, and its arguments")
+
+    summary = "print the folder that activates the shim when it is on PYTHONPATH"
+    commands.add_parser("path", help=summary, description=summary, epilog=_PATH)
+    return parser
+
+
+# Detection is imported only where it is needed: it doubles the time that "run" takes.
+def _mode(text: str) -> str:
+    from ..detection.config import mode_of
+
+    if mode_of(text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no mode (off, report, resolve)")
+    return text
+
+
+def _seconds(text: str) -> float:
+    from ..detection.config import SHORTEST, seconds_of
+
+    seconds = seconds_of(text)
+    if seconds is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from {SHORTEST:g} on")
+    return seconds

@@ -1,0 +1,83 @@
+"""Read the arguments of ``env``, of GNU's and of BSD's."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .python_command import basename
+
+# letters without an argument, then perhaps one whose argument is the rest of the word or the next one
+_SHORT = re.compile(r"-([^uSCaPLU]*)([uSCaPLU])?(.*)", re.DOTALL)
+# long options that matter or have an argument -> the same as a letter; they may be abbreviated
+_LONG = {"--ignore-environment": "i", "--unset": "u", "--split-string": "S", "--chdir": "C", "--argv0": "a"}
+
+
+class EnvArguments(NamedTuple):
+    """What ``env`` does with its arguments.
+
+    own: the options and variables, without the options ``-S``, whose strings are split into words.
+    command: the words of the command that it executes.
+    is_cleared: the command gets no variable of the environment that ``env`` was started in.
+    changed: the variables that are removed or set.
+    """
+
+    own: list[str]
+    command: list[str]
+    is_cleared: bool
+    changed: set[str]
+
+    def removes(self, variable: str) -> bool:
+        """Return whether the command does not get the value that a variable has outside."""
+        return self.is_cleared or variable in self.changed
+
+
+def split_strings(command: Sequence[str]) -> list[str]:
+    """Return a command with the strings of ``env -S`` split into words."""
+    words = list(command)
+    for position, word in enumerate(words):
+        if basename(word) == "env":
+            env = read_env_arguments(words[position + 1 :])
+            return [*words[: position + 1], *env.own, *env.command]
+    return words
+
+
+def read_env_arguments(arguments: Sequence[str]) -> EnvArguments:
+    """Read the arguments of ``env``."""
+    rest, own, is_cleared, changed = list(arguments), [], False, set()
+    while rest and rest[0].startswith("-") and rest[0] != "--":
+        word = rest.pop(0)
+        letters, last, argument = _option(word)
+        is_separate = bool(last) and argument is None and bool(rest)
+        argument = rest.pop(0) if is_separate else argument or ""
+        is_cleared = is_cleared or "i" in letters
+        if last == "S":
+            own += [f"-{letters}"] * bool(letters)
+            with contextlib.suppress(ValueError):  # a quotation mark without its other one
+                argument, rest = "", [*shlex.split(argument), *rest]
+            own += [argument] * bool(argument)
+            continue
+        own += [word, argument] if is_separate else [word]
+        if last == "u":
+            changed.add(argument)
+    if rest[:1] == ["--"]:
+        own.append(rest.pop(0))
+    while rest and "=" in rest[0]:
+        changed.add(rest[0].partition("=")[0])
+        own.append(rest.pop(0))
+    return EnvArguments(own, rest, is_cleared, changed)
+
+
+def _option(word: str) -> tuple[str, str, str | None]:
+    """Return the letters without an argument, the one with an argument, and the argument that is in the same word."""
+    if word == "-":
+        return "i", "", None
+    if word.startswith("--"):
+        name, equals, value = word.partition("=")
+        letter = next((letter for long, letter in _LONG.items() if long.startswith(name)), "")
+        return ("i", "", None) if letter == "i" else ("", letter, value if equals else None)
+    letters, last, attached = _SHORT.fullmatch(word).groups()  # type: ignore[union-attr]  # matches any word with "-"
+    return letters, last or "", attached or None

@@ -1,0 +1,105 @@
+"""Find what would keep the shim out of a command that is executed with the bootstrap folder on PYTHONPATH.
+
+It is not seen what a shell is given as one word, what a program starts that is not named in the command, nor what a
+launcher does to the environment that is not named here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ..environment.text import quoted
+from .env_command import read_env_arguments, split_strings
+from .python_command import basename, find_python
+
+_BLIND = "IES"  # with -I and -E Python reads no PYTHONPATH, and with -S it runs no sitecustomize
+# Its sitecustomize stands in front of ours and runs no other one. Nor does that of OpenTelemetry, which has an entry
+# point for such as us instead.
+_RUNS_NO_OTHER = "elasticapm-run"
+
+
+class Obstacle(NamedTuple):
+    """Why the shim would not be active in a command, and the words of one in which it would be."""
+
+    reason: str
+    instead: list[str]
+
+
+def find_obstacle(command: Sequence[str], run: Sequence[str] = ()) -> Obstacle | None:
+    """Return what would keep the shim out of ``command``, as far as it can be seen.
+
+    ``run`` is the words of ``onenter-deadlock-fix run`` and its options, for the command of the advice.
+    """
+    words = split_strings(command)
+    found = find_python(words)
+    for position, word in enumerate(found.launcher if found else words[:1]):
+        before, rest = words[: position + 1], words[position + 1 :]
+        if basename(word) == _RUNS_NO_OTHER:
+            reason = f"the sitecustomize of {_RUNS_NO_OTHER} would be found first, and it runs no other one"
+            return Obstacle(reason, [*before, *run, *_without_blind_options(rest)])
+        env = read_env_arguments(rest)
+        if basename(word) == "env" and env.command and env.removes("PYTHONPATH"):
+            reason = "env would take away the PYTHONPATH that activates the shim"
+            return Obstacle(reason, [*before, *env.own, *run, *_without_blind_options(env.command)])
+    letters = "".join(letter for option in found.options for letter in option.letters) if found else ""
+    blind = "".join(letter for letter in letters if letter in _BLIND)
+    if blind:
+        reason = f"Python started with -{blind} does not read what activates the shim"
+        return Obstacle(reason, [*run, *_without_blind_options(words)])
+    return None
+
+
+def _without_blind_options(words: list[str]) -> list[str]:
+    found = find_python(words)
+    return [*found.launcher, *found.interpreter(without=_BLIND), *found.program] if found else words
+
+
+def warnings(command: Sequence[str], executable: str) -> list[str]:
+    """Return what may keep the shim out, but perhaps not of all that the command starts in turn.
+
+    ``executable`` is the file that the first word of the command stands for.
+    """
+    found = []
+    obstacle = find_obstacle([*shebang(executable), executable])
+    if obstacle:
+        found.append(f"the shim will not be active in {command[0]} itself: {obstacle.reason} (see its first line)")
+    for file in (executable, *command[1:]):
+        if _is_pex(file):
+            found.append(
+                f"the shim will not be active in {quoted(file)}, which is a PEX file and takes nothing from "
+                "PYTHONPATH: put onenter-deadlock-fix into it, and import onenter_deadlock_fix in your program"
+            )
+    return found
+
+
+def shebang(file: str) -> list[str]:
+    """Return the words in the first line of a script that name what executes it; none if there is no such line."""
+    line = beginning(file).partition(b"\n")[0]
+    return line[2:].decode(errors="replace").split() if line.startswith(b"#!") else []
+
+
+def beginning(file: str) -> bytes:
+    """Return the first bytes of a regular file, and none of anything else."""
+    path = Path(file)
+    try:
+        if not path.is_file():
+            return b""
+        with path.open("rb") as opened:
+            return opened.read(4096)
+    except (OSError, ValueError):
+        return b""
+
+
+def _is_pex(file: str) -> bool:
+    """Return whether a file is a zip archive as the tool ``pex`` makes them."""
+    if not beginning(file).startswith((b"#!", b"PK")):
+        return False
+    from zipfile import ZipFile
+
+    try:
+        with ZipFile(file) as archive:
+            return "PEX-INFO" in archive.namelist()
+    except Exception:  # zipfile raises whatever a broken archive leads to
+        return False

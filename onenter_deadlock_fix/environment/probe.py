@@ -1,0 +1,65 @@
+# Prints what a program has, once it has imported livekit.agents, in the interpreter that executes this file.
+"""Print one line of JSON, behind ``MARK``: ``python probe.py DISTRIBUTION...``, whose versions are part of it.
+
+The interpreter may be one of another environment, without this package or with another version of it. So the file
+stands alone and imports the shim by its public name, after it has noted whether it was there without that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib import import_module, metadata
+from typing import Any
+
+MARK = "onenter-deadlock-fix probe: "
+NOT_INSTALLED = "is not installed in this environment"
+
+
+def main() -> None:
+    """Print what is found. Errors are part of it."""
+    if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+        del sys.path[0]  # the folder of this file
+    found: dict[str, Any] = {
+        "folder": sys.prefix,
+        "working_directory": os.getcwd(),
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "path": sys.path,
+        "versions": {name: _version(name) for name in sys.argv[1:]},
+        "detect_after": os.environ.get("ONENTER_DEADLOCK_FIX_DETECT_AFTER"),
+    }
+    try:
+        import_module("livekit.agents")
+        found["release"] = import_module("livekit.agents.version").__version__
+        found["library_folder"] = os.path.dirname(sys.modules["livekit.agents"].__file__ or "")
+    except (Exception, SystemExit) as error:
+        found["library_error"] = _in_words(error, "livekit", "livekit.agents")
+    found["active_by_itself"] = "onenter_deadlock_fix" in sys.modules
+    try:
+        shim = import_module("onenter_deadlock_fix")
+        found["shim"] = shim.__version__
+        status = shim.status()
+        found["status"] = {name: getattr(status, name) for name in ("state", "reason", "detection")}
+    except (Exception, SystemExit) as error:
+        found["shim_error"] = _in_words(error, "onenter_deadlock_fix")
+    # not by print(): what the process has imported may have replaced or closed sys.stdout
+    os.write(1, f"\n{MARK}{json.dumps(found, default=str)}\n".encode())
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except Exception:  # it is not installed, or its metadata is broken
+        return None
+
+
+def _in_words(error: BaseException, *names: str) -> str:
+    """Return in one line why one of these modules is not imported."""
+    if isinstance(error, ModuleNotFoundError) and error.name in names:
+        return NOT_INSTALLED
+    return f"does not import: {' '.join(f'{type(error).__name__}: {error}'.split())}"
+
+
+if __name__ == "__main__":
+    main()
