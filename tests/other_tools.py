@@ -46,16 +46,20 @@ class Environment(InstalledOnce):
         """The folder of what is installed in it."""
         return Path(sysconfig.get_path("purelib", vars={"base": str(self.folder), "platbase": str(self.folder)}))
 
+    @property
+    def commands(self) -> Path:
+        return self.folder / "bin"
+
     def pip_install(self) -> list[str]:
         venv.create(self.folder, symlinks=True, with_pip=True)
         # has .pth files read as well, as that of an editable install
         added = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
         (self.packages / "environment_of_the_tests.pth").write_text(added)
-        python, script = self.folder / "bin" / "python", self.folder / "bin" / "onenter-deadlock-fix"
+        python, script = self.commands / "python", self.commands / "onenter-deadlock-fix"
         script.write_text(f"#!{python}\nimport sys\nfrom onenter_deadlock_fix.cli.main import main\nsys.exit(main())\n")
         script.chmod(0o755)
         return [str(python), "-m", "pip", "install"]
 
     def run(self, *command: str, cwd: Path, **variables: str) -> Completed:
-        path = os.pathsep.join([str(self.folder / "bin"), os.environ["PATH"]])
+        path = os.pathsep.join([str(self.commands), os.environ["PATH"]])
         return run(["env", *command], cwd=cwd, env={"PATH": path, **OFFLINE, **variables})
