@@ -13,7 +13,7 @@ from typing import Any, Callable
 import observing
 import pytest
 from other_tools import Environment
-from prepared import OldRelease, Prepared
+from prepared import OldRelease, OldReleaseWithRealtimeModel, Prepared
 from programs import AlteredLibrary, Completed, Forks, run
 
 
@@ -23,7 +23,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     selected = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
     if hasattr(config, "workerinput") or not hasattr(config, "cache"):
         return
-    for kind in (Environment, OldRelease):
+    for kind in (Environment, OldRelease, OldReleaseWithRealtimeModel):
         needed = kind(config.cache.mkdir("onenter-deadlock-fix"))  # type: ignore[union-attr]
         is_selected = any(path in (needed.test_file, *needed.test_file.parents) for path in selected)
         if is_selected and not needed.is_ready():

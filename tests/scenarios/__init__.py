@@ -19,7 +19,7 @@ declared: dict[str, dict[str, Any]] = {}  # by the scenario's name, what is expe
 agent_scenarios: dict[Any, dict[str, Any]] = {}  # by the agent, how it is played
 
 _EXPECTATIONS = ("resolved", "reported", "told", "unreported", "aborted")
-_WAYS_TO_PLAY = ("answers", "until", "user")
+_WAYS_TO_PLAY = ("answers", "until", "user", "model")
 
 
 def scenario(function: Scenario = None, **options: Any) -> Any:
@@ -30,6 +30,7 @@ def scenario(function: Scenario = None, **options: Any) -> Any:
     until: the step that it is over with, or None: when nothing moves any more.
     user: what the user says when the session has started. It is over with the reply to that.
     answers: what the model answers, besides the usual answers.
+    model: the class of the session's model, which is ScriptedLLM without that.
 
     Where it does not simply complete, say what is expected of detection:
 
