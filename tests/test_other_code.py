@@ -88,10 +88,10 @@ AgentTask._AgentTask__await_impl = MagicMock()
         (REPLACED_BY_A_MOCK, "AgentTask.__await_impl is now "),
     ],
 )
-def test_method_that_was_replaced_since_is_unconfirmed(replace: str, named: str, tell: Any) -> None:
+def test_method_that_was_replaced_since_is_unconfirmed(replace: str, named: str, output: Any) -> None:
     asked = "[shim.status(), shim.activate(), shim.deactivate(), shim.activate()]"
     told = f"import json\nprint(json.dumps([[status.state, status.reason] for status in {asked}]))"
-    seen = tell(f"{METHODS}{replace}{told}")
+    seen = output(f"{METHODS}{replace}{told}")
     assert [state for state, _ in seen] == ["unconfirmed", "unconfirmed", "off", "unconfirmed"]
     assert named in seen[0][1]
     assert "in place" not in seen[0][1]
