@@ -38,6 +38,10 @@ OWN_HANGS = (
         ("1.2.0", below, f"a_reply_is_interrupted_in_the_{where}", "what schedules replies waits for one that is done")
         for below, where in (("1.2.6", "queue"), ("1.2.12", "delay_before_it"))
     ),
+    (
+        *("1.2.0", "1.2.3", "a_realtime_model_and_on_enter_awaits_the_agent_task_itself"),
+        "an on_enter that awaits an AgentTask itself gets a RuntimeError",
+    ),
     ("1.2.0", "1.2.2", "on_exit_of_the_agent_task_speaks", "an on_exit that raises keeps the session from closing"),
 )
 

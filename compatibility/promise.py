@@ -13,11 +13,21 @@ from .play import Played
 Outcome = Record = Mapping[str, Any]
 Declared = Mapping[str, Any]
 
-OF_THE_FIX = ("AgentTask._AgentTask__await_impl", "AgentSession._update_activity")
+# what the fix wraps, and the first release on which it does not
+OF_THE_FIX = {
+    "AgentTask._AgentTask__await_impl": FIRST_FIXED,
+    "AgentSession._update_activity": FIRST_FIXED,
+    "AgentActivity.update_chat_ctx": "1.2.4",
+}
 
 
 def is_affected(release: str) -> bool:
     return Version("1.2.0") <= Version(release) < Version(FIRST_FIXED)
+
+
+def wrapped_by_the_fix(release: str) -> list[str]:
+    """Return the functions that the fix wraps on a release."""
+    return [name for name, below in OF_THE_FIX.items() if is_affected(release) and Version(release) < Version(below)]
 
 
 def ended(outcome: Outcome) -> str:
@@ -52,7 +62,7 @@ def _violations_by_the_fix(played: Played, reference: dict[str, Any]) -> Iterato
     for name in without["functions"]:
         yield from _difference("its own", without["functions"][name], f"{name} without the shim")
         yield from _difference(
-            "wrapped" if affected and name in OF_THE_FIX else "its own", default["functions"][name], name
+            "wrapped" if name in wrapped_by_the_fix(release) else "its own", default["functions"][name], name
         )
     pattern = without["outcomes"][PATTERN]["ended"]
     yield from _difference("hangs" if affected else "completed", pattern, "the pattern without the shim")
@@ -97,10 +107,10 @@ def violations_in_report(
     if ended(outcome) == "hangs" and not is_own:
         if not declared:
             yield f"{name} hangs, and no expectation of detection is declared"
-        if not declared.keys() & {"told", "unreported"} and not is_reported(log):
+        if not declared.keys() & {"long_wait", "unreported"} and not is_reported(log):
             yield f"{name} hangs, and is not reported"
-        if "told" in declared and [record["level"] for record in log] != ["WARNING"]:
-            yield f"{name} hangs, and is not told as one wait that takes long"
+        if "long_wait" in declared and [record["level"] for record in log] != ["WARNING"]:
+            yield f"{name} hangs, and is not reported as one long wait"
     if "aborted" in declared and not is_reported(log):
         yield f"{name} is deadlocked until it is aborted, and is not reported"
     if not all(all(record["lines"]) for record in log if record["level"] == "ERROR"):

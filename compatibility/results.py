@@ -23,7 +23,7 @@ from typing import Any
 
 from .data import FIRST_FIXED, PATTERN, RESULTS, UPSTREAM, Row
 from .play import Played
-from .promise import OF_THE_FIX, ended, is_affected, is_reported, own_hangs
+from .promise import OF_THE_FIX, ended, is_affected, is_reported, own_hangs, wrapped_by_the_fix
 
 Results = dict[str, Any]
 
@@ -85,12 +85,13 @@ def _about_the_run(reference: Mapping[str, Any]) -> dict[str, str]:
 
 def _about(played: Played) -> dict[str, str]:
     default = played.default
+    functions = wrapped_by_the_fix(played.row.release) or OF_THE_FIX
     extension = "" if default["wrapt_extension"] else ", no C extension"
     return {
         "python": default["python"],
         "wrapt": default["wrapt"] + extension,
         "state": default["state"],
-        "functions": "/".join(sorted({default["functions"][name] for name in OF_THE_FIX})),
+        "functions": "/".join(sorted({default["functions"][name] for name in functions})),
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any, Callable
 import observing
 import pytest
 from other_tools import Environment
-from prepared import OldRelease, Prepared
+from prepared import OldRelease, OldReleaseWithRealtimeModel, Prepared
 from programs import AlteredLibrary, Completed, Forks, run
 
 
@@ -23,7 +23,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     selected = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
     if hasattr(config, "workerinput") or not hasattr(config, "cache"):
         return
-    for kind in (Environment, OldRelease):
+    for kind in (Environment, OldRelease, OldReleaseWithRealtimeModel):
         needed = kind(config.cache.mkdir("onenter-deadlock-fix"))  # type: ignore[union-attr]
         is_selected = any(path in (needed.test_file, *needed.test_file.parents) for path in selected)
         if is_selected and not needed.is_ready():
@@ -59,7 +59,7 @@ def python(tmp_path: Path) -> Callable[..., Completed]:
 
 
 @pytest.fixture
-def tell_from_the_start(python: Callable[..., Completed]) -> Callable[..., Any]:
+def output_afresh(python: Callable[..., Completed]) -> Callable[..., Any]:
     """Run a Python program that must succeed, in a process that has just started, and return the JSON it prints."""
 
     def run_and_read(source: str, env: dict[str, str] | None = None) -> Any:
@@ -87,7 +87,7 @@ def library() -> Iterator[Forks]:
 
 
 @pytest.fixture
-def tell(forks: Forks, tmp_path: Path) -> Callable[..., Any]:
+def output(forks: Forks, tmp_path: Path) -> Callable[..., Any]:
     """Run a Python program that must succeed, in a fork and an empty folder, and return the JSON value it prints."""
 
     def run_and_read(source: str, env: dict[str, str] | None = None) -> Any:

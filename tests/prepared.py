@@ -42,11 +42,22 @@ class Prepared:
         raise NotImplementedError
 
 
-class OldRelease(Prepared):
-    """An affected release that is older than that of the tests, without what it needs, which is the same."""
-
-    test_file = TESTS / "test_docs.py"
-    packages = ("--no-deps", "livekit-agents==1.2.8")
+class _OlderPackages(Prepared):
+    """Older packages for PYTHONPATH. What they need is what those of the tests need, and is installed already."""
 
     def pip(self) -> list[str]:
-        return [sys.executable, "-m", "pip", "install", f"--target={self.folder}"]
+        return [sys.executable, "-m", "pip", "install", "--no-deps", f"--target={self.folder}"]
+
+
+class OldRelease(_OlderPackages):
+    """An affected release that is older than that of the tests."""
+
+    test_file = TESTS / "test_docs.py"
+    packages = ("livekit-agents==1.2.8",)
+
+
+class OldReleaseWithRealtimeModel(_OlderPackages):
+    """The last release whose AgentTasks time out on a realtime model without the shim, with OpenAI's."""
+
+    test_file = TESTS / "e2e" / "test_realtime_model.py"
+    packages = ("livekit-agents==1.2.3", "livekit-plugins-openai==1.2.3")

@@ -89,6 +89,7 @@ DEADLOCK, LET_GO = {"level": "ERROR", "lines": [True]}, {"level": "WARNING", "li
 def run(release: str, state: str, detection: str, log: list[Any]) -> dict[str, Any]:
     is_patched = state == "patched"
     functions = dict.fromkeys(promise.OF_THE_FIX, "wrapped" if is_patched else "its own")
+    functions["AgentActivity.update_chat_ctx"] = "its own"  # on every release that is played here
     functions["AgentActivity.pause"] = "its own" if detection == "off" else "wrapped"
     ended = "hangs" if state == "off" and release == "1.3.5" else "completed"
     return {
@@ -127,6 +128,12 @@ def test_what_is_declared_to_be_aborted_must_be_reported_and_resolved_before_tha
         assert list(promise.violations(played(release, resolve=[DEADLOCK]), REFERENCE)) == [
             f"{ABORTED} is not resolved before it is aborted"
         ]
+
+
+def test_fix_must_not_wrap_what_needs_it_on_earlier_releases_only() -> None:
+    later = played("1.3.5")
+    later.default["functions"]["AgentActivity.update_chat_ctx"] = "wrapped"
+    assert list(promise.violations(later, REFERENCE)) == ["AgentActivity.update_chat_ctx: wrapped, not its own"]
 
 
 def test_recording_a_scenario_leaves_what_is_known_of_the_others() -> None:

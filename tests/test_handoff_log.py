@@ -8,6 +8,7 @@ from typing import Any, Callable
 
 import handoff_programs
 import pytest
+from scenarios import pattern
 
 Play = Callable[..., Any]
 Program = Callable[..., Any]
@@ -19,7 +20,7 @@ def play(play: Play) -> Play:
 
 
 def records(seen: Any) -> list[list[str]]:
-    return [[record["level"], record["said"]] for record in seen["records"]]
+    return [[record["level"], record["message"]] for record in seen["records"]]
 
 
 ACTIVE = (
@@ -68,6 +69,13 @@ def test_handoff_that_hangs_on_no_release_from_1_2_6_on_is_not_counted(program: 
 def test_handoff_is_neither_changed_nor_counted_where_the_fix_is_off(play: Play) -> None:
     seen = play(handoff_programs.pattern, fix=False)
     assert (seen["over"], seen["handoffs"]) == (False, 0)
+
+
+@pytest.mark.parametrize("program", [pattern.the_agent_task_is_a_dataclass, pattern.the_agent_task_can_not_be_compared])
+def test_handoff_to_an_odd_agent_task_is_counted_and_logged(program: Program, play: Play) -> None:
+    seen = play(program)
+    assert (seen["over"], seen["handoffs"]) == (True, 1)
+    assert records(seen) == [["INFO", ACTIVE], ["INFO", changed("Task", "collect", program.__name__)]]
 
 
 def test_log_handler_that_raises_does_not_disturb_the_handoff(play: Play) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from programs import TESTS, Forks
-from scenarios import Scenario, cut_short, declared, entered, nested, pattern, scenarios
+from scenarios import Scenario, cut_short, declared, entered, nested, pattern, realtime, scenarios
 from scenarios.stage import OUTCOME, play_with
 
 import onenter_deadlock_fix
@@ -38,6 +38,7 @@ HANGING = (
     nested.the_pattern_in_an_agent_task,
     entered.entered_by_update_agent,
     cut_short.closed_during_the_agent_task,
+    realtime.a_realtime_model,
 )
 NOT_CONCERNED = (
     pattern.nobody_awaits_the_reply,

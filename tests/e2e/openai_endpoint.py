@@ -1,4 +1,4 @@
-"""A scripted endpoint that speaks OpenAI's API, as far as livekit-plugins-openai 1.3.5 uses it, on loopback.
+"""A scripted endpoint that speaks OpenAI's API, as far as livekit-plugins-openai uses it, on loopback.
 
 It plays the language model, by the chat-completions stream and by the realtime websocket. On the websocket it plays
 the user too: the server takes the user's turn by itself and starts the response, as server-side turn detection does.
@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -21,6 +21,13 @@ ADDRESS = "ada@example.com"
 QUESTION = "What is your e-mail address?"
 CONFIRMATION = f"Is {ADDRESS} right?"
 GOODBYE = f"Thank you, I have noted {ADDRESS}."
+
+# What events were called in the beta of the realtime API, which livekit-plugins-openai 1.2.x speaks.
+BETA_NAMES = {
+    "conversation.item.added": "conversation.item.created",
+    "response.output_audio_transcript.delta": "response.audio_transcript.delta",
+    "response.output_audio.delta": "response.audio.delta",
+}
 
 # What the user answers to what the agent has said.
 USER_ANSWERS = {QUESTION: f"It is {ADDRESS}", CONFIRMATION: "Yes, that is right"}
@@ -149,7 +156,8 @@ class Endpoint:
     async def _realtime(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        connection = _RealtimeConnection(self, socket)
+        names = BETA_NAMES if request.headers.get("OpenAI-Beta") == "realtime=v1" else {}
+        connection = _RealtimeConnection(self, socket, names)
         async for message in socket:
             if message.type is WSMsgType.TEXT:
                 await connection.on_client_event(message.json())
@@ -159,9 +167,10 @@ class Endpoint:
 class _RealtimeConnection:
     """One realtime session: the conversation and the tools as the client has set them, and the responses to it."""
 
-    def __init__(self, endpoint: Endpoint, socket: web.WebSocketResponse) -> None:
+    def __init__(self, endpoint: Endpoint, socket: web.WebSocketResponse, names: Mapping[str, str]) -> None:
         self._endpoint = endpoint
         self._socket = socket
+        self._names = names
         self._ids = itertools.count(1)
         self._items: list[dict[str, Any]] = []
         self._tools: list[str] = []
@@ -233,7 +242,8 @@ class _RealtimeConnection:
         await self._send("conversation.item.added", previous_item_id=previous, item=item)
 
     async def _send(self, event: str, **fields: object) -> None:
-        await self._socket.send_json({"type": event, "event_id": self._new_id("event"), **fields})
+        name = self._names.get(event, event)
+        await self._socket.send_json({"type": name, "event_id": self._new_id("event"), **fields})
 
     def _new_id(self, kind: str) -> str:
         return f"{kind}_{next(self._ids)}"

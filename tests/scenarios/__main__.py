@@ -17,6 +17,7 @@ from programs import map_in_forks
 FUNCTIONS = (
     "AgentTask._AgentTask__await_impl",
     "AgentSession._update_activity",
+    "AgentActivity.update_chat_ctx",
     "AgentActivity.pause",
     "AgentActivity.drain",
     "AgentSession._aclose_impl",

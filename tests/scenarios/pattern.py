@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from livekit.agents import AgentTask, RunContext, function_tool
 
@@ -133,6 +134,32 @@ class two_agent_tasks_in_a_row(Desk):
         first = await note("collect", Name())
         second = await note("collect again", Name())
         return f"{first} and {second}"
+
+
+@scenario(until="collect gets Ada")
+class the_agent_task_is_a_dataclass(Desk):
+    """The AgentTask is a dataclass, which can't be hashed."""
+
+    @dataclass
+    class Task(Name):
+        prompt: str = "name"
+
+        def __post_init__(self) -> None:
+            super().__init__(self.prompt)
+
+
+@scenario(until="collect gets Ada")
+class the_agent_task_can_not_be_compared(Desk):
+    """The AgentTask raises where it is compared with another object, hashed or asked for its truth value."""
+
+    class Task(Name):
+        def fail(self) -> bool:
+            raise TypeError
+
+        __hash__ = __bool__ = __len__ = fail  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> bool:
+            return other is self or self.fail()  # livekit-agents compares it with itself
 
 
 @scenario

@@ -29,6 +29,7 @@ sessions: list[AgentSession[Any]] = []  # in the order of their start
 
 T = TypeVar("T")
 Outcome = dict[str, Any]
+Model = Callable[[Script], Any]  # the class of one
 OUTCOME = ("ended", "waits", "steps", "agent", "chat")  # what happened, apart from what detection makes of it
 
 # What the model answers: by the text of the last message (a new agent's instructions are one), or by the name of the
@@ -43,8 +44,8 @@ ANSWERS: dict[str, Answer] = {
 class Name(AgentTask[str]):
     """An AgentTask that a tool of its own completes."""
 
-    def __init__(self, instructions: str = "name") -> None:
-        super().__init__(instructions=instructions)
+    def __init__(self, instructions: str = "name", **options: Any) -> None:
+        super().__init__(instructions=instructions, **options)
 
     async def on_enter(self) -> None:
         step("Name.on_enter")
@@ -129,16 +130,29 @@ async def quiet() -> None:
         await asyncio.sleep(_QUIET)
 
 
-async def start(agent: Agent, answers: Mapping[str, Answer] | None = None, **options: Any) -> AgentSession[Any]:
+async def start(
+    agent: Agent, answers: Mapping[str, Answer] | None = None, model: Model = ScriptedLLM, **options: Any
+) -> AgentSession[Any]:
     """Start the scenario's session, whose model gives these answers besides those of every scenario."""
     start = options.pop("start", {})
     options = {"vad": None, "turn_detection": None, **options}  # from 1.6.1 on there are models for both without that
-    session: AgentSession[Any] = AgentSession(llm=ScriptedLLM(_script({**ANSWERS, **(answers or {})})), **options)
+    session: AgentSession[Any] = AgentSession(llm=model(script(answers)), **options)
     sessions.append(session)
     session.on("speech_created", lambda event: _speeches.append(event.speech_handle.id))
     session.on("conversation_item_added", _on_item_added)
     await session.start(agent, **start)
     return session
+
+
+def script(answers: Mapping[str, Answer] | None = None) -> Script:
+    """Return the script with these answers besides those of every scenario."""
+    known = {**ANSWERS, **(answers or {})}
+
+    def answer(chat_ctx: llm.ChatContext) -> Answer:
+        last = cue(chat_ctx)
+        return known.get(last.tool or last.text, "")
+
+    return answer
 
 
 async def reply(session: AgentSession[Any], *args: Any, **kwargs: Any) -> None:
@@ -230,9 +244,10 @@ async def _perform_agent(
     answers: Mapping[str, Answer] | None = None,
     until: str | None = "Desk.on_enter goes on",
     user: str | None = None,
+    model: Model = ScriptedLLM,
 ) -> None:
     """Start a session with the agent, and wait for a step or until nothing moves; or for the reply to the user."""
-    session = await start(agent(), answers)  # type: ignore[call-arg]
+    session = await start(agent(), answers, model)  # type: ignore[call-arg]
     if user:
         await note("the user", reply(session, user_input=user))
     elif until:
@@ -309,14 +324,6 @@ def _in_short(record: logging.LogRecord) -> dict[str, Any]:
         # whether those that have a line of a scenario's are told with one
         "lines": [str(_SCENARIOS) in str(wait) for wait in waits if wait["role"] in _HAVE_LINES],
     }
-
-
-def _script(answers: Mapping[str, Answer]) -> Script:
-    def script(chat_ctx: llm.ChatContext) -> Answer:
-        last = cue(chat_ctx)
-        return answers.get(last.tool or last.text, "")
-
-    return script
 
 
 def _chat(session: AgentSession[Any]) -> llm.ChatContext:

@@ -1,0 +1,75 @@
+"""The pattern with a realtime model, whose session is closed while an AgentTask is the current agent."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from realtime_model import ScriptedRealtimeModel
+
+from onenter_deadlock_fix.verify.scripted_model import ScriptedLLM
+
+from . import nested, pattern, scenario
+from .stage import Desk, Lobby, Name, happens, note, reply, script, start
+
+realtime = partial(scenario, model=ScriptedRealtimeModel)
+
+
+@realtime
+class a_realtime_model(Desk):
+    """on_enter awaits a realtime model's reply, whose tool awaits an AgentTask."""
+
+
+@realtime(answers=nested.ANSWERS)
+class a_realtime_model_and_an_agent_task_in_an_agent_task(Desk):
+    """The pattern twice over with a realtime model: the AgentTask has it, too."""
+
+    Task = nested.Patterned
+
+
+@realtime
+class a_realtime_model_and_two_agent_tasks_in_a_row(pattern.two_agent_tasks_in_a_row):
+    """The tool of a realtime model's reply awaits two AgentTasks, one after the other."""
+
+
+@realtime
+class a_realtime_model_and_an_agent_task_that_fails(pattern.the_agent_task_fails):
+    """The AgentTask of a realtime model completes with an exception, which the tool lets through."""
+
+
+@realtime(until="Direct.on_enter gets Ada")
+class a_realtime_model_and_on_enter_awaits_the_agent_task_itself(nested.on_enter_awaits_the_agent_task_itself):
+    """on_enter awaits an AgentTask, without a reply, and the model is a realtime model."""
+
+
+@scenario
+async def a_realtime_model_and_an_agent_entered_by_update_agent() -> None:
+    """The agent with the pattern is entered by session.update_agent(), and the model is a realtime model."""
+    session = await start(Lobby(), model=ScriptedRealtimeModel)
+    session.update_agent(Desk())
+    await happens("Desk.on_enter goes on")
+
+
+@scenario
+async def a_realtime_model_and_the_user_speaks_again_afterwards() -> None:
+    """When the pattern is through, the realtime model's next reply has a tool that awaits an AgentTask."""
+    session = await start(Desk(), model=ScriptedRealtimeModel)
+    await happens("Desk.on_enter goes on")
+    await note("the user", reply(session, user_input="desk"))
+
+
+@scenario
+class a_realtime_agent_task_of_a_text_agent(Desk):
+    """The pattern, and the AgentTask has a realtime model of its own."""
+
+    class Task(Name):
+        def __init__(self) -> None:
+            super().__init__(llm=ScriptedRealtimeModel(script()))
+
+
+@realtime
+class a_text_agent_task_of_a_realtime_agent(Desk):
+    """The pattern with a realtime model, and the AgentTask has a text model of its own."""
+
+    class Task(Name):
+        def __init__(self) -> None:
+            super().__init__(llm=ScriptedLLM(script()))
