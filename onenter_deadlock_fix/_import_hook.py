@@ -20,22 +20,25 @@ _CLASSES = ("AgentTask", "AgentSession", "AgentActivity")
 def loaded_classes() -> "Optional[list[Any]]":
     """Return AgentTask, AgentSession and AgentActivity (None for one that a release lacks); None while not imported."""
     if LIBRARY in sys.modules and (all(map(_is_imported, _MODULES)) or all(map(_is_imported, (VOICE, LIBRARY)))):
-        return [getattr(sys.modules.get(module), "__dict__", {}).get(name) for module, name in zip(_MODULES, _CLASSES)]
+        return [_variable(module, name) for module, name in zip(_MODULES, _CLASSES)]
     return None
 
 
 def is_being_imported(name: str) -> bool:
     """Return whether the import of a module has begun and not ended."""
-    try:
-        return bool(sys.modules[name].__spec__._initializing)  # type: ignore[union-attr]
-    except Exception:
-        return False  # it is not there, or somebody has put it there by hand
+    return bool(getattr(_variable(name, "__spec__"), "_initializing", False))
 
 
 def _is_imported(name: str) -> bool:
-    # A module of importlib.util.LazyLoader is loaded by the first question for an attribute, which is not ours to ask.
-    module = sys.modules.get(name)
-    return module is not None and type(module).__name__ != "_LazyModule" and not is_being_imported(name)
+    return name in sys.modules and type(sys.modules[name]).__name__ != "_LazyModule" and not is_being_imported(name)
+
+
+def _variable(module: str, name: str) -> "Any":
+    """Return a variable of a module, or None. A module of importlib.util.LazyLoader is not loaded by that."""
+    try:
+        return object.__getattribute__(sys.modules[module], "__dict__").get(name)
+    except (KeyError, AttributeError):
+        return None  # it is not there, or something odd has been put in its place
 
 
 class _Finder:

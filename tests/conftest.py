@@ -12,25 +12,40 @@ from typing import Any, Callable
 
 import observing
 import pytest
-from installed_once import OldRelease
 from other_tools import Environment
+from prepared import OldRelease, OldReleaseWithRealtimeModel, Prepared
 from programs import AlteredLibrary, Completed, Forks, run
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Install what some tests need beside the extra ``test``, before the tests, and where it is not there yet."""
+    """Make what the selected tests need, before the tests, and where it is not there yet."""
     config = session.config
+    selected = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
     if hasattr(config, "workerinput") or not hasattr(config, "cache"):
         return
-    selected = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
-    for kind in (Environment, OldRelease):
-        needed = kind(config)
-        if needed.is_missing(selected):
+    for kind in (Environment, OldRelease, OldReleaseWithRealtimeModel):
+        needed = kind(config.cache.mkdir("onenter-deadlock-fix"))  # type: ignore[union-attr]
+        is_selected = any(path in (needed.test_file, *needed.test_file.parents) for path in selected)
+        if is_selected and not needed.is_ready():
             with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-                print(f"installing {', '.join(kind.PACKAGES)} for {kind.TESTS.name}, once", flush=True)
-                failure = needed.install()
+                name = needed.test_file.name
+                print(f"for {name}, pip installs {' '.join(needed.packages)}, once", flush=True)
+                failure = needed.make()
                 if failure:
-                    print(f"they can't be installed, and {kind.TESTS.name} will be skipped: {failure}", flush=True)
+                    print(f"what needs that in {name} will be skipped: {failure}", flush=True)
+
+
+@pytest.fixture(scope="session")
+def prepared(request: pytest.FixtureRequest) -> Callable[[type[Prepared]], Prepared]:
+    """Return what was made before the tests, or skip what needs it."""
+
+    def prepared(kind: type[Prepared]) -> Prepared:
+        found = kind(request.config.cache.mkdir("onenter-deadlock-fix"))  # type: ignore[union-attr]
+        if not found.is_ready():
+            pytest.skip(f"{' '.join(found.packages)} could not be installed; the first lines of this run say why")
+        return found
+
+    return prepared
 
 
 @pytest.fixture

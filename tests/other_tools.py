@@ -10,9 +10,16 @@ import sysconfig
 import venv
 from pathlib import Path
 
-from installed_once import InstalledOnce
+from prepared import Prepared
 from programs import TESTS, Completed, run
 
+PACKAGES = (
+    "opentelemetry-distro==0.59b0",
+    "opentelemetry-instrumentation==0.59b0",
+    "ddtrace==4.16.0",
+    "newrelic==14.1.0",
+    "elastic-apm==6.26.2",
+)
 # on, but without anybody to send something to
 OFFLINE = {
     "OTEL_TRACES_EXPORTER": "none",
@@ -29,37 +36,26 @@ OFFLINE = {
 }
 
 
-class Environment(InstalledOnce):
-    """The environment in a folder of pytest's cache."""
+class Environment(Prepared):
+    """An environment that has the tools, beside what is installed in that of the tests."""
 
-    PACKAGES = (
-        "opentelemetry-distro==0.59b0",
-        "opentelemetry-instrumentation==0.59b0",
-        "ddtrace==4.16.0",
-        "newrelic==14.1.0",
-        "elastic-apm==6.26.2",
-    )
-    TESTS = TESTS / "test_other_tools.py"
+    test_file = TESTS / "test_other_tools.py"
+    packages = PACKAGES
 
     @property
-    def packages(self) -> Path:
-        """The folder of what is installed in it."""
+    def site_packages(self) -> Path:
         return Path(sysconfig.get_path("purelib", vars={"base": str(self.folder), "platbase": str(self.folder)}))
 
-    @property
-    def commands(self) -> Path:
-        return self.folder / "bin"
-
-    def pip_install(self) -> list[str]:
+    def pip(self) -> list[str]:
         venv.create(self.folder, symlinks=True, with_pip=True)
         # has .pth files read as well, as that of an editable install
         added = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
-        (self.packages / "environment_of_the_tests.pth").write_text(added)
-        python, script = self.commands / "python", self.commands / "onenter-deadlock-fix"
+        (self.site_packages / "environment_of_the_tests.pth").write_text(added)
+        python, script = self.folder / "bin" / "python", self.folder / "bin" / "onenter-deadlock-fix"
         script.write_text(f"#!{python}\nimport sys\nfrom onenter_deadlock_fix.cli.main import main\nsys.exit(main())\n")
         script.chmod(0o755)
         return [str(python), "-m", "pip", "install"]
 
     def run(self, *command: str, cwd: Path, **variables: str) -> Completed:
-        path = os.pathsep.join([str(self.commands), os.environ["PATH"]])
+        path = os.pathsep.join([str(self.folder / "bin"), os.environ["PATH"]])
         return run(["env", *command], cwd=cwd, env={"PATH": path, **OFFLINE, **variables})

@@ -23,6 +23,11 @@ class Recorder(logging.Handler):
         if self._on_record:
             self._on_record(record)
 
+    def stop(self) -> None:
+        """Keep nothing any more, and let the package log where it does without a recorder."""
+        LOGGER.removeHandler(self)
+        LOGGER.propagate = True
+
     def messages(self) -> list[tuple[str, str]]:
         """Return the level and the message of each record."""
         return [(record.levelname, record.getMessage()) for record in self.records]

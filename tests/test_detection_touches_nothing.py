@@ -10,22 +10,6 @@ from detection_programs import locks, odd_objects
 Play = Callable[..., Any]
 Program = Callable[..., Any]
 
-SPECIAL = (
-    *("__eq__", "__ne__", "__lt__", "__hash__", "__bool__", "__len__", "__repr__", "__str__", "__format__", "__dir__"),
-    *("__iter__", "__next__", "__contains__", "__getitem__", "__call__", "__await__", "__aiter__", "__anext__"),
-    *("__enter__", "__exit__", "__aenter__", "__aexit__", "__int__", "__index__", "__reduce_ex__", "__instancecheck__"),
-    *("__getattr__", "__getattribute__", "__class__"),
-)
-KINDS = (
-    "lazy and slow",
-    "lazy and failing",
-    "any attribute",
-    "a million",
-    "everything",
-    "its class",
-    "a function's name",
-)
-
 
 def assert_reported_and_untouched(seen: Any) -> None:
     assert [record["level"] for record in seen["records"]] == ["ERROR"]
@@ -33,7 +17,7 @@ def assert_reported_and_untouched(seen: Any) -> None:
     assert seen["result"] == []  # which methods were called
 
 
-@pytest.mark.parametrize("kind", [*SPECIAL, *KINDS])
+@pytest.mark.parametrize("kind", odd_objects.ODD)
 def test_object_that_fights_back_is_left_alone_wherever_it_is(kind: str, play: Play) -> None:
     assert_reported_and_untouched(play(odd_objects.everywhere, "report", kind=kind))
 

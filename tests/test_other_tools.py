@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 from other_tools import Environment
@@ -17,8 +17,8 @@ PROGRAM = str(TESTS / "what_is_on.py")
 
 
 @pytest.fixture(scope="session")
-def environment(request: pytest.FixtureRequest) -> Environment:
-    return Environment.or_skip(request.config)
+def environment(prepared: Callable[..., Environment]) -> Environment:
+    return prepared(Environment)
 
 
 RUN = "onenter-deadlock-fix run"
@@ -70,8 +70,8 @@ def test_folder_on_the_path_is_enough_under_opentelemetry(environment: Environme
 def test_folders_as_the_kubernetes_operator_sets_them(
     launchers: str, path: str, environment: Environment, tmp_path: Path
 ) -> None:
-    auto = environment.packages / "opentelemetry" / "instrumentation" / "auto_instrumentation"
-    folders = path.format(auto=auto, packages=environment.packages, bootstrap=BOOTSTRAP).split()
+    auto = environment.site_packages / "opentelemetry" / "instrumentation" / "auto_instrumentation"
+    folders = path.format(auto=auto, packages=environment.site_packages, bootstrap=BOOTSTRAP).split()
     assert on(environment, launchers, tmp_path, PYTHONPATH=os.pathsep.join(folders)) == ["shim", "opentelemetry"]
 
 

@@ -173,6 +173,50 @@ def failed_in_the_end_and_tried_again() -> None:
     import_it()
 
 
+VOICE_AGENT = f"{LIBRARY}.voice.agent"
+
+
+@way
+def voice_agent_reloaded() -> None:
+    import_it()
+    first = sys.modules[VOICE_AGENT].AgentTask
+    importlib.reload(sys.modules[VOICE_AGENT])
+    import tabnanny  # noqa: F401  # the next import of anything
+
+    assert sys.modules[VOICE_AGENT].AgentTask is not first
+
+
+@way
+def voice_purged_and_imported_anew() -> None:
+    import_it()
+    first = sys.modules[VOICE_AGENT].AgentTask
+    for name in [name for name in sys.modules if name.startswith(f"{LIBRARY}.voice")]:
+        del sys.modules[name]
+    importlib.import_module(f"{LIBRARY}.voice")
+    import tabnanny  # noqa: F401  # the next import of anything
+
+    assert sys.modules[VOICE_AGENT].AgentTask is not first
+
+
+@way
+def voice_loaded_lazily() -> None:
+    class LazyVoice(OtherFinder):
+        def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+            spec = PathFinder.find_spec(name, path) if name == f"{LIBRARY}.voice" else None
+            return lazily_loaded(spec) if spec else None
+
+    sys.meta_path.insert(0, LazyVoice())  # type: ignore[arg-type]
+    import_it()
+
+
+@way
+def finders_put_back_and_the_status_asked() -> None:
+    ours = [finder for finder in sys.meta_path if type(finder).__module__.startswith("onenter_deadlock_fix")]
+    sys.meta_path[:] = [finder for finder in sys.meta_path if finder not in ours]
+    import_it()
+    assert onenter_deadlock_fix.status().state == "patched"
+
+
 class Odd:
     def __getattr__(self, name: str) -> object:
         raise RuntimeError(f"there is no {name}")
@@ -219,7 +263,7 @@ def imported(way: Callable[[], None]) -> tuple[list[bool], str]:
     way()
     library = sys.modules[LIBRARY]
     wrapped = [
-        is_wrapped(library.AgentTask, "_AgentTask__await_impl"),
-        is_wrapped(library.AgentSession, "_update_activity"),
+        is_wrapped(sys.modules[VOICE_AGENT].AgentTask, "_AgentTask__await_impl"),
+        is_wrapped(sys.modules[f"{VOICE_AGENT}_session"].AgentSession, "_update_activity"),
     ]
     return wrapped, type(library.__spec__).__name__

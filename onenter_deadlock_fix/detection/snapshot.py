@@ -77,7 +77,9 @@ class Snapshot:
     def cycle(self) -> list[str]:
         """Return who waits for whom in the smallest deadlock, or nothing where there is none."""
         nodes = min(self._causes.values(), key=len, default=frozenset[Any]())
-        return list(map(str, self.labels.records(nodes, graph.reachable(nodes, self.deadlocked.get))))
+        tasks = sorted(nodes & self.edges.tasks, key=lambda task: self.labels.own_label(task).text)
+        starts = tasks[:1] or nodes
+        return list(map(str, self.labels.records(starts, graph.reachable(starts, self.deadlocked.get))))
 
     def reachable_from(self, task: Task) -> dict[Any, graph.Wait]:
         """Return the waits of a deadlocked task and of all deadlocked nodes that it waits for, the nearest first."""

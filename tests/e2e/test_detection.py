@@ -58,7 +58,7 @@ def test_deadlock_in_a_job_is_in_the_workers_log(
         "the tool arrange_call": "await self.session.generate_reply(",
         "the tool collect_email": "return await EmailTask()",
     }.items():
-        line, _, told = tools[name]["places"][-1].partition(" in ")
+        line, _, told = tools[name]["lines"][-1].partition(" in ")
         file, _, number = line.rpartition(":")
         assert Path(file).name == f"{PROGRAM}.py"
         assert told == name.rpartition(" ")[2]

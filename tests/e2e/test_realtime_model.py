@@ -6,17 +6,18 @@ import json
 import subprocess
 from typing import Any, Callable
 
-import pytest
-from installed_once import OldRelease
 from openai_endpoint import ADDRESS, GOODBYE, QUESTION, Endpoint
+from prepared import OldReleaseWithRealtimeModel, Prepared
 from processes import HERE, Activation
 from programs import LIMIT
 
 
 def test_the_pattern_completes_with_the_realtime_model_of_1_2_3(
-    start: Callable[..., subprocess.Popen[bytes]], endpoint: Endpoint, pytestconfig: pytest.Config
+    start: Callable[..., subprocess.Popen[bytes]],
+    endpoint: Endpoint,
+    prepared: Callable[[type[Prepared]], Prepared],
 ) -> None:
-    release = OldRelease.or_skip(pytestconfig)
+    release = prepared(OldReleaseWithRealtimeModel)
     how = Activation(environment={"PYTHONPATH": str(release.folder)})
     program = start(how, "realtime", str(HERE / "realtime_program.py"), stdout=subprocess.PIPE)
     outcome: dict[str, Any] = json.loads(program.communicate(timeout=LIMIT)[0])

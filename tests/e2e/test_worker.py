@@ -103,9 +103,9 @@ def test_the_pattern_deadlocks_in_a_job_without_the_shim(
     assert job["shim"] is None
     first, second, third, fourth = (wait.split(" waits for ") for wait in job["deadlock"])
     reply, handoff = first[1], fourth[0]
-    assert first == ["on_enter of Receptionist", reply]
+    assert first == ["on_enter() of Receptionist", reply]
     assert second == [reply, "the tool collect_email"]
     assert third == ["the tool collect_email", handoff]
-    assert fourth == [handoff, "on_enter of Receptionist"]
+    assert fourth == [handoff, "on_enter() of Receptionist"]
     assert handoff.endswith(" to EmailTask")
     assert endpoint.said == []

@@ -319,10 +319,19 @@ class Performance:
             for one in does:
                 group.create_task(one)
 
-    async def _in_lock_of(self, does: list[Any], number: int) -> None:
-        async with self._locks[number]:
+    async def _within(self, block: Any, does: list[Any]) -> None:
+        async with block:
             for one in does:
                 await one
+
+    async def _in_lock_of(self, does: list[Any], number: int) -> None:
+        await self._within(self._locks[number], does)
+
+    async def _in_condition_of(self, does: list[Any]) -> None:
+        await self._within(self._condition, does)
+
+    async def _in_semaphore_of(self, does: list[Any]) -> None:
+        await self._within(self._semaphore, does)
 
     async def _in_lock_of_manager_of(self, does: list[Any], number: int) -> None:
         @contextlib.asynccontextmanager
@@ -330,9 +339,7 @@ class Performance:
             async with self._locks[number]:
                 yield
 
-        async with locked():
-            for one in does:
-                await one
+        await self._within(locked(), does)
 
     async def _in_lock_of_stack_of(self, does: list[Any], number: int) -> None:
         async with contextlib.AsyncExitStack() as stack:
@@ -357,16 +364,6 @@ class Performance:
                     await one
             finally:
                 await self._locks[number].acquire()
-
-    async def _in_condition_of(self, does: list[Any]) -> None:
-        async with self._condition:
-            for one in does:
-                await one
-
-    async def _in_semaphore_of(self, does: list[Any]) -> None:
-        async with self._semaphore:
-            for one in does:
-                await one
 
     async def _generator_of(self, does: list[Any]) -> None:
         async def done() -> AsyncIterator[int]:

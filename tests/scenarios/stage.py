@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Callable, NamedTuple, TypeVar
 
 from livekit.agents import Agent, AgentSession, AgentTask, function_tool, llm
-from recorder import LOGGER, record
+from recorder import record
 from virtual_time import VirtualTimeLoop
 
 import onenter_deadlock_fix
@@ -218,7 +218,7 @@ async def _play(scenario: Scenario, patience: float, at_the_end: Callable[[], No
         outcome["waiting"] = [function for *_, function in _waiting]
     elif performance.exception():
         outcome["ended"] = f"error: {performance.exception()!r}"
-    LOGGER.removeHandler(recorder)
+    recorder.stop()
     return {**outcome, "steps": list(_steps), **_left, "log": log}
 
 

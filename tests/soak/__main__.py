@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from recorder import LOGGER, record
+from recorder import record
 
 import onenter_deadlock_fix
 
@@ -44,7 +44,7 @@ async def play_round(sessions: int, handoffs: int, patience: float) -> dict[str,
     del conversations, over, closing
     await asyncio.sleep(0.5)  # for done callbacks, and the last tick of detection
     gc.collect()
-    LOGGER.removeHandler(recorder)
+    recorder.stop()
     return {
         "handoffs": done,
         "stuck": stuck,
