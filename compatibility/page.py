@@ -189,7 +189,7 @@ def _detection_table(results: Results, releases: Sequence[str], *, hangs: bool) 
         if on:
             reported = _on([way for way in ways if "reported" in way], releases)
             resolved = _on([way for way in ways if way.get("resolve") == "completes"], releases)
-            why = next((declared[part] for part in ("reported", "told", "unreported") if part in declared), "")
+            why = next((declared[part] for part in ("reported", "long_wait", "unreported") if part in declared), "")
             where = [_ranges(on, releases)] if hangs else []
             rows.append(
                 (f"`{name}`", one["what"], *where, *(_part(part, on, releases) for part in (reported, resolved)), why)

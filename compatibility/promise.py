@@ -107,10 +107,10 @@ def violations_in_report(
     if ended(outcome) == "hangs" and not is_own:
         if not declared:
             yield f"{name} hangs, and no expectation of detection is declared"
-        if not declared.keys() & {"told", "unreported"} and not is_reported(log):
+        if not declared.keys() & {"long_wait", "unreported"} and not is_reported(log):
             yield f"{name} hangs, and is not reported"
-        if "told" in declared and [record["level"] for record in log] != ["WARNING"]:
-            yield f"{name} hangs, and is not told as one wait that takes long"
+        if "long_wait" in declared and [record["level"] for record in log] != ["WARNING"]:
+            yield f"{name} hangs, and is not reported as one long wait"
     if "aborted" in declared and not is_reported(log):
         yield f"{name} is deadlocked until it is aborted, and is not reported"
     if not all(all(record["lines"]) for record in log if record["level"] == "ERROR"):

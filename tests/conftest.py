@@ -59,7 +59,7 @@ def python(tmp_path: Path) -> Callable[..., Completed]:
 
 
 @pytest.fixture
-def tell_from_the_start(python: Callable[..., Completed]) -> Callable[..., Any]:
+def output_afresh(python: Callable[..., Completed]) -> Callable[..., Any]:
     """Run a Python program that must succeed, in a process that has just started, and return the JSON it prints."""
 
     def run_and_read(source: str, env: dict[str, str] | None = None) -> Any:
@@ -87,7 +87,7 @@ def library() -> Iterator[Forks]:
 
 
 @pytest.fixture
-def tell(forks: Forks, tmp_path: Path) -> Callable[..., Any]:
+def output(forks: Forks, tmp_path: Path) -> Callable[..., Any]:
     """Run a Python program that must succeed, in a fork and an empty folder, and return the JSON value it prints."""
 
     def run_and_read(source: str, env: dict[str, str] | None = None) -> Any:

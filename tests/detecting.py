@@ -29,5 +29,5 @@ def at(mark: str, function: str) -> str:
 def lines(seen: Any, level: str) -> list[str]:
     """Return the lines of the only record, without those of the stage's own ``note``."""
     assert [record["level"] for record in seen["records"]] == [level]
-    text = re.sub(r"speech_[0-9a-f]+\b", "SPEECH", seen["records"][0]["said"])
+    text = re.sub(r"speech_[0-9a-f]+\b", "SPEECH", seen["records"][0]["message"])
     return [line for line in text.splitlines() if not line.endswith("  # note")]

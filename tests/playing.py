@@ -83,8 +83,8 @@ async def _perform(program: Any, recorder: Recorder, mode: str) -> dict[str, Any
 
 def _as_data(record: logging.LogRecord) -> dict[str, Any]:
     """Return a record as it is, and as livekit-agents' JSON log has it."""
-    told = json.loads(JsonFormatter().format(record))
-    return {"level": record.levelname, "said": record.getMessage(), "told": told}
+    as_json = json.loads(JsonFormatter().format(record))
+    return {"level": record.levelname, "message": record.getMessage(), "json": as_json}
 
 
 def _event_loop(kind: str) -> asyncio.AbstractEventLoop:

@@ -7,7 +7,7 @@ from typing import Any, Callable
 import pytest
 from programs import AlteredLibrary
 
-Tell = Callable[..., Any]
+Output = Callable[..., Any]
 
 LAYERS = """
 import json, sys
@@ -17,7 +17,7 @@ from livekit.agents.voice.agent_session import AgentSession
 def layers(function):
     return 1 + layers(function.__wrapped__) if hasattr(function, "__wrapped__") else 0
 
-def tell():
+def report():
     functions = [AgentTask._AgentTask__await_impl, AgentSession._update_activity]
     print(json.dumps([sys.modules["onenter_deadlock_fix"].status().state, *map(layers, functions)]))
 """
@@ -79,18 +79,18 @@ spec.loader.exec_module(module)
         "import onenter_deadlock_fix",
     ],
 )
-def test_library_is_patched_once(imports: str, tell: Tell) -> None:
-    assert tell(f"{imports}\n{LAYERS}\ntell()") == PATCHED_ONCE
+def test_library_is_patched_once(imports: str, output: Output) -> None:
+    assert output(f"{imports}\n{LAYERS}\nreport()") == PATCHED_ONCE
 
 
-def test_finder_that_takes_itself_off_during_the_search_is_no_obstacle(tell: Tell) -> None:
-    assert tell(f"{FINDER_THAT_TAKES_ITSELF_OFF}\n{LAYERS}\ntell()") == PATCHED_ONCE
+def test_finder_that_takes_itself_off_during_the_search_is_no_obstacle(output: Output) -> None:
+    assert output(f"{FINDER_THAT_TAKES_ITSELF_OFF}\n{LAYERS}\nreport()") == PATCHED_ONCE
 
 
 @pytest.mark.parametrize("past", [FINDER_IN_FRONT, LOADED_BY_HAND])
-def test_library_that_came_past_the_finder_is_patched_when_the_status_is_asked(past: str, tell: Tell) -> None:
+def test_library_that_came_past_the_finder_is_patched_when_the_status_is_asked(past: str, output: Output) -> None:
     asked = "sys.modules['onenter_deadlock_fix'].status()"
-    assert tell(f"{past}\n{LAYERS}\n{asked}\ntell()") == PATCHED_ONCE
+    assert output(f"{past}\n{LAYERS}\n{asked}\nreport()") == PATCHED_ONCE
 
 
 @pytest.mark.parametrize(
@@ -105,10 +105,10 @@ def test_library_that_came_past_the_finder_is_patched_when_the_status_is_asked(p
     ],
 )
 def test_half_imported_library_is_patched_when_it_is_complete(
-    module: str, after: str, altered: AlteredLibrary, tell: Tell
+    module: str, after: str, altered: AlteredLibrary, output: Output
 ) -> None:
     altered.replace(f"\n{after}", f"\nimport onenter_deadlock_fix\n{after}", module)
-    assert tell(f"import livekit.agents\n{LAYERS}\ntell()", env=altered.env) == PATCHED_ONCE
+    assert output(f"import livekit.agents\n{LAYERS}\nreport()", env=altered.env) == PATCHED_ONCE
 
 
 IMPORT_IN_ANOTHER_THREAD = """
@@ -122,12 +122,12 @@ library.join()
 """
 
 
-def test_library_that_another_thread_imports_meanwhile_is_patched(tell: Tell) -> None:
-    assert tell(f"{IMPORT_IN_ANOTHER_THREAD}\n{LAYERS}\ntell()") == PATCHED_ONCE
+def test_library_that_another_thread_imports_meanwhile_is_patched(output: Output) -> None:
+    assert output(f"{IMPORT_IN_ANOTHER_THREAD}\n{LAYERS}\nreport()") == PATCHED_ONCE
 
 
-def test_library_keeps_its_own_loader_and_spec(tell: Tell) -> None:
-    seen = tell(
+def test_library_keeps_its_own_loader_and_spec(output: Output) -> None:
+    seen = output(
         """
         import json
         import onenter_deadlock_fix, livekit.agents
@@ -138,8 +138,8 @@ def test_library_keeps_its_own_loader_and_spec(tell: Tell) -> None:
     assert seen == ["SourceFileLoader", "ModuleSpec", True]
 
 
-def test_there_is_one_finder_before_the_library_and_after_it(tell: Tell) -> None:
-    seen = tell(
+def test_there_is_one_finder_before_the_library_and_after_it(output: Output) -> None:
+    seen = output(
         """
         import json, sys
         import onenter_deadlock_fix
@@ -169,12 +169,12 @@ assert livekit.agents.AgentTask is not first
 """
 
 
-def test_library_that_is_imported_anew_is_patched_and_spoken_of(tell: Tell) -> None:
-    assert tell(f"{PURGE_THE_LIBRARY}\n{LAYERS}\ntell()") == PATCHED_ONCE
+def test_library_that_is_imported_anew_is_patched_and_spoken_of(output: Output) -> None:
+    assert output(f"{PURGE_THE_LIBRARY}\n{LAYERS}\nreport()") == PATCHED_ONCE
 
 
-def test_switching_means_the_library_that_is_there_now(tell: Tell) -> None:
-    seen = tell(
+def test_switching_means_the_library_that_is_there_now(output: Output) -> None:
+    seen = output(
         f"{PURGE_THE_LIBRARY}\n"
         "import json\n"
         "def own():\n"
@@ -189,8 +189,8 @@ def test_switching_means_the_library_that_is_there_now(tell: Tell) -> None:
     assert seen == ["pending", "patched", ours, "off", own, "patched", ours]
 
 
-def test_nothing_heavy_is_imported_before_the_library_is(tell_from_the_start: Tell) -> None:
-    seen = tell_from_the_start(
+def test_nothing_heavy_is_imported_before_the_library_is(output_afresh: Output) -> None:
+    seen = output_afresh(
         """
         import sys
         before = set(sys.modules)

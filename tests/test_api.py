@@ -6,7 +6,7 @@ from typing import Any, Callable
 
 import pytest
 
-Tell = Callable[..., Any]
+Output = Callable[..., Any]
 
 # The library's own functions before anything is patched, and what is in their place later.
 FUNCTIONS = """
@@ -25,8 +25,8 @@ def are_own():
 """
 
 
-def test_status_is_a_frozen_dataclass_that_tells_state_version_and_reason(tell: Tell) -> None:
-    seen = tell(
+def test_status_is_a_frozen_dataclass_that_tells_state_version_and_reason(output: Output) -> None:
+    seen = output(
         """
         import dataclasses, json
         import onenter_deadlock_fix
@@ -53,8 +53,8 @@ def test_status_is_a_frozen_dataclass_that_tells_state_version_and_reason(tell: 
     assert (after["state"], after["livekit_agents"], after["detection"]) == ("patched", "1.3.5", "off")
 
 
-def test_deactivate_before_the_library_arrives_leaves_it_alone(tell: Tell) -> None:
-    seen = tell(
+def test_deactivate_before_the_library_arrives_leaves_it_alone(output: Output) -> None:
+    seen = output(
         f"{FUNCTIONS}\n"
         "now = shim.status()\n"
         "print(json.dumps([now.state, now.livekit_agents, [type(function).__name__ for function in own]]))"
@@ -62,8 +62,8 @@ def test_deactivate_before_the_library_arrives_leaves_it_alone(tell: Tell) -> No
     assert seen == ["off", "1.3.5", ["function", "function"]]
 
 
-def test_deactivate_puts_the_librarys_own_functions_back_and_activate_works_again(tell: Tell) -> None:
-    seen = tell(
+def test_deactivate_puts_the_librarys_own_functions_back_and_activate_works_again(output: Output) -> None:
+    seen = output(
         f"{FUNCTIONS}\n"
         "states, owns = [], []\n"
         "for call in (shim.activate, shim.activate, shim.deactivate, shim.deactivate, shim.activate, shim.status):\n"
@@ -75,8 +75,8 @@ def test_deactivate_puts_the_librarys_own_functions_back_and_activate_works_agai
     assert seen == [["patched", "patched", "off", "off", "patched", "patched"], [ours, ours, own, own, ours, ours]]
 
 
-def test_environment_switch_wins_over_activate(tell: Tell) -> None:
-    seen = tell(
+def test_environment_switch_wins_over_activate(output: Output) -> None:
+    seen = output(
         f"{FUNCTIONS}\nprint(json.dumps([shim.activate().state, are_own()]))", env={"ONENTER_DEADLOCK_FIX": "off"}
     )
     assert seen == ["off", [True, True]]
@@ -96,8 +96,10 @@ AgentTask._AgentTask__await_impl = by_hand(vars(AgentTask)["_AgentTask__await_im
 
 
 @pytest.mark.parametrize("wrap", [WITH_WRAPT, BY_HAND, FROM_THE_DICTIONARY])
-def test_wrappers_below_those_of_others_pass_everything_through_until_activated_again(wrap: str, tell: Tell) -> None:
-    seen = tell(
+def test_wrappers_below_those_of_others_pass_everything_through_until_activated_again(
+    wrap: str, output: Output
+) -> None:
+    seen = output(
         f"{FUNCTIONS}\n"
         """
 import asyncio, wrapt
@@ -139,8 +141,8 @@ print(json.dumps(seen))
     assert seen == [[True, True], True, True, [False, True], True, [True, True]]
 
 
-def test_keyword_that_only_a_wrapper_of_others_knows_reaches_it(tell: Tell) -> None:
-    seen = tell(
+def test_keyword_that_only_a_wrapper_of_others_knows_reaches_it(output: Output) -> None:
+    seen = output(
         f"{FUNCTIONS}\n"
         """
 import functools
@@ -155,14 +157,14 @@ shim.deactivate()
 AgentSession._update_activity = theirs(AgentSession._update_activity)
 state = shim.activate().state
 update_activity = AgentSession._update_activity.__get__(object.__new__(AgentSession))
-print(json.dumps([state, update_activity("agent", reason="told", wait_on_enter=False)]))
+print(json.dumps([state, update_activity("agent", reason="long_wait", wait_on_enter=False)]))
 """
     )
-    assert seen == ["patched", ["told", "agent", False]]
+    assert seen == ["patched", ["long_wait", "agent", False]]
 
 
-def test_activate_puts_on_again_what_others_have_taken_off(tell: Tell) -> None:
-    seen = tell(
+def test_activate_puts_on_again_what_others_have_taken_off(output: Output) -> None:
+    seen = output(
         f"{FUNCTIONS}\n"
         "shim.activate()\n"
         "AgentTask._AgentTask__await_impl, AgentSession._update_activity = own  # as a test's monkeypatch restores\n"
@@ -171,8 +173,8 @@ def test_activate_puts_on_again_what_others_have_taken_off(tell: Tell) -> None:
     assert seen == [[True, True], "patched", [False, False]]
 
 
-def test_nothing_is_exported_but_the_api(tell: Tell) -> None:
-    seen = tell(
+def test_nothing_is_exported_but_the_api(output: Output) -> None:
+    seen = output(
         """
         import json
         import onenter_deadlock_fix
@@ -190,8 +192,8 @@ def test_nothing_is_exported_but_the_api(tell: Tell) -> None:
 
 
 @pytest.mark.parametrize("switch", ["on", "no known value"])
-def test_a_log_handler_that_raises_does_not_fail_the_import(switch: str, tell: Tell) -> None:
-    seen = tell(
+def test_a_log_handler_that_raises_does_not_fail_the_import(switch: str, output: Output) -> None:
+    seen = output(
         """
         import json, logging
         class Broken(logging.Handler):
@@ -215,10 +217,10 @@ print(json.dumps([[status.state, status.detection, status.reason] for status in 
 """
 
 
-def test_what_was_asked_for_before_the_library_came_is_in_the_status_meanwhile(tell: Tell) -> None:
+def test_what_was_asked_for_before_the_library_came_is_in_the_status_meanwhile(output: Output) -> None:
     calls = "[shim.status(), shim.detect('resolve'), shim.status(), shim.deactivate(), shim.activate()]"
     waiting, off = "livekit.agents is not imported yet", "switched off by deactivate()"
-    assert tell(PENDING.replace("CALLS", calls), env={"ONENTER_DEADLOCK_FIX_DETECT": "report"}) == [
+    assert output(PENDING.replace("CALLS", calls), env={"ONENTER_DEADLOCK_FIX_DETECT": "report"}) == [
         ["pending", "report", waiting],
         ["pending", "resolve", waiting],
         ["pending", "resolve", waiting],
@@ -227,16 +229,18 @@ def test_what_was_asked_for_before_the_library_came_is_in_the_status_meanwhile(t
     ]
 
 
-def test_what_is_no_mode_is_in_the_reason_before_the_library_has_come(tell: Tell) -> None:
-    ((state, detection, reason),) = tell(PENDING.replace("CALLS", "[shim.detect('loud', after=0)]"))
+def test_what_is_no_mode_is_in_the_reason_before_the_library_has_come(output: Output) -> None:
+    ((state, detection, reason),) = output(PENDING.replace("CALLS", "[shim.detect('loud', after=0)]"))
     assert (state, detection) == ("pending", "report")
     assert "detect() with mode loud is no known mode" in reason
     assert "detect() with after=0 is no number of seconds" in reason
 
 
 @pytest.mark.parametrize("environment", [{}, {"ONENTER_DEADLOCK_FIX_DETECT": "off"}])
-def test_nothing_of_detection_is_imported_where_nothing_asks_for_it(environment: dict[str, str], tell: Tell) -> None:
-    seen = tell(
+def test_nothing_of_detection_is_imported_where_nothing_asks_for_it(
+    environment: dict[str, str], output: Output
+) -> None:
+    seen = output(
         """
         import json, sys
         import onenter_deadlock_fix, livekit.agents

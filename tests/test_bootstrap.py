@@ -14,7 +14,7 @@ from programs import run
 
 from onenter_deadlock_fix.cli.launch import BOOTSTRAP
 
-Tell = Callable[..., Any]
+Output = Callable[..., Any]
 
 # The shim is imported when somebody looks for the library, and not before.
 SEEN = """
@@ -41,24 +41,24 @@ def pythonpath(*folders: object) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(map(str, folders))}
 
 
-def test_library_is_patched(tell_from_the_start: Tell) -> None:
+def test_library_is_patched(output_afresh: Output) -> None:
     source = "import json, livekit.agents, onenter_deadlock_fix; print(json.dumps(onenter_deadlock_fix.status().state))"
-    assert tell_from_the_start(source, env=pythonpath(BOOTSTRAP)) == "patched"
+    assert output_afresh(source, env=pythonpath(BOOTSTRAP)) == "patched"
 
 
-def test_teams_own_sitecustomize_with_one_line_is_enough(tmp_path: Path, tell_from_the_start: Tell) -> None:
+def test_teams_own_sitecustomize_with_one_line_is_enough(tmp_path: Path, output_afresh: Output) -> None:
     (tmp_path / "sitecustomize.py").write_text("import onenter_deadlock_fix\n")
     source = "import json, livekit.agents, sys; print(json.dumps(sys.modules['onenter_deadlock_fix'].status().state))"
-    assert tell_from_the_start(source, env=pythonpath(tmp_path)) == "patched"
+    assert output_afresh(source, env=pythonpath(tmp_path)) == "patched"
 
 
-def test_sitecustomize_that_would_have_been_found_still_runs(theirs: Path, tell_from_the_start: Tell) -> None:
-    assert tell_from_the_start(SEEN, env=pythonpath(BOOTSTRAP, theirs)) == [True, "theirs"]
-    assert tell_from_the_start(SEEN, env=pythonpath(f"{BOOTSTRAP}/", BOOTSTRAP, theirs)) == [True, "theirs"]
+def test_sitecustomize_that_would_have_been_found_still_runs(theirs: Path, output_afresh: Output) -> None:
+    assert output_afresh(SEEN, env=pythonpath(BOOTSTRAP, theirs)) == [True, "theirs"]
+    assert output_afresh(SEEN, env=pythonpath(f"{BOOTSTRAP}/", BOOTSTRAP, theirs)) == [True, "theirs"]
 
 
 def test_sitecustomize_of_another_tool_that_runs_the_next_one_is_no_obstacle(
-    tmp_path: Path, theirs: Path, tell_from_the_start: Tell
+    tmp_path: Path, theirs: Path, output_afresh: Output
 ) -> None:
     tool = tmp_path / "tool"
     tool.mkdir()
@@ -72,8 +72,8 @@ def test_sitecustomize_of_another_tool_that_runs_the_next_one_is_no_obstacle(
         "sys.path.insert(0, here)\n"
     )
     source = f"import sys; assert sys.tool\n{SEEN}"
-    assert tell_from_the_start(source, env=pythonpath(tool, BOOTSTRAP, theirs)) == [True, "theirs"]
-    assert tell_from_the_start(source, env=pythonpath(BOOTSTRAP, tool, theirs)) == [True, "theirs"]
+    assert output_afresh(source, env=pythonpath(tool, BOOTSTRAP, theirs)) == [True, "theirs"]
+    assert output_afresh(source, env=pythonpath(BOOTSTRAP, tool, theirs)) == [True, "theirs"]
 
 
 def test_error_of_the_next_sitecustomize_is_reported_as_without_us(theirs: Path, python: Callable[..., Any]) -> None:
@@ -84,12 +84,12 @@ def test_error_of_the_next_sitecustomize_is_reported_as_without_us(theirs: Path,
     assert "theirs is broken" in ended.stderr
 
 
-def test_folder_stays_on_the_path_where_it_was(theirs: Path, tell_from_the_start: Tell) -> None:
+def test_folder_stays_on_the_path_where_it_was(theirs: Path, output_afresh: Output) -> None:
     source = "import json, sys; print(json.dumps(sys.path[1:3]))"
-    assert tell_from_the_start(source, env=pythonpath(theirs, BOOTSTRAP)) == [str(theirs), BOOTSTRAP]
+    assert output_afresh(source, env=pythonpath(theirs, BOOTSTRAP)) == [str(theirs), BOOTSTRAP]
 
 
-def test_library_that_another_finder_finds_first_is_patched(theirs: Path, tell_from_the_start: Tell) -> None:
+def test_library_that_another_finder_finds_first_is_patched(theirs: Path, output_afresh: Output) -> None:
     (theirs / "sitecustomize.py").write_text(
         "import sys\n"
         "from importlib.machinery import PathFinder\n"
@@ -99,10 +99,10 @@ def test_library_that_another_finder_finds_first_is_patched(theirs: Path, tell_f
         "sys.meta_path.insert(0, InFront)\n"
     )
     source = "import json, sys, livekit.agents; print(json.dumps(sys.modules['onenter_deadlock_fix'].status().state))"
-    assert tell_from_the_start(source, env=pythonpath(BOOTSTRAP, theirs)) == "patched"
+    assert output_afresh(source, env=pythonpath(BOOTSTRAP, theirs)) == "patched"
 
 
-def test_finder_is_asked_again_by_whoever_has_kept_it(theirs: Path, tell_from_the_start: Tell) -> None:
+def test_finder_is_asked_again_by_whoever_has_kept_it(theirs: Path, output_afresh: Output) -> None:
     source = """
 import importlib.util, json, sys
 kept = list(sys.meta_path)
@@ -110,7 +110,7 @@ found = [finder.find_spec("livekit.agents", None) for _ in range(2) for finder i
 import livekit.agents
 print(json.dumps(sys.modules["onenter_deadlock_fix"].status().state))
 """
-    assert tell_from_the_start(source, env=pythonpath(BOOTSTRAP)) == "patched"
+    assert output_afresh(source, env=pythonpath(BOOTSTRAP)) == "patched"
 
 
 @pytest.mark.parametrize("place", ["a b", "relative", ""])

@@ -14,7 +14,7 @@ ERROR = "an error while checking the changes of an agent, which are left alone"
 
 
 def first_lines(seen: Any) -> list[str]:
-    return [record["said"].splitlines()[0] for record in seen["records"]]
+    return [record["message"].splitlines()[0] for record in seen["records"]]
 
 
 @pytest.mark.parametrize("times", [1, 2, 100])

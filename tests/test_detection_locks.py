@@ -23,7 +23,7 @@ def levels(seen: Any) -> list[str]:
 def test_task_in_the_block_of_a_lock_is_waited_for(program: Program, play: Play) -> None:
     seen = play(program, "report")
     assert (seen["over"], levels(seen)) == (False, ["ERROR"])
-    said = seen["records"][0]["said"]
+    said = seen["records"][0]["message"]
     assert said.startswith("deadlock: the handoff to Name waits for itself\n")
     assert "\n  the tool ask waits for the tool collect\n" in said
 
@@ -38,7 +38,7 @@ def test_task_that_takes_one_lock_twice_waits_for_itself(play: Play) -> None:
     seen = play(locks.the_same_lock_twice, "report")
     assert (seen["over"], levels(seen)) == (False, ["ERROR"])
     assert seen["cycle"] == ["the tool ask waits for the tool ask"]
-    said = seen["records"][0]["said"]
+    said = seen["records"][0]["message"]
     assert said.startswith("deadlock: the handoff to Name waits for what can never complete\n")
     assert "\n  the tool ask waits for the tool ask\n" in said
     assert "\n" + at("ask calls in its own block here", "ask") + "\n" in said
@@ -54,7 +54,7 @@ def test_so_does_one_that_has_an_exit_stack_take_it_again(play: Play) -> None:
 def test_deadlock_is_told_once_however_many_come_to_wait_for_it(play: Play) -> None:
     seen = play(locks.in_line_one_after_another, "report", after=0.1)
     assert (seen["over"], levels(seen)) == (False, ["ERROR"])
-    said = seen["records"][0]["said"]
+    said = seen["records"][0]["message"]
     assert said.startswith("deadlock: session.update_agent(Agent) waits for what can never complete\n")
 
 
@@ -87,6 +87,6 @@ def test_where_nobody_can_say_who_holds_it_the_wait_is_merely_long(program: Prog
 def test_lock_of_the_session_is_held_by_the_handoff_that_is_under_way(play: Play) -> None:
     seen = play(deadlocks.two_at_once, "report")
     assert (seen["over"], levels(seen)) == (False, ["ERROR"])
-    waits = seen["records"][0]["told"]["deadlock"]["waits"]
+    waits = seen["records"][0]["json"]["deadlock"]["waits"]
     awaited = {wait["waits_for"] for wait in waits if wait["role"] == "handoff"}
     assert awaited & {wait["name"] for wait in waits if wait["role"] == "tool"}  # the tool that is in the other handoff

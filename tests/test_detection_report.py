@@ -30,7 +30,7 @@ def only_record(seen: Any, level: str) -> Any:
 def test_deadlock_is_named_from_waiter_to_waiter_with_the_users_lines(play: Play) -> None:
     seen = play(deadlocks.nested, "report")
     assert (seen["over"], len(seen["cycle"])) == (False, 5)  # it is this deadlock
-    said = without_chance(only_record(seen, "ERROR")["said"])
+    said = without_chance(only_record(seen, "ERROR")["message"])
     assert said.splitlines() == [
         "deadlock: the handoff to Name waits for itself",
         "  the tool collect waits for the handoff to Name",
@@ -49,7 +49,7 @@ def test_deadlock_is_named_from_waiter_to_waiter_with_the_users_lines(play: Play
 def test_release_that_is_cured_is_named_where_it_is_known(play: Play) -> None:
     seen = play(deadlocks.pattern, "report", fix=False)
     assert (seen["state"], seen["detection"], seen["over"], len(seen["cycle"])) == ("off", "report", False, 4)
-    said = without_chance(only_record(seen, "ERROR")["said"])
+    said = without_chance(only_record(seen, "ERROR")["message"])
     assert said.splitlines()[1:] == [
         "  the tool collect waits for the handoff to Name",
         at("collect waits here", "collect"),
@@ -66,13 +66,13 @@ def test_release_that_is_cured_is_named_where_it_is_known(play: Play) -> None:
 def test_no_release_is_named_where_only_a_part_of_it_is_cured(play: Play) -> None:
     seen = play(deadlocks.pattern_and_nested, "report", fix=False)
     assert seen["cycle"]
-    told = only_record(seen, "ERROR")["told"]["deadlock"]
+    told = only_record(seen, "ERROR")["json"]["deadlock"]
     assert told["fixed_in"] is None
     assert {"on_enter() of Asking", "the tool ask"} < {wait["name"] for wait in told["waits"]}
 
 
 def test_json_log_of_livekit_agents_has_the_same_as_data(play: Play) -> None:
-    told = only_record(play(deadlocks.nested, "report"), "ERROR")["told"]
+    told = only_record(play(deadlocks.nested, "report"), "ERROR")["json"]
     assert told["name"] == "onenter_deadlock_fix"
     assert told["deadlock"]["fixed_in"] is None
     assert told["deadlock"]["can_release"] is True
@@ -87,7 +87,7 @@ def test_json_log_of_livekit_agents_has_the_same_as_data(play: Play) -> None:
 
 
 def test_helper_task_is_named_with_its_own_line(play: Play) -> None:
-    said = without_chance(only_record(play(deadlocks.helper, "report"), "ERROR")["said"])
+    said = without_chance(only_record(play(deadlocks.helper, "report"), "ERROR")["message"])
     assert (
         "\n  the tool ask waits for the task my helper\n"
         + at("ask calls here", "ask")
@@ -101,9 +101,9 @@ def test_helper_task_is_named_with_its_own_line(play: Play) -> None:
 def test_of_many_waits_the_first_are_told_and_the_place_of_a_waiter_once(play: Play) -> None:
     record = only_record(play(deadlocks.wide, "report"), "ERROR")
     waits = 1 + 1 + 1 + 100 + 100 + 1  # of collect, the handoff, a reply, ask, the helpers, and the other reply
-    assert f"\n  and {waits - 50} waits more\n" in record["said"]
-    assert len(record["told"]["deadlock"]["waits"]) == 50
-    assert record["said"].count(at("ask waits for a hundred here", "wait")) == 1
+    assert f"\n  and {waits - 50} waits more\n" in record["message"]
+    assert len(record["json"]["deadlock"]["waits"]) == 50
+    assert record["message"].count(at("ask waits for a hundred here", "wait")) == 1
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,12 @@ def test_every_kind_of_drain_is_looked_at(program: Program, name: str, roles: se
     assert not seen["over"]
     assert seen["cycle"]
     record = only_record(seen, "ERROR")
-    assert without_chance(record["said"]).startswith(f"deadlock: {name} waits for itself\n")
-    assert {wait["role"] for wait in record["told"]["deadlock"]["waits"]} == roles
+    assert without_chance(record["message"]).startswith(f"deadlock: {name} waits for itself\n")
+    assert {wait["role"] for wait in record["json"]["deadlock"]["waits"]} == roles
 
 
 def test_tools_of_the_same_name_are_told_apart(play: Play) -> None:
-    waits = only_record(play(deadlocks.two_at_once, "report"), "ERROR")["told"]["deadlock"]["waits"]
+    waits = only_record(play(deadlocks.two_at_once, "report"), "ERROR")["json"]["deadlock"]["waits"]
     tools = [wait["name"] for wait in waits if wait["role"] == "tool"]
     assert len(tools) == len(set(tools)) == 2
     assert {without_chance(tool) for tool in tools} == {"the tool collect (ID)"}
@@ -133,7 +133,7 @@ def test_tools_of_the_same_name_are_told_apart(play: Play) -> None:
 def test_drain_that_waits_for_a_cycle_in_which_nothing_drains_is_a_deadlock_too(play: Play) -> None:
     seen = play(deadlocks.behind, "report")
     assert seen["cycle"] == ["the tool ask waits for the tool ask"]
-    said = without_chance(only_record(seen, "ERROR")["said"])
+    said = without_chance(only_record(seen, "ERROR")["message"])
     assert said.splitlines() == [
         "deadlock: session.drain() waits for what can never complete",
         "  session.drain() waits for the reply SPEECH",
@@ -150,7 +150,7 @@ def test_handoff_that_takes_its_time_is_a_warning_and_no_deadlock(play: Play) ->
     seen = play(deadlocks.slow, "report")
     assert seen["over"]
     record = only_record(seen, "WARNING")
-    first, *lines = without_chance(record["said"]).splitlines()
+    first, *lines = without_chance(record["message"]).splitlines()
     assert re.fullmatch(r"the handoff to Name has waited for the reply SPEECH for 0\.\d s", first)
     assert lines == [
         "  the tool collect waits for the handoff to Name",
@@ -161,13 +161,13 @@ def test_handoff_that_takes_its_time_is_a_warning_and_no_deadlock(play: Play) ->
         at("ask calls here", "ask"),
         at("ask sleeps here", "wait"),
     ]
-    assert not record["said"].startswith("deadlock")
+    assert not record["message"].startswith("deadlock")
 
 
 def test_cycle_that_only_a_time_out_will_end_is_a_deadlock(play: Play) -> None:
     seen = play(deadlocks.timed, "report")
     assert seen["over"]
-    waits = only_record(seen, "ERROR")["told"]["deadlock"]["waits"]
+    waits = only_record(seen, "ERROR")["json"]["deadlock"]["waits"]
     assert [wait["role"] for wait in waits] == ["tool", "handoff", "reply", "tool", "reply"]
 
 
@@ -184,7 +184,7 @@ def test_deadlock_that_goes_on_is_logged_once(play: Play) -> None:
 def test_deadlock_that_waits_for_another_one_besides_is_told_and_let_go_too(play: Play) -> None:
     seen = play(deadlocks.behind_another_one, "report")
     assert (seen["over"], [record["level"] for record in seen["records"]]) == (False, ["ERROR", "ERROR"])
-    told = {without_chance(record["said"]).partition("\n")[0] for record in seen["records"]}
+    told = {without_chance(record["message"]).partition("\n")[0] for record in seen["records"]}
     # both handoffs are in the record of the first one, and in that of the other one is only itself
     assert told == {f"deadlock: the handoff to Name{one} waits for itself" for one in (" (ID)", "")}
     assert play(deadlocks.behind_another_one, "resolve")["over"]
@@ -195,9 +195,9 @@ def test_deadlock_with_two_drains_on_it_is_logged_once_with_what_resolve_would_d
     seen = play(deadlocks.two_drains, "report", begun_first=begun_first)
     assert not seen["over"]
     record = only_record(seen, "ERROR")
-    assert record["said"].startswith(f"deadlock: {begun_first}")
-    assert {"handoff", "session.drain()"} < {wait["role"] for wait in record["told"]["deadlock"]["waits"]}
-    assert without_chance(record["said"]).splitlines()[-1] == RESOLVE + "the reply SPEECH"
+    assert record["message"].startswith(f"deadlock: {begun_first}")
+    assert {"handoff", "session.drain()"} < {wait["role"] for wait in record["json"]["deadlock"]["waits"]}
+    assert without_chance(record["message"]).splitlines()[-1] == RESOLVE + "the reply SPEECH"
 
 
 @pytest.mark.parametrize("begun_first", ["the handoff", "session.drain()"])
@@ -208,30 +208,30 @@ def test_deadlock_with_two_drains_on_it_is_resolved_whichever_is_looked_at_first
 
 def test_what_a_handoff_would_still_wait_for_is_said(play: Play) -> None:
     record = only_record(play(deadlocks.mixed, "report"), "ERROR")
-    assert without_chance(record["said"]).splitlines()[-1] == (
+    assert without_chance(record["message"]).splitlines()[-1] == (
         RESOLVE + "the reply SPEECH; it still waits for the reply SPEECH"
     )
-    assert record["told"]["deadlock"]["can_release"] is True
+    assert record["json"]["deadlock"]["can_release"] is True
 
 
 @pytest.mark.parametrize("program", [deadlocks.closing, deadlocks.changing, deadlocks.two_at_once, deadlocks.behind])
 def test_nothing_is_said_of_resolve_where_it_would_do_nothing(program: Program, play: Play) -> None:
     record = only_record(play(program, "report"), "ERROR")
-    assert "=resolve" not in record["said"]
-    assert record["told"]["deadlock"]["can_release"] is False
+    assert "=resolve" not in record["message"]
+    assert record["json"]["deadlock"]["can_release"] is False
 
 
 @pytest.mark.parametrize("program", [deadlocks.nested, deadlocks.closing, deadlocks.behind, deadlocks.second_in_line])
 def test_no_release_is_named_where_none_is_cured(program: Program, play: Play) -> None:
     record = only_record(play(program, "report"), "ERROR")
-    assert "fixed in" not in record["said"]
-    assert record["told"]["deadlock"]["fixed_in"] is None
+    assert "fixed in" not in record["message"]
+    assert record["json"]["deadlock"]["fixed_in"] is None
 
 
 @pytest.mark.parametrize("release", ["1.3.6", "1.8.9", "acme-build-7"])
 def test_release_that_is_cured_is_not_named_on_itself_and_later(release: str, play: Play) -> None:
     record = only_record(play(deadlocks.pattern, "report", fix=False, release=release), "ERROR")
-    assert "fixed in" not in record["said"]
+    assert "fixed in" not in record["message"]
 
 
 def test_nothing_is_logged_while_detection_is_off(play: Play) -> None:

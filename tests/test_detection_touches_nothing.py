@@ -13,7 +13,7 @@ Program = Callable[..., Any]
 
 def assert_reported_and_untouched(seen: Any) -> None:
     assert [record["level"] for record in seen["records"]] == ["ERROR"]
-    assert seen["records"][0]["said"].startswith("deadlock: the handoff to ")
+    assert seen["records"][0]["message"].startswith("deadlock: the handoff to ")
     assert seen["result"] == []  # which methods were called
 
 
@@ -25,7 +25,7 @@ def test_object_that_fights_back_is_left_alone_wherever_it_is(kind: str, play: P
 def test_agent_task_that_fights_back_is_left_alone_where_a_run_leads_to_it(play: Play) -> None:
     seen = play(odd_objects.odd_agents_in_a_run, "report")
     assert [record["level"] for record in seen["records"]] == ["WARNING"]
-    assert seen["records"][0]["said"].endswith(": it may need the user's next turn, which the run does not send")
+    assert seen["records"][0]["message"].endswith(": it may need the user's next turn, which the run does not send")
     assert seen["result"] == []
 
 

@@ -16,7 +16,7 @@ DISPLACED = "Lobby has taken its place, and no turn of the user reaches it"
 
 
 def deadlocks(seen: Any) -> list[str]:
-    return [record["said"].splitlines()[0] for record in seen["records"] if record["level"] == "ERROR"]
+    return [record["message"].splitlines()[0] for record in seen["records"] if record["level"] == "ERROR"]
 
 
 def test_nobody_completes_it_and_a_warning_says_why_no_turn_does(play: Play) -> None:

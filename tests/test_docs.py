@@ -90,8 +90,8 @@ def played(tmp_path: Path, play: Callable[..., Any]) -> Played:
         seen = play(documented, mode, **options, file=str(file), agent=agent, tool=tool)
         log = [
             {
-                "text": f"{record['level']} {record['told']['name']} - {record['said']}",
-                "fields": [name for name in ("deadlock", "wait", "release") if name in record["told"]],
+                "text": f"{record['level']} {record['json']['name']} - {record['message']}",
+                "fields": [name for name in ("deadlock", "wait", "release") if name in record["json"]],
             }
             for record in seen["records"]
         ]

@@ -49,7 +49,7 @@ def test_deadlock_is_reported_where_loops_are_nested(program: Program, play: Pla
     loop = "nested" if program is event_loops.runs_in_a_run else "virtual"
     seen = play(program, "report", loop=loop)
     assert (levels(seen), seen["errors"]) == (["ERROR"], [])
-    assert seen["records"][0]["said"].startswith("deadlock: the handoff to Name waits for itself\n")
+    assert seen["records"][0]["message"].startswith("deadlock: the handoff to Name waits for itself\n")
 
 
 @pytest.mark.parametrize("first", ["quick", "nested"])
@@ -58,8 +58,8 @@ def test_event_loop_that_cannot_be_watched_changes_nothing_for_others_and_the_st
 ) -> None:
     seen = play(event_loops.one_that_cannot_be_watched, "report", first=first)
     error, deadlock = seen["records"]
-    assert error["said"] == "changes of an agent can't be watched in this event loop"
-    assert deadlock["said"].startswith("deadlock: the handoff to Name waits for itself\n")
+    assert error["message"] == "changes of an agent can't be watched in this event loop"
+    assert deadlock["message"].startswith("deadlock: the handoff to Name waits for itself\n")
     assert seen["detection"] == "report"
     assert "changes can't be watched in 1 event loop(s) of this process" in seen["result"]
 

@@ -12,7 +12,7 @@ BOTH = ["AgentSession._update_activity", "AgentTask._AgentTask__await_impl"]
 UPDATE_ACTIVITY = "AgentSession._update_activity"
 AGENT, SESSION, ACTIVITY = "voice/agent.py", "voice/agent_session.py", "voice/agent_activity.py"
 
-Tell = Callable[..., Any]
+Output = Callable[..., Any]
 Observe = Callable[..., Any]
 
 
@@ -174,8 +174,8 @@ def test_import_of_a_patched_library_is_logged_at_debug_and_its_first_session_at
     assert "livekit/agents issue #4109" in seen["reason"]
 
 
-def test_library_that_does_not_say_its_release_is_left_alone(tell: Tell) -> None:
-    seen = tell(
+def test_library_that_does_not_say_its_release_is_left_alone(output: Output) -> None:
+    seen = output(
         """
         import json, sys, types
         sys.modules["livekit"] = livekit = types.ModuleType("livekit")
@@ -189,8 +189,8 @@ def test_library_that_does_not_say_its_release_is_left_alone(tell: Tell) -> None
     assert seen == ["unrecognised", None]
 
 
-def test_missing_library_fails_as_it_does_without_the_shim(altered: AlteredLibrary, tell: Tell) -> None:
-    seen = tell(
+def test_missing_library_fails_as_it_does_without_the_shim(altered: AlteredLibrary, output: Output) -> None:
+    seen = output(
         """
         import json, sys
         import onenter_deadlock_fix
@@ -205,14 +205,14 @@ def test_missing_library_fails_as_it_does_without_the_shim(altered: AlteredLibra
 
 
 def test_library_that_fails_to_import_fails_with_its_own_error_and_can_be_tried_again(
-    altered: AlteredLibrary, tell: Tell
+    altered: AlteredLibrary, output: Output
 ) -> None:
     altered.replace(
         "from .plugin import Plugin",
         "import os\nif os.environ.pop('BREAK', ''): raise OSError('broken')\nfrom .plugin import Plugin",
         "__init__.py",
     )
-    seen = tell(
+    seen = output(
         """
         import json, sys
         import onenter_deadlock_fix

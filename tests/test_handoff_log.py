@@ -20,7 +20,7 @@ def play(play: Play) -> Play:
 
 
 def records(seen: Any) -> list[list[str]]:
-    return [[record["level"], record["said"]] for record in seen["records"]]
+    return [[record["level"], record["message"]] for record in seen["records"]]
 
 
 ACTIVE = (

@@ -15,7 +15,7 @@ OF_ITS_OWN = (
 
 
 @pytest.mark.parametrize("way", ways_to_import.ways)
-def test_library_is_patched(way: Callable[[], Any], tell_from_the_start: Callable[..., Any]) -> None:
+def test_library_is_patched(way: Callable[[], Any], output_afresh: Callable[..., Any]) -> None:
     source = f"import json, ways_to_import as w; print(json.dumps(w.imported(w.{way.__name__})))"
-    seen = tell_from_the_start(source, env={"PYTHONPATH": str(TESTS)})
+    seen = output_afresh(source, env={"PYTHONPATH": str(TESTS)})
     assert seen == [[True, True], "Spec" if way in OF_ITS_OWN else "ModuleSpec"]

@@ -21,31 +21,31 @@ def levels(seen: Any) -> list[str]:
 def test_deadlock_is_logged_in_the_context_of_the_task_that_hangs(mode: str, expected: list[str], play: Play) -> None:
     seen = play(logging_of_ones_own.filtered, mode, of="deadlock")
     assert levels(seen) == expected
-    assert {record["told"]["call_id"] for record in seen["records"]} == {"call-17"}
+    assert {record["json"]["call_id"] for record in seen["records"]} == {"call-17"}
 
 
 def test_wait_is_logged_in_the_context_of_the_task_that_waits(play: Play) -> None:
     seen = play(logging_of_ones_own.filtered, "report", of="wait")
     assert levels(seen) == ["WARNING"]
-    assert seen["records"][0]["told"]["call_id"] == "call-17"
+    assert seen["records"][0]["json"]["call_id"] == "call-17"
 
 
 def test_two_calls_in_one_event_loop_are_logged_each_in_its_own_context(play: Play) -> None:
     seen = play(logging_of_ones_own.filtered_in_two_calls, "report")
     assert levels(seen) == ["ERROR", "ERROR"]
-    assert {record["told"]["call_id"] for record in seen["records"]} == {"call-1", "call-2"}
+    assert {record["json"]["call_id"] for record in seen["records"]} == {"call-1", "call-2"}
 
 
 @pytest.mark.parametrize("how", ["logger", "level", "process"])
 def test_deadlock_comes_as_soon_as_the_logger_takes_it(how: str, play: Play) -> None:
     seen = play(logging_of_ones_own.disabled_at_first, "report", how=how)
     assert (seen["over"], levels(seen)) == (False, ["ERROR"])
-    assert seen["records"][0]["said"].startswith("deadlock: ")
+    assert seen["records"][0]["message"].startswith("deadlock: ")
 
 
 def test_deadlock_counts_as_logged_where_a_handler_raises(play: Play) -> None:
     seen = play(logging_of_ones_own.failing_at_first, "report", times=1)
-    assert [record["said"].splitlines()[0] for record in seen["records"]] == [ERROR]
+    assert [record["message"].splitlines()[0] for record in seen["records"]] == [ERROR]
     assert seen["errors"] == []
 
 
@@ -58,10 +58,10 @@ def test_handoff_is_let_go_though_a_handler_always_raises(play: Play) -> None:
 def test_tool_is_told_by_the_whole_way_through_the_code_that_three_share(tool: str, play: Play) -> None:
     (record,) = play(logging_of_ones_own.shared_by_three_tools, "report", tool=tool)["records"]
     way = [at(f"{tool} calls here", tool), at("all of them wait here", "shared")]
-    lines = record["said"].splitlines()
+    lines = record["message"].splitlines()
     name = next(number for number, line in enumerate(lines) if line.startswith(f"  the tool {tool} waits for "))
     assert lines[name + 1 : name + 3] == way
-    (waits,) = (wait for wait in record["told"]["deadlock"]["waits"] if wait["name"] == f"the tool {tool}")
+    (waits,) = (wait for wait in record["json"]["deadlock"]["waits"] if wait["name"] == f"the tool {tool}")
     assert [f"    at {place}" for place in waits["lines"]] == [line.partition(": ")[0] for line in way]
 
 

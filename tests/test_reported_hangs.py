@@ -84,7 +84,7 @@ def test_close_before_an_agent_task_is_cured_by_1_6_1_and_not_before(release: st
     assert told[0] == "deadlock: session.aclose() waits for itself"
     assert at("on_enter awaits Name here", "on_enter") in told
     assert ("  fixed in livekit-agents 1.6.1" in told) is is_named
-    assert seen["records"][0]["told"]["deadlock"]["fixed_in"] == ("1.6.1" if is_named else None)
+    assert seen["records"][0]["json"]["deadlock"]["fixed_in"] == ("1.6.1" if is_named else None)
 
 
 def test_speech_that_goes_on_until_the_tool_is_over_is_told_by_its_name(play: Play) -> None:
@@ -106,7 +106,7 @@ def test_two_closes_at_once_are_told_apart(play: Play) -> None:
     seen = play(runs.closed_twice_at_once, "report")
     assert seen["over"]
     # the record of the close that waits for the other one
-    told = max((record["told"]["wait"]["waits"] for record in seen["records"]), key=len)
+    told = max((record["json"]["wait"]["waits"] for record in seen["records"]), key=len)
     waits = {wait["name"]: wait.get("waits_for") for wait in told}
     closes = [name for name in waits if name.startswith("session.aclose() (")]
     assert len(closes) == 2

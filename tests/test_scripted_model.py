@@ -21,5 +21,5 @@ asyncio.run(main())
 """
 
 
-def test_each_call_has_an_id_of_its_own(tell: Callable[..., Any]) -> None:
-    assert tell(CALLS) == [100, 100]
+def test_each_call_has_an_id_of_its_own(output: Callable[..., Any]) -> None:
+    assert output(CALLS) == [100, 100]

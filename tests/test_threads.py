@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 from programs import run
 
-Tell = Callable[..., Any]
+Output = Callable[..., Any]
 
 RACE = """
 import json, random, sys, threading
@@ -63,12 +63,12 @@ print(json.dumps([shim.status().state, type(vars(AgentTask)["_AgentTask__await_i
 """
 
 
-def test_state_is_true_after_any_calls_at_once(tell: Tell) -> None:
-    assert tell(RACE) == [True] * 20
+def test_state_is_true_after_any_calls_at_once(output: Output) -> None:
+    assert output(RACE) == [True] * 20
 
 
-def test_deactivate_holds_while_another_thread_imports_the_library(tell: Tell) -> None:
-    assert tell(IMPORT_MEANWHILE) == ["off", "function"]
+def test_deactivate_holds_while_another_thread_imports_the_library(output: Output) -> None:
+    assert output(IMPORT_MEANWHILE) == ["off", "function"]
 
 
 def test_nothing_is_imported_or_logged_while_the_lock_is_held(tmp_path: Path) -> None:
@@ -96,5 +96,5 @@ print(json.dumps(states))
 """
 
 
-def test_log_handler_may_wait_for_a_thread_that_asks_for_the_status(tell: Tell) -> None:
-    assert tell(LOG_HANDLER_THAT_WAITS) == ["patched", "off"]
+def test_log_handler_may_wait_for_a_thread_that_asks_for_the_status(output: Output) -> None:
+    assert output(LOG_HANDLER_THAT_WAITS) == ["patched", "off"]

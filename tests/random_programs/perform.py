@@ -277,7 +277,7 @@ class Performance:
             await note(f"{who}: playout", self._contexts[who].wait_for_playout())
 
     async def progress(self, who: str, agent: Any) -> None:
-        """Tell of progress, after which the reply doesn't wait for the tool any more."""
+        """Output of progress, after which the reply doesn't wait for the tool any more."""
         if hasattr(RunContext, "update"):
             await note(f"{who}: progress", self._contexts[who].update("Still at it."))
 

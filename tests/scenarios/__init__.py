@@ -18,7 +18,7 @@ _scenarios: dict[str, Scenario] = {}
 declared: dict[str, dict[str, Any]] = {}  # by the scenario's name, what is expected of detection
 agent_scenarios: dict[Any, dict[str, Any]] = {}  # by the agent, how it is played
 
-_EXPECTATIONS = ("resolved", "reported", "told", "unreported", "aborted")
+_EXPECTATIONS = ("resolved", "reported", "long_wait", "unreported", "aborted")
 _WAYS_TO_PLAY = ("answers", "until", "user", "model")
 
 
@@ -36,7 +36,7 @@ def scenario(function: Scenario = None, **options: Any) -> Any:
 
     resolved: it hangs, and completes in the mode ``resolve``, on every release.
     reported: it hangs and is reported, on every release that it hangs on, and why it is not resolved.
-    told: it hangs and is reported as a long wait, on every release that it hangs on, and why it is no deadlock.
+    long_wait: it hangs and is reported as a long wait, on every release that it hangs on, and why it is no deadlock.
     unreported: it hangs and is not reported, or not on every release, and why.
     aborted: it is deadlocked until a time-out, a cancellation or a failure strikes. It is reported before that, and
         completes before that in the mode ``resolve``.

@@ -50,7 +50,7 @@ class on_enter_of_the_agent_task_closes_the_session(Counter):
             await note("Task.on_enter", self.session.aclose())  # on_enter closes here
 
 
-@scenario(told="anybody may set an event of the user's")
+@scenario(long_wait="anybody may set an event of the user's")
 async def closed_while_on_enter_of_the_agent_task_waits_for_an_event() -> None:
     """The room goes, and with it what on_enter of the AgentTask waits for (livekit/agents #5035)."""
 
@@ -138,7 +138,7 @@ async def park(caller_goes_on: bool = False) -> None:
     await note("the user", reply(session, user_input="desk", tool_choice="auto"))
 
 
-@scenario(told="a turn of the user ends it")
+@scenario(long_wait="a turn of the user ends it")
 async def a_preemptive_generation_is_parked() -> None:
     """A tool awaits an AgentTask while a preemptive generation is parked (livekit/agents #6858)."""
     await park()
@@ -175,7 +175,7 @@ class Left(Lobby):
         step("Left.on_enter")
 
 
-@scenario(told="it is not known who plays")
+@scenario(long_wait="it is not known who plays")
 async def a_playout_never_ends() -> None:
     """session.update_agent() waits for a speech, whose playout never ends (livekit/agents #5497)."""
     await play_goodbye(None)
@@ -201,7 +201,7 @@ class Porter(Lobby):
         return "come in"
 
 
-@scenario(told="a turn of the user ends it")
+@scenario(long_wait="a turn of the user ends it")
 async def run_waits_for_the_next_turn_of_an_agent_that_is_entered() -> None:
     """session.run() waits for update_agent(), and that for an AgentTask of on_enter (livekit/agents #6500)."""
     session = await start(Porter(), {"come in": [ToolCall("show_in")], "show_in": "Come in.", **ASKS})
@@ -220,7 +220,7 @@ async def start_with_a_run_leaves_an_agent_task_to_the_next_turn() -> None:
     await note("the run", run(sessions[0], "Ada."))
 
 
-@scenario(told="anybody may set an event of the user's")
+@scenario(long_wait="anybody may set an event of the user's")
 async def start_with_a_run_waits_for_an_event() -> None:
     """session.start(capture_run=True) waits for on_enter of an AgentTask, and that for an event (#6332)."""
 
@@ -287,7 +287,7 @@ async def run_waits_for_a_slow_tool() -> None:
     await note("the run", run(await start(Slow()), "desk"))
 
 
-@scenario(told="other code may complete the first AgentTask")
+@scenario(long_wait="other code may complete the first AgentTask")
 async def two_tools_await_agent_tasks_that_need_the_user() -> None:
     """Two tools of one reply await an AgentTask each, and no turn reaches the first one (livekit/agents #6862)."""
     session = await start(Greedy(), {**BOTH, **ASKS})
