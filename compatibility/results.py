@@ -60,8 +60,15 @@ def with_some(
     named = set(named) | {PATTERN} - results["scenarios"].keys()  # which is played in any case
     rows = {**results["rows"], **{str(one.row): _about(one) for one in played}}
     scenarios = {**results["scenarios"], **_scenarios(played, reference, sorted(named))}
-    of_others = [problem for problem in results["problems"] if not named.intersection(problem.split())]
-    new = {**results, "rows": rows, "scenarios": scenarios, "problems": list(dict.fromkeys([*of_others, *problems]))}
+    others, played_rows = results["scenarios"].keys() - named, {str(one.row) for one in played}
+
+    def is_outdated(problem: str) -> bool:
+        row, _, what = problem.partition(": ")
+        words = set(what.split())
+        return bool(words & named) or (row in played_rows and not words & others)
+
+    kept = [problem for problem in results["problems"] if not is_outdated(problem)]
+    new = {**results, "rows": rows, "scenarios": scenarios, "problems": list(dict.fromkeys([*kept, *problems]))}
     if not results["rows"]:
         new.update(_about_the_run(reference))
     return new

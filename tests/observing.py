@@ -15,6 +15,8 @@ from recorder import record
 Call = tuple[str, tuple[Any, ...], dict[str, Any]]
 Functions = dict[tuple[type, str], object]
 
+_RENAMED = {"LiveSession": "AgentSession"}  # in 2.0.0b1
+
 
 @contextlib.contextmanager
 def own_functions() -> Iterator[Functions]:
@@ -35,9 +37,14 @@ def own_functions() -> Iterator[Functions]:
         builtins.__build_class__ = build_class
 
 
+def label(cls: type, name: str) -> str:
+    """Return the name of a function of a class, by the name that the class has on most releases."""
+    return f"{_RENAMED.get(cls.__name__, cls.__name__)}.{name}"
+
+
 def replaced(functions: Functions) -> list[str]:
     """Return the names of the functions that their classes do not have any more."""
-    return sorted(f"{cls.__name__}.{name}" for (cls, name), own in functions.items() if vars(cls).get(name) is not own)
+    return sorted(label(cls, name) for (cls, name), own in functions.items() if vars(cls).get(name) is not own)
 
 
 def call(name: str, *args: Any, **kwargs: Any) -> Call:
@@ -72,7 +79,7 @@ def observe(
     make(afterwards)
     status = onenter_deadlock_fix.status()
     names = replaced(functions)
-    now = {f"{cls.__name__}.{name}": vars(cls).get(name) for cls, name in functions}
+    now = {label(cls, name): vars(cls).get(name) for cls, name in functions}
     watch: Any = sys.modules.get("onenter_deadlock_fix.detection.watch")
     return {
         "state": status.state,

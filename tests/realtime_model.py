@@ -87,8 +87,8 @@ class _Session(realtime.RealtimeSession[Any]):
             )
             for call in calls
         ]
-        return _done(
-            _made(
+        return _completed(
+            _build(
                 realtime.GenerationCreatedEvent,
                 message_stream=_stream(messages),
                 function_stream=_stream(functions),
@@ -107,21 +107,21 @@ class _Session(realtime.RealtimeSession[Any]):
 
 
 def _message(text: str) -> realtime.MessageGeneration:
-    return _made(
+    return _build(
         realtime.MessageGeneration,
         message_id=f"message_{next(_numbers)}",
         text_stream=_stream([text]),
         audio_stream=_stream([]),
-        modalities=_done(["text"]),
+        modalities=_completed(["text"]),
     )
 
 
-def _made(cls: type[T], **values: Any) -> T:
-    """Make a dataclass of the values that it has fields for on this release."""
+def _build(cls: type[T], **values: Any) -> T:
+    """Return a dataclass of the values that it has fields for on this release."""
     return cls(**{field.name: values[field.name] for field in dataclasses.fields(cls)})  # type: ignore[arg-type]
 
 
-def _done(result: T) -> asyncio.Future[T]:
+def _completed(result: T) -> asyncio.Future[T]:
     future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
     future.set_result(result)
     return future

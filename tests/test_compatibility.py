@@ -138,7 +138,8 @@ def test_fix_must_not_wrap_what_needs_it_on_earlier_releases_only() -> None:
 
 def test_recording_a_scenario_leaves_what_is_known_of_the_others() -> None:
     rows = [played("1.3.5"), played("1.3.6")]
-    known = results.of_everything(rows, REFERENCE, {}, [f"1.3.5: {data.PATTERN} hangs", f"1.3.6: {ABORTED} hangs"])
+    problems = [f"1.3.5: {data.PATTERN} hangs", f"1.3.6: {ABORTED} hangs", "1.3.6: state: off, not fixed-upstream"]
+    known = results.of_everything(rows, REFERENCE, {}, problems)
     recorded = results.with_some(known, rows[1:], REFERENCE, [ABORTED], [f"1.3.6: {ABORTED} is not reported"])
     assert recorded["rows"].keys() == {"1.3.5", "1.3.6"}
     assert [way["on"] for way in recorded["scenarios"][data.PATTERN]["ended"]] == [["1.3.5"], ["1.3.6"]]

@@ -10,7 +10,7 @@ import platform
 import sys
 from typing import Any
 
-from observing import own_functions, replaced
+from observing import label, own_functions, replaced
 from programs import map_in_forks
 
 # what the package wraps: for the fix, and for detection
@@ -73,6 +73,7 @@ def _import_both() -> dict[str, Any]:
         import livekit.agents  # isort: skip
     import wrapt
 
+    assert {label(*function) for function in functions} >= set(FUNCTIONS)
     wrapped = replaced(functions)
     return {
         "shim": onenter_deadlock_fix.__version__,
