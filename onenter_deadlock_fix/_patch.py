@@ -61,13 +61,7 @@ def _await_impl(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...
 
 
 def _update_activity(
-    current_activity: ContextVar[Any],
-    announce: Callable[[], None],
-    count: Callable[[], int],
-    wrapped: Callable[..., Any],
-    instance: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    current_activity: Any, announce: Any, count: Any, wrapped: Any, instance: Any, args: Any, kwargs: Any
 ) -> Any:
     """Wrap ``AgentSession._update_activity``: add the old agent's ``on_enter`` task to the blocked tasks."""
     announce()
