@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import pkgutil
 import weakref
 from collections.abc import Iterable
 from typing import Any, Callable
@@ -26,13 +27,16 @@ class _BoundMethod(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
     """A bound method that can be copied and pickled like the library's own, which wrapt refuses."""
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        if self._self_instance is None:  # taken from its class
+            return pkgutil.resolve_name, (f"{self.__module__}:{self.__qualname__}",)
         return getattr, (self.__self__, self.__name__)
 
     def __copy__(self) -> Any:
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return getattr(copy.deepcopy(self.__self__, memo), self.__name__)
+        function, args = self.__reduce_ex__(4)
+        return function(*copy.deepcopy(args, memo))
 
 
 class _CopyableMethodWrapper(_MethodWrapper):

@@ -247,3 +247,18 @@ def test_nothing_of_detection_is_imported_where_nothing_asks_for_it(environment:
     )
     modules = ("_activation", "_guard", "_import_hook", "_patch", "_status", "_wrapping")
     assert sorted(seen) == [f"onenter_deadlock_fix.{name}" for name in modules]
+
+
+def test_method_is_copied_and_pickled_as_without_the_shim_also_where_it_is_taken_from_its_class(tell: Tell) -> None:
+    seen = tell(
+        f"{FUNCTIONS}\n"
+        """
+import copy, pickle
+
+shim.activate()
+function = AgentSession._update_activity
+copies = [copy.copy(function), copy.deepcopy(function), pickle.loads(pickle.dumps(function))]
+print(json.dumps([each == function for each in copies]))
+"""
+    )
+    assert seen == [True, True, True]
