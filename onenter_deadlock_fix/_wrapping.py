@@ -79,8 +79,9 @@ class Wrappers:
         self._is_enabled = False
         for owner_ref, name in list(self._functions):
             owner = owner_ref()
-            if owner is not None and (ours := self._find(owner, name)) is vars(owner)[name]:
-                setattr(owner, name, ours.__wrapped__)
+            current = None if owner is None else vars(owner).get(name)
+            if self._is_ours(current):
+                setattr(owner, name, current.__wrapped__)  # type: ignore[union-attr]
 
     def replacement(self, classes: Iterable[Any]) -> str | None:
         """Return which method of classes (weak references) other code has replaced, and by what, or None."""
@@ -92,13 +93,16 @@ class Wrappers:
                 return f"{owner.__name__}.{name.replace('_AgentTask__', '__')} is now {what}"
         return None
 
+    def _is_ours(self, function: Any) -> bool:
+        return issubclass(type(function), _MethodWrapper) and function._self_group is self
+
     def _find(self, owner: type, name: str) -> Any:
         """Return the wrapper of this group on a method, also from below the wrappers of other code."""
         function: Any = vars(owner).get(name)
         for _ in range(100):  # a chain that other code has made may have no end
-            if isinstance(function, wrapt.BoundFunctionWrapper):
+            if issubclass(type(function), wrapt.BoundFunctionWrapper):
                 function = function._self_parent
-            if isinstance(function, _MethodWrapper) and function._self_group is self:
+            if self._is_ours(function):
                 return function
             function = getattr(function, "__wrapped__", None)
         return None

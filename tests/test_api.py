@@ -249,6 +249,18 @@ def test_nothing_of_detection_is_imported_where_nothing_asks_for_it(environment:
     assert sorted(seen) == [f"onenter_deadlock_fix.{name}" for name in modules]
 
 
+def test_deactivate_puts_one_function_back_where_the_other_was_deleted(tell: Tell) -> None:
+    seen = tell(
+        f"{FUNCTIONS}\n"
+        "shim.activate()\n"
+        "del AgentSession._update_activity\n"
+        "state = shim.deactivate().state\n"
+        "AgentSession._update_activity = own[1]\n"
+        "print(json.dumps([state, are_own()]))"
+    )
+    assert seen == ["off", [True, True]]
+
+
 def test_method_is_copied_and_pickled_as_without_the_shim_also_where_it_is_taken_from_its_class(tell: Tell) -> None:
     seen = tell(
         f"{FUNCTIONS}\n"
