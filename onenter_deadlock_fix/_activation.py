@@ -85,8 +85,9 @@ def _reconcile() -> None:
             return
         verdict, outcome, level, error = _apply(settings, classes, before and before[2])
         with _lock:
-            if settings is _settings:
-                _applied = ([each and ref(each) for each in classes], settings, verdict, outcome)
+            if settings is not _settings:
+                continue  # another thread has changed them, so this outcome is not what is in place
+            _applied = ([each and ref(each) for each in classes], settings, verdict, outcome)
         if before is None or before[3] != outcome:
             _log(_make_status(*outcome), level, error)
 

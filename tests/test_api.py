@@ -274,3 +274,30 @@ print(json.dumps([each == function for each in copies]))
 """
     )
     assert seen == [True, True, True]
+
+
+def test_outcome_that_another_thread_has_overtaken_is_not_logged(tell: Tell) -> None:
+    seen = tell(
+        f"{FUNCTIONS}\n"
+        """
+import logging
+from onenter_deadlock_fix import _activation
+
+records = []
+class Handler(logging.Handler):
+    def handle(self, record):
+        records.append(record.getMessage())
+logging.getLogger("onenter_deadlock_fix").addHandler(Handler())
+logging.getLogger("onenter_deadlock_fix").setLevel(logging.DEBUG)
+apply = _activation._apply
+
+def overtaken(settings, *others):
+    if settings["fix"]:  # deactivate() of another thread, when these settings are about to be applied
+        _activation._settings = {**settings, "fix": False}
+    return apply(settings, *others)
+
+_activation._apply = overtaken
+print(json.dumps([shim.activate().state, [record for record in records if "(patched)" in record]]))
+"""
+    )
+    assert seen == ["off", []]
