@@ -26,7 +26,9 @@ _applied: "Optional[tuple[list[Any], dict[str, Any], Optional[Verdict], Outcome]
 _handoffs = 0
 _was_announced = False
 
-_PATCH, _DETECTION = f"{__package__}._patch", f"{__package__}.detection"
+# The modules of these names, once they are needed. Not looked up in sys.modules, which a test runner may have purged.
+_patch: "Any" = None
+_detection: "Any" = None
 
 
 def start() -> None:
@@ -54,11 +56,15 @@ def status() -> "Status":
             return _make_status("pending", None, [f"{_import_hook.LIBRARY} is not imported yet", *warnings], detection)
         return _make_status("off", None, ["switched off by deactivate()", *warnings], detection)
     classes, _, _, (state, release, reasons, detection) = applied
-    replacement = sys.modules[_PATCH].replacement(classes) if state == "patched" else None
+    try:
+        replacement = _patch.replacement(classes) if state == "patched" else None
+    except Exception as error:  # of what other code has put there
+        _raise_if_from_signal_handler(error)
+        replacement = f"unknown, because of {type(error).__name__}"
     if replacement:
         state, reasons = "unconfirmed", [f"patched, but other code has replaced a method since: {replacement}"]
     if detection in ("report", "resolve"):
-        reasons = reasons + sys.modules[_DETECTION].remarks()
+        reasons = reasons + _detection.remarks()
     return _make_status(state, release, reasons, detection)
 
 
@@ -104,13 +110,15 @@ def _is_importing() -> bool:
     frame: Any = sys._getframe()
     while frame is not None and frame.f_code is not _apply.__code__:
         frame = frame.f_back
-    return frame is not None or any(map(_import_hook.is_being_imported, ("wrapt", "packaging.version", _PATCH)))
+    needed = ("wrapt", "packaging.version", f"{__package__}._patch")
+    return frame is not None or any(map(_import_hook.is_being_imported, needed))
 
 
 def _apply(
     settings: "dict[str, Any]", classes: "list[Any]", verdict: "Optional[Verdict]"
 ) -> "tuple[Optional[Verdict], Outcome, str, Optional[Exception]]":
     """Apply the settings; return the verdict, the outcome, the level to log it at, and an error that was caught."""
+    global _patch
     state: State = "off"
     warnings: list[str] = []
     error = None
@@ -132,8 +140,8 @@ def _apply(
         with _lock:
             if settings is _settings and state == "patched":
                 _patch.install(classes, verdict, _announce, _count_handoff)
-            elif settings is _settings and _PATCH in sys.modules:
-                sys.modules[_PATCH].uninstall()
+            elif settings is _settings and _patch is not None:
+                _patch.uninstall()
     except Exception as caught:
         _raise_if_from_signal_handler(caught)
         state, reason, error = "failed", f"not patched because of an error: {caught!r}", caught
@@ -149,19 +157,20 @@ def _configure_detection(
     settings: "dict[str, Any]", *, library_loaded: bool
 ) -> "tuple[Detection, list[str], Optional[Exception]]":
     """Pass the settings on to detection; return its mode, what to warn of, and an error that was caught."""
+    global _detection
     try:
         from ._guard import OFF_WORDS
 
         word = os.environ.get("ONENTER_DEADLOCK_FIX_DETECT", "").strip().lower()
         is_requested = settings["detection"] and (settings["detect"] or word not in ("", *OFF_WORDS))
-        if not is_requested and _DETECTION not in sys.modules:
+        if is_requested and _detection is None:
+            from . import detection as _detection
+        if _detection is None:
             return "off", [], None
-        from . import detection
-
         with _lock:
-            call = settings["detect"] if is_requested else detection.OFF
+            call = settings["detect"] if is_requested else _detection.OFF
             is_current = library_loaded and settings is _settings
-            return (*detection.configure(call, library_loaded=is_current), None)
+            return (*_detection.configure(call, library_loaded=is_current), None)
     except Exception as error:
         _raise_if_from_signal_handler(error)
         return "unrecognised", [f"no detection because of an error: {error!r}"], error

@@ -249,6 +249,47 @@ def test_nothing_of_detection_is_imported_where_nothing_asks_for_it(environment:
     assert sorted(seen) == [f"onenter_deadlock_fix.{name}" for name in modules]
 
 
+PURGE = """
+import sys
+for name in [name for name in sys.modules if name.startswith("onenter_deadlock_fix")]:
+    del sys.modules[name]
+"""
+
+
+@pytest.mark.parametrize("purge", ["", PURGE])
+def test_calls_raise_nothing_where_the_package_was_purged(purge: str, tell: Tell) -> None:
+    """A test runner purges modules, and a module that has imported the package goes on to use it."""
+    seen = tell(
+        f"{FUNCTIONS}\nshim.activate()\n{purge}\n"
+        "calls = (shim.status, shim.deactivate, shim.activate, lambda: shim.detect('report'), shim.status)\n"
+        "print(json.dumps([[(now := call()).state, now.detection] for call in calls]))"
+    )
+    assert seen == [
+        ["patched", "off"],
+        ["off", "off"],
+        ["patched", "off"],
+        ["patched", "report"],
+        ["patched", "report"],
+    ]
+
+
+def test_calls_raise_nothing_where_what_has_replaced_a_method_raises(tell: Tell) -> None:
+    seen = tell(
+        f"{FUNCTIONS}\n"
+        """
+class Odd:
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+
+shim.activate()
+AgentSession._update_activity = Odd()
+now = shim.status()
+print(json.dumps([now.state, now.reason.rpartition(": ")[2], shim.deactivate().state, are_own()[0]]))
+"""
+    )
+    assert seen == ["unconfirmed", "unknown, because of RuntimeError", "off", True]
+
+
 def test_deactivate_puts_one_function_back_where_the_other_was_deleted(tell: Tell) -> None:
     seen = tell(
         f"{FUNCTIONS}\n"
