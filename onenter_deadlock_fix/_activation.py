@@ -9,7 +9,6 @@ from . import _import_hook
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
-    from types import ModuleType
     from typing import Any, Optional
 
     from ._guard import Verdict
@@ -23,7 +22,6 @@ _lock = RLock()
 _settings: "dict[str, Any]" = {"fix": True, "detection": True, "detect": None}  # replaced as a whole
 # Weak references to the classes of livekit-agents, the settings applied to them, the verdict on them, the outcome.
 _applied: "Optional[tuple[list[Any], dict[str, Any], Optional[Verdict], Outcome]]" = None
-_handoffs = 0
 _was_announced = False
 
 # The modules of these names, once they are needed. Not looked up in sys.modules, which a test runner may have purged.
@@ -68,7 +66,7 @@ def status() -> "Status":
     return _make_status(state, release, reasons, detection)
 
 
-def loaded_by_autowrapt(library: "ModuleType") -> None:
+def loaded_by_autowrapt(library: object) -> None:
     """Do nothing: to load this entry point, autowrapt has imported the package."""
 
 
@@ -77,8 +75,8 @@ def _make_status(state: "State", release: "Optional[str]", reasons: "list[str]",
         from ._status import Status
     except ImportError:  # it is being imported further up the stack, or the interpreter is shutting down
         Status = type(sys.implementation)  # type: ignore[assignment,misc]  # a plain namespace
-    reason = "; ".join(reasons)
-    return Status(state=state, livekit_agents=release, reason=reason, detection=detection, handoffs=_handoffs)
+    reason, handoffs = "; ".join(reasons), _patch.handoffs if _patch else 0
+    return Status(state=state, livekit_agents=release, reason=reason, detection=detection, handoffs=handoffs)
 
 
 def _reconcile() -> None:
@@ -93,7 +91,7 @@ def _reconcile() -> None:
         with _lock:
             if settings is not _settings:
                 continue  # another thread has changed them, so this outcome is not what is in place
-            _applied = ([each and ref(each) for each in classes], settings, verdict, outcome)
+            _applied = ([current and ref(current) for current in classes], settings, verdict, outcome)
         if before is None or before[3] != outcome:
             _log(_make_status(*outcome), level, error)
 
@@ -102,7 +100,8 @@ def _applied_to(classes: "Optional[list[Any]]") -> "Any":
     """Return what was applied to these classes: a reload, or a purge and a new import, makes other ones."""
     if _applied is None or classes is None:
         return None
-    return _applied if all((one and one()) is each for one, each in zip(_applied[0], classes)) else None
+    is_same = all((known and known()) is current for known, current in zip(_applied[0], classes))
+    return _applied if is_same else None
 
 
 def _is_importing() -> bool:
@@ -139,7 +138,7 @@ def _apply(
             state, reason = "patched", f"{reason}; both wrappers are in place"
         with _lock:
             if settings is _settings and state == "patched":
-                _patch.install(classes, verdict, _announce, _count_handoff)
+                _patch.install(classes, verdict, _announce)
             elif settings is _settings and _patch is not None:
                 _patch.uninstall()
     except Exception as caught:
@@ -196,14 +195,6 @@ def _log(current: "Status", level: str, error: "Optional[Exception]" = None) -> 
         logging.getLogger(__package__).log(getattr(logging, level), text, exc_info=error)
     except Exception as caught:  # of a log handler of the program's, which must go on
         _raise_if_from_signal_handler(caught)
-
-
-def _count_handoff() -> int:
-    """Count a handoff that the fix changes, and return how many there are in this process."""
-    global _handoffs
-    with _lock:
-        _handoffs += 1
-        return _handoffs
 
 
 def _raise_if_from_signal_handler(error: Exception) -> None:

@@ -88,9 +88,10 @@ class Wrappers:
         for owner_ref, name in list(self._functions):
             owner = owner_ref()
             if owner is not None and owner_ref in classes and self._find(owner, name) is None:
-                there = vars(owner).get(name)
-                what = f"{getattr(there, '__module__', None)}.{getattr(there, '__qualname__', type(there).__name__)}"
-                return f"{owner.__name__}.{name.replace('_AgentTask__', '__')} is now {what}"
+                current: Any = vars(owner).get(name)
+                named = current if hasattr(current, "__qualname__") else type(current)
+                method = f"{owner.__name__}.{name.replace('_AgentTask__', '__')}"
+                return f"{method} is now {named.__module__}.{named.__qualname__}"
         return None
 
     def _is_ours(self, function: Any) -> bool:
