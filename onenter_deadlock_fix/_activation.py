@@ -200,11 +200,14 @@ def _log(current: "Status", level: str, error: "Optional[Exception]" = None) -> 
 def _raise_if_from_signal_handler(error: Exception) -> None:
     """Raise what a signal handler has raised, such as a time limit, and not an error of ours.
 
-    Python calls a handler with the frame that it interrupts, which is the one that called the handler's frame.
+    Python calls a handler with the frame that it interrupts as an argument. Nothing else is passed its caller's frame.
     """
     traceback = error.__traceback__
     while traceback is not None:
-        caller = traceback.tb_frame.f_back
-        if caller is not None and any(value is caller for value in traceback.tb_frame.f_locals.values()):
-            raise error
+        frame, code = traceback.tb_frame, traceback.tb_frame.f_code
+        count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 0x04)  # inspect.CO_VARARGS
+        for argument in map(frame.f_locals.get, code.co_varnames[:count]):
+            values = argument if type(argument) is tuple else (argument,)  # def handler(*args)
+            if frame.f_back is not None and any(value is frame.f_back for value in values):
+                raise error
         traceback = traceback.tb_next

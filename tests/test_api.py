@@ -342,3 +342,45 @@ print(json.dumps([shim.activate().state, [record for record in records if "(patc
 """
     )
     assert seen == ["off", []]
+
+
+ALARM = """
+import json, logging, signal, sys
+import onenter_deadlock_fix
+
+class Handler(logging.Handler):
+    def handle(self, record):
+        signal.raise_signal(signal.SIGALRM)
+
+class Limit(Exception):
+    pass
+
+SIGNAL_HANDLER
+signal.signal(signal.SIGALRM, on_alarm)
+logging.getLogger("onenter_deadlock_fix").addHandler(Handler())
+logging.getLogger("onenter_deadlock_fix").setLevel(logging.DEBUG)
+try:
+    import livekit.agents
+    raised = False
+except Limit:
+    raised = True
+print(json.dumps(raised))
+"""
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        "def on_alarm(number, frame): raise Limit",
+        "def on_alarm(*args): raise Limit",
+        "def on_alarm(number, frame=None, *, more=()): raise Limit",
+    ],
+)
+def test_exception_of_a_signal_handler_is_not_taken_for_one_of_a_log_handler(handler: str, tell: Tell) -> None:
+    assert tell(ALARM.replace("SIGNAL_HANDLER", handler)) is True
+
+
+def test_log_handler_that_holds_its_callers_frame_and_raises_does_not_fail_the_import(tell: Tell) -> None:
+    body = "caller = sys._getframe(1)\n        raise Limit"
+    program = ALARM.replace("signal.raise_signal(signal.SIGALRM)", body).replace("SIGNAL_HANDLER", "on_alarm = print")
+    assert tell(program) is False
