@@ -9,7 +9,6 @@ from . import _import_hook
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
 if TYPE_CHECKING:
-    from types import ModuleType
     from typing import Any, Optional
 
     from ._guard import Verdict
@@ -23,10 +22,11 @@ _lock = RLock()
 _settings: "dict[str, Any]" = {"fix": True, "detection": True, "detect": None}  # replaced as a whole
 # Weak references to the classes of livekit-agents, the settings applied to them, the verdict on them, the outcome.
 _applied: "Optional[tuple[list[Any], dict[str, Any], Optional[Verdict], Outcome]]" = None
-_handoffs = 0
 _was_announced = False
 
-_PATCH, _DETECTION = f"{__package__}._patch", f"{__package__}.detection"
+# The modules of these names, once they are needed. Not looked up in sys.modules, which a test runner may have purged.
+_patch: "Any" = None
+_detection: "Any" = None
 
 
 def start() -> None:
@@ -54,15 +54,19 @@ def status() -> "Status":
             return _make_status("pending", None, [f"{_import_hook.LIBRARY} is not imported yet", *warnings], detection)
         return _make_status("off", None, ["switched off by deactivate()", *warnings], detection)
     classes, _, _, (state, release, reasons, detection) = applied
-    replacement = sys.modules[_PATCH].replacement(classes) if state == "patched" else None
+    try:
+        replacement = _patch.replacement(classes) if state == "patched" else None
+    except Exception as error:  # of what other code has put there
+        _raise_if_from_signal_handler(error)
+        replacement = f"unknown, because of {type(error).__name__}"
     if replacement:
         state, reasons = "unconfirmed", [f"patched, but other code has replaced a method since: {replacement}"]
     if detection in ("report", "resolve"):
-        reasons = reasons + sys.modules[_DETECTION].remarks()
+        reasons = reasons + _detection.remarks()
     return _make_status(state, release, reasons, detection)
 
 
-def loaded_by_autowrapt(library: "ModuleType") -> None:
+def loaded_by_autowrapt(library: object) -> None:
     """Do nothing: to load this entry point, autowrapt has imported the package."""
 
 
@@ -71,8 +75,8 @@ def _make_status(state: "State", release: "Optional[str]", reasons: "list[str]",
         from ._status import Status
     except ImportError:  # it is being imported further up the stack, or the interpreter is shutting down
         Status = type(sys.implementation)  # type: ignore[assignment,misc]  # a plain namespace
-    reason = "; ".join(reasons)
-    return Status(state=state, livekit_agents=release, reason=reason, detection=detection, handoffs=_handoffs)
+    reason, handoffs = "; ".join(reasons), _patch.handoffs if _patch else 0
+    return Status(state=state, livekit_agents=release, reason=reason, detection=detection, handoffs=handoffs)
 
 
 def _reconcile() -> None:
@@ -85,8 +89,9 @@ def _reconcile() -> None:
             return
         verdict, outcome, level, error = _apply(settings, classes, before and before[2])
         with _lock:
-            if settings is _settings:
-                _applied = ([each and ref(each) for each in classes], settings, verdict, outcome)
+            if settings is not _settings:
+                continue  # another thread has changed them, so this outcome is not what is in place
+            _applied = ([current and ref(current) for current in classes], settings, verdict, outcome)
         if before is None or before[3] != outcome:
             _log(_make_status(*outcome), level, error)
 
@@ -95,7 +100,8 @@ def _applied_to(classes: "Optional[list[Any]]") -> "Any":
     """Return what was applied to these classes: a reload, or a purge and a new import, makes other ones."""
     if _applied is None or classes is None:
         return None
-    return _applied if all((one and one()) is each for one, each in zip(_applied[0], classes)) else None
+    is_same = all((known and known()) is current for known, current in zip(_applied[0], classes))
+    return _applied if is_same else None
 
 
 def _is_importing() -> bool:
@@ -103,13 +109,15 @@ def _is_importing() -> bool:
     frame: Any = sys._getframe()
     while frame is not None and frame.f_code is not _apply.__code__:
         frame = frame.f_back
-    return frame is not None or any(map(_import_hook.is_being_imported, ("wrapt", "packaging.version", _PATCH)))
+    needed = ("wrapt", "packaging.version", f"{__package__}._patch")
+    return frame is not None or any(map(_import_hook.is_being_imported, needed))
 
 
 def _apply(
     settings: "dict[str, Any]", classes: "list[Any]", verdict: "Optional[Verdict]"
 ) -> "tuple[Optional[Verdict], Outcome, str, Optional[Exception]]":
     """Apply the settings; return the verdict, the outcome, the level to log it at, and an error that was caught."""
+    global _patch
     state: State = "off"
     warnings: list[str] = []
     error = None
@@ -130,9 +138,9 @@ def _apply(
             state, reason = "patched", f"{reason}; both wrappers are in place"
         with _lock:
             if settings is _settings and state == "patched":
-                _patch.install(classes, verdict, _announce, _count_handoff)
-            elif settings is _settings and _PATCH in sys.modules:
-                sys.modules[_PATCH].uninstall()
+                _patch.install(classes, verdict, _announce)
+            elif settings is _settings and _patch is not None:
+                _patch.uninstall()
     except Exception as caught:
         _raise_if_from_signal_handler(caught)
         state, reason, error = "failed", f"not patched because of an error: {caught!r}", caught
@@ -148,19 +156,20 @@ def _configure_detection(
     settings: "dict[str, Any]", *, library_loaded: bool
 ) -> "tuple[Detection, list[str], Optional[Exception]]":
     """Pass the settings on to detection; return its mode, what to warn of, and an error that was caught."""
+    global _detection
     try:
         from ._guard import OFF_WORDS
 
         word = os.environ.get("ONENTER_DEADLOCK_FIX_DETECT", "").strip().lower()
         is_requested = settings["detection"] and (settings["detect"] or word not in ("", *OFF_WORDS))
-        if not is_requested and _DETECTION not in sys.modules:
+        if is_requested and _detection is None:
+            from . import detection as _detection
+        if _detection is None:
             return "off", [], None
-        from . import detection
-
         with _lock:
-            call = settings["detect"] if is_requested else detection.OFF
+            call = settings["detect"] if is_requested else _detection.OFF
             is_current = library_loaded and settings is _settings
-            return (*detection.configure(call, library_loaded=is_current), None)
+            return (*_detection.configure(call, library_loaded=is_current), None)
     except Exception as error:
         _raise_if_from_signal_handler(error)
         return "unrecognised", [f"no detection because of an error: {error!r}"], error
@@ -188,22 +197,17 @@ def _log(current: "Status", level: str, error: "Optional[Exception]" = None) -> 
         _raise_if_from_signal_handler(caught)
 
 
-def _count_handoff() -> int:
-    """Count a handoff that the fix changes, and return how many there are in this process."""
-    global _handoffs
-    with _lock:
-        _handoffs += 1
-        return _handoffs
-
-
 def _raise_if_from_signal_handler(error: Exception) -> None:
     """Raise what a signal handler has raised, such as a time limit, and not an error of ours.
 
-    Python calls a handler with the frame that it interrupts, which is the one that called the handler's frame.
+    Python calls a handler with the frame that it interrupts as an argument. Nothing else is passed its caller's frame.
     """
     traceback = error.__traceback__
     while traceback is not None:
-        caller = traceback.tb_frame.f_back
-        if caller is not None and any(value is caller for value in traceback.tb_frame.f_locals.values()):
-            raise error
+        frame, code = traceback.tb_frame, traceback.tb_frame.f_code
+        count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 0x04)  # inspect.CO_VARARGS
+        for argument in map(frame.f_locals.get, code.co_varnames[:count]):
+            values = argument if type(argument) is tuple else (argument,)  # def handler(*args)
+            if frame.f_back is not None and any(value is frame.f_back for value in values):
+                raise error
         traceback = traceback.tb_next

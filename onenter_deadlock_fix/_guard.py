@@ -88,18 +88,17 @@ def examine() -> Verdict:
         from ._patch_before_1_2_6 import FINGERPRINT
 
         mismatch = first_mismatch(FINGERPRINT)
-    if mismatch is None and "pause blocked_tasks" not in _in_order(_UPDATE_ACTIVITY):
+    if mismatch is None and "pause blocked_tasks" not in _names_in_order(_UPDATE_ACTIVITY):
         mismatch = "AgentSession._update_activity does not pass blocked_tasks on"
     if mismatch is None and "_on_enter_task" in _names(_function(_AWAIT_IMPL).__code__):  # type: ignore[union-attr]
-        if "blocked_tasks append old_activity _on_enter_task" not in _in_order(_AWAIT_IMPL):
+        if "blocked_tasks append old_activity _on_enter_task" not in _names_in_order(_AWAIT_IMPL):
             mismatch = "AgentTask.__await_impl uses _on_enter_task, but not as upstream's fix does"
         elif not has_other_waits:
             return Verdict("fixed-upstream", release, f"this build of {name} has upstream's fix already")
     if mismatch is not None:
         return Verdict("unrecognised", release, f"not patched: in this build of {name} {mismatch}")
-    return Verdict(
-        "affected", release, f"{name} has the on_enter deadlock of livekit/agents issue #4109", has_other_waits
-    )
+    reason = f"{name} has the on_enter deadlock of livekit/agents issue #4109"
+    return Verdict("affected", release, reason, has_other_waits)
 
 
 def first_mismatch(fingerprint: Fingerprint) -> str | None:
@@ -140,10 +139,10 @@ def _names(code: CodeType) -> set[str]:
     return {*code.co_names, *(word for word in constants if isinstance(word, str))}.union(*inner)
 
 
-def _in_order(path: str) -> str:
-    """Return the names of variables and attributes in the order in which a function's code uses them."""
+def _names_in_order(path: str) -> str:
+    """Return the names of variables and attributes in the order in which an existing function's code uses them."""
     names: list[Any] = []
-    for instruction in dis.get_instructions(_function(path) or _in_order):
+    for instruction in dis.get_instructions(_function(path)):  # type: ignore[arg-type]
         if instruction.opcode not in dis.hasconst:
             # From Python 3.13 on, one instruction may load or store two variables.
             names += instruction.argval if isinstance(instruction.argval, tuple) else [instruction.argval]

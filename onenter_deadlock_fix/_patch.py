@@ -12,6 +12,7 @@ import contextlib
 import functools
 import logging
 import sys
+import threading
 import weakref
 from contextvars import ContextVar
 from typing import Any, Callable
@@ -26,18 +27,19 @@ _logger = logging.getLogger(__package__)
 _wrappers = Wrappers()
 uninstall = _wrappers.uninstall
 replacement = _wrappers.replacement
+handoffs = 0  # how many were changed in this process
+_handoffs_lock = threading.RLock()  # sessions may run in several threads; a signal handler may interrupt the count
 
 
-def install(classes: list[Any], verdict: Verdict, announce: Callable[[], None], count: Callable[[], int]) -> None:
+def install(classes: list[Any], verdict: Verdict, announce: Callable[[], None]) -> None:
     """Wrap both methods, or none where that raises.
 
     classes: AgentTask, AgentSession and AgentActivity.
     announce: called when a session starts and at every handoff.
-    count: called for each handoff that is changed; returns how many there were in this process.
     """
     agent_task, agent_session, agent_activity = classes
     current_activity = sys.modules[agent_activity.__module__]._AgentActivityContextVar
-    handoff = functools.partial(_update_activity, current_activity, announce, count)
+    handoff = functools.partial(_update_activity, current_activity, announce)
     methods: list[tuple[type, str, Wrapper]] = [(agent_task, "_AgentTask__await_impl", _await_impl)]
     if verdict.has_other_waits:
         from . import _patch_before_1_2_6
@@ -60,15 +62,7 @@ def _await_impl(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...
     return wrapped(*args, **kwargs)
 
 
-def _update_activity(
-    current_activity: ContextVar[Any],
-    announce: Callable[[], None],
-    count: Callable[[], int],
-    wrapped: Callable[..., Any],
-    instance: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Any:
+def _update_activity(current_activity: Any, announce: Any, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap ``AgentSession._update_activity``: add the old agent's ``on_enter`` task to the blocked tasks."""
     announce()
     agent = args[0] if args else kwargs.get("agent")
@@ -78,14 +72,17 @@ def _update_activity(
         if on_enter is not None and not on_enter.done() and not any(task is on_enter for task in blocked_tasks):
             kwargs = {**kwargs, "blocked_tasks": [*blocked_tasks, on_enter]}
             if instance._activity is old_activity:  # else the agent was replaced, and this handoff pauses another one
-                _log_handoff(agent, old_activity.agent, count)
+                _log_handoff(agent, old_activity.agent)
     return wrapped(*args, **kwargs)
 
 
-def _log_handoff(agent_task: Any, old_agent: Any, count: Callable[[], int]) -> None:
+def _log_handoff(agent_task: Any, old_agent: Any) -> None:
     """Count a handoff that is changed, and log the first at INFO and the others at DEBUG."""
+    global handoffs
     with contextlib.suppress(Exception):  # of a log handler, say; the handoff goes on
-        level = logging.INFO if count() == 1 else logging.DEBUG
+        with _handoffs_lock:
+            handoffs += 1
+            level = logging.INFO if handoffs == 1 else logging.DEBUG
         if _logger.isEnabledFor(level):
             info = getattr(asyncio.current_task(), "__livekit_agents_activity_task", None)  # the library's own note
             tool = getattr(getattr(info, "function_call", None), "name", None)

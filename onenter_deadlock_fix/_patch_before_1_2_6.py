@@ -32,14 +32,10 @@ def methods(
     """Return what to wrap beside ``AgentTask.__await_impl``; ``handoff`` is the wrapper of later releases."""
     agent_task, agent_session, agent_activity = classes
 
-    def update_activity(
-        wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def update_activity(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         return handoff(functools.partial(_update_activity, wrapped, instance), instance, args, kwargs)
 
-    def update_chat_ctx(
-        wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def update_chat_ctx(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         awaited = awaited_agent_task()
         is_coming_back = awaited is not None and awaited._AgentTask__fut.done() and instance.session._agent is awaited
         if is_coming_back and instance._rt_session is not None:

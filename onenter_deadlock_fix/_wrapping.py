@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import pkgutil
 import weakref
 from collections.abc import Iterable
 from typing import Any, Callable
@@ -26,13 +27,16 @@ class _BoundMethod(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
     """A bound method that can be copied and pickled like the library's own, which wrapt refuses."""
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        if self._self_instance is None:  # taken from its class
+            return pkgutil.resolve_name, (f"{self.__module__}:{self.__qualname__}",)
         return getattr, (self.__self__, self.__name__)
 
     def __copy__(self) -> Any:
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return getattr(copy.deepcopy(self.__self__, memo), self.__name__)
+        function, args = self.__reduce_ex__(4)
+        return function(*copy.deepcopy(args, memo))
 
 
 class _CopyableMethodWrapper(_MethodWrapper):
@@ -75,26 +79,31 @@ class Wrappers:
         self._is_enabled = False
         for owner_ref, name in list(self._functions):
             owner = owner_ref()
-            if owner is not None and (ours := self._find(owner, name)) is vars(owner)[name]:
-                setattr(owner, name, ours.__wrapped__)
+            current = None if owner is None else vars(owner).get(name)
+            if self._is_ours(current):
+                setattr(owner, name, current.__wrapped__)  # type: ignore[union-attr]
 
     def replacement(self, classes: Iterable[Any]) -> str | None:
         """Return which method of classes (weak references) other code has replaced, and by what, or None."""
         for owner_ref, name in list(self._functions):
             owner = owner_ref()
             if owner is not None and owner_ref in classes and self._find(owner, name) is None:
-                there = vars(owner).get(name)
-                what = f"{getattr(there, '__module__', None)}.{getattr(there, '__qualname__', type(there).__name__)}"
-                return f"{owner.__name__}.{name.replace('_AgentTask__', '__')} is now {what}"
+                current: Any = vars(owner).get(name)
+                named = current if hasattr(current, "__qualname__") else type(current)
+                method = f"{owner.__name__}.{name.replace('_AgentTask__', '__')}"
+                return f"{method} is now {named.__module__}.{named.__qualname__}"
         return None
+
+    def _is_ours(self, function: Any) -> bool:
+        return issubclass(type(function), _MethodWrapper) and function._self_group is self
 
     def _find(self, owner: type, name: str) -> Any:
         """Return the wrapper of this group on a method, also from below the wrappers of other code."""
         function: Any = vars(owner).get(name)
         for _ in range(100):  # a chain that other code has made may have no end
-            if isinstance(function, wrapt.BoundFunctionWrapper):
+            if issubclass(type(function), wrapt.BoundFunctionWrapper):
                 function = function._self_parent
-            if isinstance(function, _MethodWrapper) and function._self_group is self:
+            if self._is_ours(function):
                 return function
             function = getattr(function, "__wrapped__", None)
         return None

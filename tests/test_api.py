@@ -251,3 +251,140 @@ def test_nothing_of_detection_is_imported_where_nothing_asks_for_it(
     )
     modules = ("_activation", "_guard", "_import_hook", "_patch", "_status", "_wrapping")
     assert sorted(seen) == [f"onenter_deadlock_fix.{name}" for name in modules]
+
+
+PURGE = """
+import sys
+for name in [name for name in sys.modules if name.startswith("onenter_deadlock_fix")]:
+    del sys.modules[name]
+"""
+
+
+@pytest.mark.parametrize("purge", ["", PURGE])
+def test_calls_raise_nothing_where_the_package_was_purged(purge: str, tell: Tell) -> None:
+    """A test runner purges modules, and a module that has imported the package goes on to use it."""
+    seen = tell(
+        f"{FUNCTIONS}\nshim.activate()\n{purge}\n"
+        "calls = (shim.status, shim.deactivate, shim.activate, lambda: shim.detect('report'), shim.status)\n"
+        "print(json.dumps([[(now := call()).state, now.detection] for call in calls]))"
+    )
+    assert seen == [
+        ["patched", "off"],
+        ["off", "off"],
+        ["patched", "off"],
+        ["patched", "report"],
+        ["patched", "report"],
+    ]
+
+
+def test_calls_raise_nothing_where_what_has_replaced_a_method_raises(tell: Tell) -> None:
+    seen = tell(
+        f"{FUNCTIONS}\n"
+        """
+class Odd:
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+
+shim.activate()
+AgentSession._update_activity = Odd()
+now = shim.status()
+print(json.dumps([now.state, now.reason.rpartition(": ")[2], shim.deactivate().state, are_own()[0]]))
+"""
+    )
+    assert seen == ["unconfirmed", "unknown, because of RuntimeError", "off", True]
+
+
+def test_deactivate_puts_one_function_back_where_the_other_was_deleted(tell: Tell) -> None:
+    seen = tell(
+        f"{FUNCTIONS}\n"
+        "shim.activate()\n"
+        "del AgentSession._update_activity\n"
+        "state = shim.deactivate().state\n"
+        "AgentSession._update_activity = own[1]\n"
+        "print(json.dumps([state, are_own()]))"
+    )
+    assert seen == ["off", [True, True]]
+
+
+def test_method_is_copied_and_pickled_as_without_the_shim_also_where_it_is_taken_from_its_class(tell: Tell) -> None:
+    seen = tell(
+        f"{FUNCTIONS}\n"
+        """
+import copy, pickle
+
+shim.activate()
+function = AgentSession._update_activity
+copies = [copy.copy(function), copy.deepcopy(function), pickle.loads(pickle.dumps(function))]
+print(json.dumps([each == function for each in copies]))
+"""
+    )
+    assert seen == [True, True, True]
+
+
+def test_outcome_that_another_thread_has_overtaken_is_not_logged(tell: Tell) -> None:
+    seen = tell(
+        f"{FUNCTIONS}\n"
+        """
+import logging
+from onenter_deadlock_fix import _activation
+
+records = []
+class Handler(logging.Handler):
+    def handle(self, record):
+        records.append(record.getMessage())
+logging.getLogger("onenter_deadlock_fix").addHandler(Handler())
+logging.getLogger("onenter_deadlock_fix").setLevel(logging.DEBUG)
+apply = _activation._apply
+
+def overtaken(settings, *others):
+    if settings["fix"]:  # deactivate() of another thread, when these settings are about to be applied
+        _activation._settings = {**settings, "fix": False}
+    return apply(settings, *others)
+
+_activation._apply = overtaken
+print(json.dumps([shim.activate().state, [record for record in records if "(patched)" in record]]))
+"""
+    )
+    assert seen == ["off", []]
+
+
+ALARM = """
+import json, logging, signal, sys
+import onenter_deadlock_fix
+
+class Handler(logging.Handler):
+    def handle(self, record):
+        signal.raise_signal(signal.SIGALRM)
+
+class Limit(Exception):
+    pass
+
+SIGNAL_HANDLER
+signal.signal(signal.SIGALRM, on_alarm)
+logging.getLogger("onenter_deadlock_fix").addHandler(Handler())
+logging.getLogger("onenter_deadlock_fix").setLevel(logging.DEBUG)
+try:
+    import livekit.agents
+    raised = False
+except Limit:
+    raised = True
+print(json.dumps(raised))
+"""
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        "def on_alarm(number, frame): raise Limit",
+        "def on_alarm(*args): raise Limit",
+        "def on_alarm(number, frame=None, *, more=()): raise Limit",
+    ],
+)
+def test_exception_of_a_signal_handler_is_not_taken_for_one_of_a_log_handler(handler: str, tell: Tell) -> None:
+    assert tell(ALARM.replace("SIGNAL_HANDLER", handler)) is True
+
+
+def test_log_handler_that_holds_its_callers_frame_and_raises_does_not_fail_the_import(tell: Tell) -> None:
+    body = "caller = sys._getframe(1)\n        raise Limit"
+    program = ALARM.replace("signal.raise_signal(signal.SIGALRM)", body).replace("SIGNAL_HANDLER", "on_alarm = print")
+    assert tell(program) is False
