@@ -52,7 +52,7 @@ def status() -> "Status":
     return _activation.status()
 
 
-if not TYPE_CHECKING:  # to a type checker it would mean that every name is there
+if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name):
         if name in ("Detection", "Mode", "State", "Status"):

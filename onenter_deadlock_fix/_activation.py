@@ -22,7 +22,7 @@ _lock = RLock()
 _settings: "dict[str, Any]" = {"fix": True, "detection": True, "detect": None}  # replaced as a whole
 # Weak references to the classes of livekit-agents, the settings applied to them, the verdict on them, the outcome.
 _applied: "Optional[tuple[list[Any], dict[str, Any], Optional[Verdict], Outcome]]" = None
-_was_announced = False
+_was_logged = False
 
 # The modules of these names, once they are needed. Not looked up in sys.modules, which a test runner may have purged.
 _patch: "Any" = None
@@ -55,7 +55,7 @@ def status() -> "Status":
         return _make_status("off", None, ["switched off by deactivate()", *warnings], detection)
     classes, _, _, (state, release, reasons, detection) = applied
     try:
-        replacement = _patch.replacement(classes) if state == "patched" else None
+        replacement = _patch.describe_replacement(classes) if state == "patched" else None
     except Exception as error:  # of what other code has put there
         _raise_if_from_signal_handler(error)
         replacement = f"unknown, because of {type(error).__name__}"
@@ -73,14 +73,14 @@ def loaded_by_autowrapt(library: object) -> None:
 def _make_status(state: "State", release: "Optional[str]", reasons: "list[str]", detection: "Detection") -> "Status":
     try:
         from ._status import Status
-    except ImportError:  # it is being imported further up the stack, or the interpreter is shutting down
+    except ImportError:  # a frame above this one is importing it, or the interpreter is shutting down
         Status = type(sys.implementation)  # type: ignore[assignment,misc]  # a plain namespace
     reason, handoffs = "; ".join(reasons), _patch.handoffs if _patch else 0
     return Status(state=state, livekit_agents=release, reason=reason, detection=detection, handoffs=handoffs)
 
 
 def _reconcile() -> None:
-    """Apply the settings to the livekit-agents that is imported, and log the outcome, until that is done."""
+    """Apply the settings to the livekit-agents that is imported, and log the outcome, unless that is done."""
     global _applied
     while True:
         settings, classes = _settings, _import_hook.loaded_classes()
@@ -105,7 +105,7 @@ def _applied_to(classes: "Optional[list[Any]]") -> "Any":
 
 
 def _is_importing() -> bool:
-    """Return whether what is needed is being imported, by a caller of this or another thread, which goes on then."""
+    """Return whether a frame above this one, or another thread, is importing what is needed. It goes on from here."""
     frame: Any = sys._getframe()
     while frame is not None and frame.f_code is not _apply.__code__:
         frame = frame.f_back
@@ -138,7 +138,7 @@ def _apply(
             state, reason = "patched", f"{reason}; both wrappers are in place"
         with _lock:
             if settings is _settings and state == "patched":
-                _patch.install(classes, verdict, _announce)
+                _patch.install(classes, verdict, _log_status_once)
             elif settings is _settings and _patch is not None:
                 _patch.uninstall()
     except Exception as caught:
@@ -175,11 +175,11 @@ def _configure_detection(
         return "unrecognised", [f"no detection because of an error: {error!r}"], error
 
 
-def _announce() -> None:
+def _log_status_once() -> None:
     """Log the status when the first session of this process starts: by then livekit-agents has set up logging."""
-    global _was_announced
-    if not _was_announced:
-        _was_announced = True
+    global _was_logged
+    if not _was_logged:
+        _was_logged = True
         current = status()
         _log(current, "INFO" if current.state == "patched" else "WARNING")
 

@@ -20,38 +20,38 @@ from typing import Any, Callable
 from ._guard import Verdict
 from ._wrapping import Wrapper, Wrappers
 
-# Which AgentTask the current asyncio task awaits, or did last. A task of its own for the handoff inherits it.
+# The AgentTask that this context awaited last. A task that is created for the handoff inherits it.
 _awaited: ContextVar[weakref.ref[Any]] = ContextVar("onenter_deadlock_fix_awaited")
 
 _logger = logging.getLogger(__package__)
 _wrappers = Wrappers()
 uninstall = _wrappers.uninstall
-replacement = _wrappers.replacement
+describe_replacement = _wrappers.describe_replacement
 handoffs = 0  # how many were changed in this process
 _handoffs_lock = threading.RLock()  # sessions may run in several threads; a signal handler may interrupt the count
 
 
-def install(classes: list[Any], verdict: Verdict, announce: Callable[[], None]) -> None:
+def install(classes: list[Any], verdict: Verdict, log_status_once: Callable[[], None]) -> None:
     """Wrap both methods, or none where that raises.
 
     classes: AgentTask, AgentSession and AgentActivity.
-    announce: called when a session starts and at every handoff.
+    log_status_once: called when a session starts and at every handoff.
     """
     agent_task, agent_session, agent_activity = classes
     current_activity = sys.modules[agent_activity.__module__]._AgentActivityContextVar
-    handoff = functools.partial(_update_activity, current_activity, announce)
+    handoff = functools.partial(_update_activity, current_activity, log_status_once)
     methods: list[tuple[type, str, Wrapper]] = [(agent_task, "_AgentTask__await_impl", _await_impl)]
     if verdict.has_other_waits:
         from . import _patch_before_1_2_6
 
-        methods += _patch_before_1_2_6.methods(classes, handoff, awaited_agent_task)
+        methods += _patch_before_1_2_6.methods_to_wrap(classes, handoff, awaited_agent_task)
     else:
         methods.append((agent_session, "_update_activity", handoff))
     _wrappers.install(methods)
 
 
 def awaited_agent_task() -> Any:
-    """Return the AgentTask that the current asyncio task awaits or did last, or None."""
+    """Return the AgentTask that this context awaited last, or None."""
     mark = _awaited.get(None)
     return None if mark is None else mark()
 
@@ -62,9 +62,11 @@ def _await_impl(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...
     return wrapped(*args, **kwargs)
 
 
-def _update_activity(current_activity: Any, announce: Any, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+def _update_activity(
+    current_activity: Any, log_status_once: Any, wrapped: Any, instance: Any, args: Any, kwargs: Any
+) -> Any:
     """Wrap ``AgentSession._update_activity``: add the old agent's ``on_enter`` task to the blocked tasks."""
-    announce()
+    log_status_once()
     agent = args[0] if args else kwargs.get("agent")
     if kwargs.get("previous_activity") == "pause" and agent is not None and agent is awaited_agent_task():
         old_activity = current_activity.get()

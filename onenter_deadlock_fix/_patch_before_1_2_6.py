@@ -1,9 +1,9 @@
-"""Take out the other waits that 1.2.0 to 1.2.5 have in the way of an AgentTask. Later releases never import this.
+"""Remove three more waits that block an AgentTask on 1.2.0 to 1.2.5. Later releases never import this.
 
 - ``_update_activity`` waits for the new agent's ``on_enter()`` while it holds ``_activity_lock``, which an AgentTask
   that is awaited in there needs. From 1.2.6 on it waits after the lock's release (pull request #3155).
-- Coming back from an AgentTask, it waits for ``on_enter()`` of the old agent, up to 1.2.3 (pull request #3090).
-- Coming back, ``__await_impl`` updates the chat context of the realtime session that ``pause()`` has closed, up to
+- On return from an AgentTask, it waits for ``on_enter()`` of the old agent, up to 1.2.3 (pull request #3090).
+- On return, ``__await_impl`` updates the chat context of the realtime session that ``pause()`` has closed, up to
   1.2.3. From 1.2.4 on it sets the items, and the new realtime session gets them when the activity resumes.
 """
 
@@ -23,10 +23,10 @@ FINGERPRINT: dict[str, tuple[str | None, set[str]]] = {
     "agent_activity:AgentActivity.update_chat_ctx": ("async (self, chat_ctx)", {"_chat_ctx", "_rt_session"}),
     "agent:AgentTask.__init__": (None, {"_AgentTask__fut"}),
 }
-_TURN = "__onenter_deadlock_fix_turn"  # an attribute of the session: the lock of those who enter an agent
+_ENTER_LOCK = "__onenter_deadlock_fix_enter_lock"  # an attribute of the session: the lock of those who enter an agent
 
 
-def methods(
+def methods_to_wrap(
     classes: list[Any], handoff: Wrapper, awaited_agent_task: Callable[[], Any]
 ) -> list[tuple[type, str, Wrapper]]:
     """Return what to wrap beside ``AgentTask.__await_impl``; ``handoff`` is the wrapper of later releases."""
@@ -37,9 +37,9 @@ def methods(
 
     def update_chat_ctx(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         awaited = awaited_agent_task()
-        is_coming_back = awaited is not None and awaited._AgentTask__fut.done() and instance.session._agent is awaited
-        if is_coming_back and instance._rt_session is not None:
-            return _set_items(instance.agent, *args, **kwargs)
+        is_returning = awaited is not None and awaited._AgentTask__fut.done() and instance.session._agent is awaited
+        if is_returning and instance._rt_session is not None:
+            return _set_chat_items(instance.agent, *args, **kwargs)
         return wrapped(*args, **kwargs)
 
     wrappers: list[tuple[type, str, Wrapper]] = [(agent_session, "_update_activity", update_activity)]
@@ -55,7 +55,7 @@ def _update_activity(wrapped: Callable[..., Any], session: Any, *args: Any, **kw
         return update()  # type: ignore[no-any-return]
     if kwargs.get("previous_activity") == "pause":
         return _enter(session, update)
-    return _enter_in_turn(session, update)
+    return _enter_one_at_a_time(session, update)
 
 
 async def _enter(session: Any, update: Callable[[], Awaitable[None]]) -> None:
@@ -63,11 +63,11 @@ async def _enter(session: Any, update: Callable[[], Awaitable[None]]) -> None:
     await asyncio.shield(session._activity._on_enter_task)
 
 
-async def _enter_in_turn(session: Any, update: Callable[[], Awaitable[None]]) -> None:
+async def _enter_one_at_a_time(session: Any, update: Callable[[], Awaitable[None]]) -> None:
     """Enter one agent after the other, as ``update_agent()`` does from 1.2.6 on and the lock did before."""
-    async with vars(session).setdefault(_TURN, asyncio.Lock()):
+    async with vars(session).setdefault(_ENTER_LOCK, asyncio.Lock()):
         await _enter(session, update)
 
 
-async def _set_items(agent: Any, chat_ctx: Any) -> None:
+async def _set_chat_items(agent: Any, chat_ctx: Any) -> None:
     agent._chat_ctx.items[:] = chat_ctx.items

@@ -18,7 +18,7 @@ class _MethodWrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # not ge
     _self_group: Wrappers
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # Taken from the dictionary of its class, it is called with the instance first.
+        # ``vars(cls)[name](instance)`` calls it unbound.
         instance, *others = args
         return self.__get__(instance, type(instance))(*others, **kwargs)
 
@@ -49,7 +49,7 @@ class Wrappers:
     def __init__(self) -> None:
         self._is_enabled = False
         # Class and name -> the library's function. Weak references, so that a purged library can be freed.
-        self._functions: dict[tuple[weakref.ref[type], str], weakref.ref[Any]] = {}
+        self._originals: dict[tuple[weakref.ref[type], str], weakref.ref[Any]] = {}
 
     def install(self, methods: Iterable[tuple[type, str, Wrapper]]) -> None:
         """Wrap methods, each given by class, name and wrapper; wrap none where that raises.
@@ -62,8 +62,8 @@ class Wrappers:
                 while type(current).__module__ == __name__ and not isinstance(current, _MethodWrapper):
                     current = current.__wrapped__  # of an earlier import of this package
                 function = inspect.unwrap(current)
-                known = self._functions.setdefault((weakref.ref(owner), name), weakref.ref(function))
-                if self._find(owner, name) is None and known() is function:
+                original = self._originals.setdefault((weakref.ref(owner), name), weakref.ref(function))
+                if self._find(owner, name) is None and original() is function:
                     # livekit-agents looks for tools in each AgentTask, which takes longer where a method is copyable.
                     kind = _MethodWrapper if "__" in name else _CopyableMethodWrapper
                     ours = kind(current, wrapper, enabled=lambda: self._is_enabled)
@@ -77,15 +77,15 @@ class Wrappers:
     def uninstall(self) -> None:
         """Put the library's functions back, and disable the wrappers that other code has wrapped in turn."""
         self._is_enabled = False
-        for owner_ref, name in list(self._functions):
+        for owner_ref, name in list(self._originals):
             owner = owner_ref()
             current = None if owner is None else vars(owner).get(name)
             if self._is_ours(current):
                 setattr(owner, name, current.__wrapped__)  # type: ignore[union-attr]
 
-    def replacement(self, classes: Iterable[Any]) -> str | None:
+    def describe_replacement(self, classes: Iterable[Any]) -> str | None:
         """Return which method of classes (weak references) other code has replaced, and by what, or None."""
-        for owner_ref, name in list(self._functions):
+        for owner_ref, name in list(self._originals):
             owner = owner_ref()
             if owner is not None and owner_ref in classes and self._find(owner, name) is None:
                 current: Any = vars(owner).get(name)

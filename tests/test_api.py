@@ -261,9 +261,9 @@ for name in [name for name in sys.modules if name.startswith("onenter_deadlock_f
 
 
 @pytest.mark.parametrize("purge", ["", PURGE])
-def test_calls_raise_nothing_where_the_package_was_purged(purge: str, tell: Tell) -> None:
+def test_calls_raise_nothing_where_the_package_was_purged(purge: str, output: Output) -> None:
     """A test runner purges modules, and a module that has imported the package goes on to use it."""
-    seen = tell(
+    seen = output(
         f"{FUNCTIONS}\nshim.activate()\n{purge}\n"
         "calls = (shim.status, shim.deactivate, shim.activate, lambda: shim.detect('report'), shim.status)\n"
         "print(json.dumps([[(now := call()).state, now.detection] for call in calls]))"
@@ -277,8 +277,8 @@ def test_calls_raise_nothing_where_the_package_was_purged(purge: str, tell: Tell
     ]
 
 
-def test_calls_raise_nothing_where_what_has_replaced_a_method_raises(tell: Tell) -> None:
-    seen = tell(
+def test_calls_raise_nothing_where_what_has_replaced_a_method_raises(output: Output) -> None:
+    seen = output(
         f"{FUNCTIONS}\n"
         """
 class Odd:
@@ -294,8 +294,8 @@ print(json.dumps([now.state, now.reason.rpartition(": ")[2], shim.deactivate().s
     assert seen == ["unconfirmed", "unknown, because of RuntimeError", "off", True]
 
 
-def test_deactivate_puts_one_function_back_where_the_other_was_deleted(tell: Tell) -> None:
-    seen = tell(
+def test_deactivate_puts_one_function_back_where_the_other_was_deleted(output: Output) -> None:
+    seen = output(
         f"{FUNCTIONS}\n"
         "shim.activate()\n"
         "del AgentSession._update_activity\n"
@@ -306,8 +306,8 @@ def test_deactivate_puts_one_function_back_where_the_other_was_deleted(tell: Tel
     assert seen == ["off", [True, True]]
 
 
-def test_method_is_copied_and_pickled_as_without_the_shim_also_where_it_is_taken_from_its_class(tell: Tell) -> None:
-    seen = tell(
+def test_method_is_copied_and_pickled_as_without_the_shim_also_where_it_is_taken_from_its_class(output: Output) -> None:
+    seen = output(
         f"{FUNCTIONS}\n"
         """
 import copy, pickle
@@ -321,8 +321,8 @@ print(json.dumps([each == function for each in copies]))
     assert seen == [True, True, True]
 
 
-def test_outcome_that_another_thread_has_overtaken_is_not_logged(tell: Tell) -> None:
-    seen = tell(
+def test_outcome_that_another_thread_has_overtaken_is_not_logged(output: Output) -> None:
+    seen = output(
         f"{FUNCTIONS}\n"
         """
 import logging
@@ -380,11 +380,11 @@ print(json.dumps(raised))
         "def on_alarm(number, frame=None, *, more=()): raise Limit",
     ],
 )
-def test_exception_of_a_signal_handler_is_not_taken_for_one_of_a_log_handler(handler: str, tell: Tell) -> None:
-    assert tell(ALARM.replace("SIGNAL_HANDLER", handler)) is True
+def test_exception_of_a_signal_handler_is_not_taken_for_one_of_a_log_handler(handler: str, output: Output) -> None:
+    assert output(ALARM.replace("SIGNAL_HANDLER", handler)) is True
 
 
-def test_log_handler_that_holds_its_callers_frame_and_raises_does_not_fail_the_import(tell: Tell) -> None:
+def test_log_handler_that_holds_its_callers_frame_and_raises_does_not_fail_the_import(output: Output) -> None:
     body = "caller = sys._getframe(1)\n        raise Limit"
     program = ALARM.replace("signal.raise_signal(signal.SIGALRM)", body).replace("SIGNAL_HANDLER", "on_alarm = print")
-    assert tell(program) is False
+    assert output(program) is False

@@ -1,7 +1,6 @@
-# Imports the shim when somebody looks for livekit.agents, or has found it past this finder, and runs the sitecustomize
-# that would have been found without this folder on PYTHONPATH. Every interpreter that inherits PYTHONPATH reads this
-# file, so its syntax must be valid for older ones too. Where no byte code is written each of them compiles it, so it is
-# short.
+# Imports the shim when livekit.agents is about to be imported, and then runs the sitecustomize that Python would find
+# without this folder on PYTHONPATH. Every interpreter that inherits PYTHONPATH reads this file, so its syntax must be
+# valid for older ones too. Where no byte code is written each of them compiles it, so it is short.
 import sys
 
 failed = False
@@ -22,12 +21,12 @@ def find_spec(name, path=None, target=None):
                 pass  # there is no stderr, or it is closed
 
 
-ours = sys.modules[__name__]  # is a finder itself
+this_module = sys.modules[__name__]  # has find_spec, so it serves as a finder
 if sys.version_info >= (3, 9):
-    sys.meta_path.insert(0, ours)
-here = __file__.rpartition("sitecustomize")[0][:-1]
-if here in sys.path:
-    position = sys.path.index(here)
+    sys.meta_path.insert(0, this_module)
+folder = __file__.rpartition("sitecustomize")[0][:-1]
+if folder in sys.path:
+    position = sys.path.index(folder)
     del sys.path[position], sys.modules[__name__]
     try:
         import sitecustomize  # noqa: F401
@@ -35,5 +34,5 @@ if here in sys.path:
         if getattr(error, "name", __name__) != __name__:
             raise  # not because there is none
     finally:
-        sys.path.insert(position, here)  # processes that are started with this path need it too
-        sys.modules.setdefault(__name__, ours)  # New Relic's, when it runs this one, fails where there is none
+        sys.path.insert(position, folder)  # processes that are started with this path need it too
+        sys.modules.setdefault(__name__, this_module)  # New Relic's, when it runs this one, fails where there is none
