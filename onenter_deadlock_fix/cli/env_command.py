@@ -1,4 +1,4 @@
-"""Read the arguments of ``env``, of GNU's and of BSD's."""
+"""Parse the arguments of GNU and BSD ``env``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from .python_command import basename
 
-# letters without an argument, then perhaps one whose argument is the rest of the word or the next one
+# letters without an argument, then optionally a letter whose argument is the rest of the word or the next word
 _SHORT = re.compile(r"-([^uSCaPLU]*)([uSCaPLU])?(.*)", re.DOTALL)
-# long options that matter or have an argument -> the same as a letter; they may be abbreviated
+# long options that matter or have an argument -> their letter; long options may be abbreviated
 _LONG = {"--ignore-environment": "i", "--unset": "u", "--split-string": "S", "--chdir": "C", "--argv0": "a"}
 
 
@@ -21,7 +21,7 @@ class EnvArguments(NamedTuple):
 
     own: the options and variables, without the options ``-S``, whose strings are split into words.
     command: the words of the command that it executes.
-    is_cleared: the command gets no variable of the environment that ``env`` was started in.
+    is_cleared: the command inherits no environment variables.
     changed: the variables that are removed or set.
     """
 
@@ -31,7 +31,7 @@ class EnvArguments(NamedTuple):
     changed: set[str]
 
     def removes(self, variable: str) -> bool:
-        """Return whether the command does not get the value that a variable has outside."""
+        """Return whether the command does not inherit the value of a variable."""
         return self.is_cleared or variable in self.changed
 
 
@@ -56,7 +56,7 @@ def read_env_arguments(arguments: Sequence[str]) -> EnvArguments:
         is_cleared = is_cleared or "i" in letters
         if last == "S":
             own += [f"-{letters}"] * bool(letters)
-            with contextlib.suppress(ValueError):  # a quotation mark without its other one
+            with contextlib.suppress(ValueError):  # an unclosed quotation mark
                 argument, rest = "", [*shlex.split(argument), *rest]
             own += [argument] * bool(argument)
             continue
