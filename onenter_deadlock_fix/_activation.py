@@ -73,7 +73,7 @@ def loaded_by_autowrapt(library: object) -> None:
 def _make_status(state: "State", release: "Optional[str]", reasons: "list[str]", detection: "Detection") -> "Status":
     try:
         from ._status import Status
-    except ImportError:  # a frame above this one is importing it, or the interpreter is shutting down
+    except ImportError:  # an outer frame is importing it, or the interpreter is shutting down
         Status = type(sys.implementation)  # type: ignore[assignment,misc]  # a plain namespace
     reason, handoffs = "; ".join(reasons), _patch.handoffs if _patch else 0
     return Status(state=state, livekit_agents=release, reason=reason, detection=detection, handoffs=handoffs)

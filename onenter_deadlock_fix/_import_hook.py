@@ -18,7 +18,7 @@ _CLASSES = ("AgentTask", "AgentSession", "AgentActivity")
 
 
 def loaded_classes() -> "Optional[list[Any]]":
-    """Return AgentTask, AgentSession and AgentActivity (None for one that a release lacks); None while not imported."""
+    """Return AgentTask, AgentSession, AgentActivity (None for a class that a release lacks); None until imported."""
     if LIBRARY in sys.modules and (all(map(_is_imported, _MODULES)) or all(map(_is_imported, (VOICE, LIBRARY)))):
         return [_variable(module, name) for module, name in zip(_MODULES, _CLASSES)]
     return None
@@ -56,7 +56,7 @@ class _Finder:
 
 
 def install(on_import: "Callable[[], object]") -> None:
-    """Have ``on_import`` called at each import while ``livekit.agents`` is in ``sys.modules``."""
+    """Call ``on_import`` at each import while ``livekit.agents`` is in ``sys.modules``."""
     for finder in list(sys.meta_path):
         if type(finder).__module__ == __name__:
             if type(finder) is _Finder:

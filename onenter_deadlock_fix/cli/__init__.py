@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 
 PROGRAM = "onenter-deadlock-fix"
-EXIT_UNKNOWN = (
-    3  # the answer is unknown, or the command failed; 2 is argparse's, and Docker reserves it in health checks
-)
+EXIT_UNKNOWN = 3  # no answer, or the command failed; 2 is argparse's, and Docker reserves it in health checks
 
 
 def print_error(message: str) -> None:

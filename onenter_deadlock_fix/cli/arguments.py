@@ -72,15 +72,15 @@ _PATH = f"""example:
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the parsed arguments. Exit with 2 if they are wrong, and with 0 after help."""
-    own, command = list(arguments), []
-    if own[:1] == ["status"] and "--" in own:
-        position = own.index("--")
-        own, command = own[:position], own[position + 1 :]
-    parsed = _parser().parse_args(own)
+    words, command = list(arguments), []
+    if words[:1] == ["status"] and "--" in words:
+        position = words.index("--")
+        words, command = words[:position], words[position + 1 :]
+    parsed = _parser().parse_args(words)
     if parsed.action == "status":
         parsed.command += command
     if parsed.action == "run":
-        parsed.options = own[: len(own) - len(parsed.command)]
+        parsed.options = words[: len(words) - len(parsed.command)]
         if parsed.command[0] == "--":
             del parsed.command[0]
     return parsed

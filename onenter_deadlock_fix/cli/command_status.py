@@ -64,10 +64,10 @@ def _verdict_on_program(command: Sequence[str], program: Program, environment: E
     if environment.active_by_itself:
         return "active", "its Python has the shim by itself, as soon as it imports livekit.agents"
     try:
-        found = program.find_import()
+        shim_import = program.find_import()
     except Unreadable as error:
         return "can't say", f"its Python does not have the shim by itself, and {error}"
-    if found is None:
+    if shim_import is None:
         run = [*own_command(), "run"]
         obstacle = find_obstacle(command, run)
         instead = shlex.join(obstacle.instead if obstacle else [*run, *command])
@@ -75,9 +75,9 @@ def _verdict_on_program(command: Sequence[str], program: Program, environment: E
             "its Python does not have the shim by itself, and its program does not import onenter_deadlock_fix; "
             f"add the import, or start it by: {instead}"
         )
-    if not found.is_certain:
-        return "can't say", f"it depends on a condition whether onenter_deadlock_fix is imported ({found.place})"
-    return "active", f"its program imports onenter_deadlock_fix ({found.place})"
+    if not shim_import.is_certain:
+        return "can't say", f"it depends on a condition whether onenter_deadlock_fix is imported ({shim_import.place})"
+    return "active", f"its program imports onenter_deadlock_fix ({shim_import.place})"
 
 
 def _python_of(command: Sequence[str]) -> PythonCommand:
@@ -85,11 +85,11 @@ def _python_of(command: Sequence[str]) -> PythonCommand:
     executable = shutil.which(command[0])
     if executable is None:
         raise _UnknownPython(f"{quoted(command[0])}: command not found")
-    candidates = [found for found in (find_python(command), _python_of_uv(command)) if found]
-    found = min(candidates, key=lambda found: len(found.launcher), default=None)
-    unknown = _unknown_word(found.launcher) if found else command[0]
-    if found and unknown is None:
-        return found
+    candidates = [python for python in (find_python(command), _python_of_uv(command)) if python]
+    python = min(candidates, key=lambda candidate: len(candidate.launcher), default=None)
+    unknown = _unknown_word(python.launcher) if python else command[0]
+    if python and unknown is None:
+        return python
     first_line = shebang(executable)
     if unknown == command[0] and find_python(first_line):
         return _python_of(split_strings([*first_line, executable, *command[1:]]))

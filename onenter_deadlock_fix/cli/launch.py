@@ -53,7 +53,7 @@ def launch(command: list[str], options: Sequence[str]) -> int:
 
 
 def _execute(executable: str, command: list[str]) -> None:
-    """Execute a file in the way of a shell, ``env`` and ``nohup``; raise ``OSError`` if that fails."""
+    """Execute a file like a shell, ``env`` and ``nohup`` do; raise ``OSError`` if that fails."""
     for number in _IGNORED_BY_PYTHON:
         signal.signal(number, signal.SIG_DFL)
     try:

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run_action(arguments: Sequence[str]) -> int:
     try:
         parsed = parse(arguments)
-    except SystemExit as end:  # after help, or where the arguments are wrong
+    except SystemExit as end:  # after help, or if the arguments are wrong
         return end.code if isinstance(end.code, int) else 0
     actions = {"status": _status, "verify": _verify, "run": _run, "path": _path}
     return actions[parsed.action](parsed)

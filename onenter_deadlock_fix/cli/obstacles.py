@@ -33,8 +33,8 @@ def find_obstacle(command: Sequence[str], run: Sequence[str] = ()) -> Obstacle |
     ``run``: the words of ``onenter-deadlock-fix run`` and its options, for the command of the advice.
     """
     words = split_strings(command)
-    found = find_python(words)
-    for position, word in enumerate(found.launcher if found else words[:1]):
+    python = find_python(words)
+    for position, word in enumerate(python.launcher if python else words[:1]):
         before, rest = words[: position + 1], words[position + 1 :]
         if basename(word) == _RUNS_NO_OTHER:
             reason = f"the sitecustomize of {_RUNS_NO_OTHER} would be found first, and it runs no other one"
@@ -42,8 +42,8 @@ def find_obstacle(command: Sequence[str], run: Sequence[str] = ()) -> Obstacle |
         env = read_env_arguments(rest)
         if basename(word) == "env" and env.command and env.removes("PYTHONPATH"):
             reason = "env would take away the PYTHONPATH that activates the shim"
-            return Obstacle(reason, [*before, *env.own, *run, *_without_blind_options(env.command)])
-    letters = "".join(letter for option in found.options for letter in option.letters) if found else ""
+            return Obstacle(reason, [*before, *env.options, *run, *_without_blind_options(env.command)])
+    letters = "".join(letter for option in python.options for letter in option.letters) if python else ""
     blind = "".join(letter for letter in letters if letter in _BLIND)
     if blind:
         reason = f"Python started with -{blind} does not read what activates the shim"
@@ -52,8 +52,8 @@ def find_obstacle(command: Sequence[str], run: Sequence[str] = ()) -> Obstacle |
 
 
 def _without_blind_options(words: list[str]) -> list[str]:
-    found = find_python(words)
-    return [*found.launcher, *found.interpreter(without=_BLIND), *found.program] if found else words
+    python = find_python(words)
+    return [*python.launcher, *python.interpreter(without=_BLIND), *python.program] if python else words
 
 
 def warnings(command: Sequence[str], executable: str) -> list[str]:
@@ -61,17 +61,17 @@ def warnings(command: Sequence[str], executable: str) -> list[str]:
 
     ``executable``: the file that the first word of the command resolves to.
     """
-    found = []
+    messages = []
     obstacle = find_obstacle([*shebang(executable), executable])
     if obstacle:
-        found.append(f"the shim will not be active in {command[0]} itself: {obstacle.reason} (see its first line)")
+        messages.append(f"the shim will not be active in {command[0]} itself: {obstacle.reason} (see its first line)")
     for file in (executable, *command[1:]):
         if _is_pex(file):
-            found.append(
+            messages.append(
                 f"the shim will not be active in {quoted(file)}, which is a PEX file and takes nothing from "
                 "PYTHONPATH: put onenter-deadlock-fix into it, and import onenter_deadlock_fix in your program"
             )
-    return found
+    return messages
 
 
 def shebang(file: str) -> list[str]:

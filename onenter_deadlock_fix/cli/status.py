@@ -98,7 +98,7 @@ class StatusReport:
 
 
 def report_on_environment() -> StatusReport:
-    """Start a Python in the way that a program here starts it, and return the status."""
+    """Start a Python as a program here is started, and return the status."""
     try:
         environment = examine()
     except NotExamined as error:

@@ -31,8 +31,8 @@ Rule = Callable[[Any, Suspended, list[Suspended], Future], Optional[Wait]]
 Completion = Callable[[Any, dict[str, Any]], tuple[Iterable[Any], Optional[Wait]]]
 
 _GATHERING = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
-# By identity, because even == of a class or a function may be the user's. nest_asyncio replaces the
-# C futures by the Python ones, but gather() keeps the base class that it was defined with.
+# By identity, because even == of a class or a function may be user-defined. nest_asyncio replaces the C
+# futures by the Python ones, but _GatheringFuture keeps its base class.
 _FUTURES = (_GATHERING.__base__, asyncio.futures._PyFuture, _GATHERING)  # type: ignore[attr-defined]
 _FUTURE_IDS = frozenset(map(id, _FUTURES))
 _WAKEUP_TYPES = ("method", "builtin_function_or_method", "TaskWakeupMethWrapper")  # the last one on Python 3.9
@@ -74,7 +74,7 @@ RULES: dict[str, Rule] = {
 }
 
 
-def _as_completed(done: Any, todo: Iterable[Any]) -> tuple[Iterable[Any], Wait]:
+def _next_done(done: Any, todo: Iterable[Any]) -> tuple[Iterable[Any], Wait]:
     return done._getters, Wait(tuple(todo), any_is_enough=True)
 
 
@@ -88,11 +88,9 @@ COMPLETIONS: dict[str, Completion] = {
     "asyncio.tasks.gather.<locals>._done_callback": lambda edges, bound: ([bound["outer"]], None),
     "asyncio.tasks._gather.<locals>._done_callback": lambda edges, bound: ([bound["outer"]], None),  # Python 3.9
     _RELEASE_WAITER: lambda edges, bound: ([bound["0"]], None),
-    "asyncio.tasks.as_completed.<locals>._on_completion": lambda edges, bound: _as_completed(
-        bound["done"], bound["todo"]
-    ),
+    "asyncio.tasks.as_completed.<locals>._on_completion": lambda edges, bound: _next_done(bound["done"], bound["todo"]),
     # from Python 3.13 on
-    "asyncio.tasks._AsCompletedIterator._handle_completion": lambda edges, bound: _as_completed(
+    "asyncio.tasks._AsCompletedIterator._handle_completion": lambda edges, bound: _next_done(
         bound["self"]._done, bound["self"]._todo
     ),
     "asyncio.taskgroups.TaskGroup._on_task_done": lambda edges, bound: _task_group(bound["self"]),

@@ -12,8 +12,8 @@ class HideData(logging.Handler):
     """Prefix the names of a record's data with an underscore, if a handler of ``dev`` or ``console`` is installed.
 
     They skip fields whose names begin with an underscore, and print all others, up to 1.6 in a second column. This
-    must be the first handler of detection's logger, and no filter: ``dev`` prints in another process than the job's,
-    which calls only handlers.
+    must be the first handler of detection's logger, and not a filter: with ``dev``, the process that prints is not the
+    job's, and it calls only handlers.
     """
 
     def __init__(self, logger: logging.Logger) -> None:

@@ -90,8 +90,8 @@ def causes(waits: Mapping[Any, Wait]) -> dict[Any, frozenset[Any]]:
 
 def waiters(waits: Mapping[Any, Wait]) -> dict[Any, list[Any]]:
     """Map each awaited node to the nodes that wait for it."""
-    found: dict[Any, list[Any]] = {}
+    waiters_of: dict[Any, list[Any]] = {}
     for node, wait in waits.items():
         for awaited in set(wait.awaited):
-            found.setdefault(awaited, []).append(node)
-    return found
+            waiters_of.setdefault(awaited, []).append(node)
+    return waiters_of

@@ -29,7 +29,7 @@ _ROLES = {
     f"{VOICE}agent_session.drain": ("session.drain()", "session.drain()"),
     f"{VOICE}run_result._await_impl": ("session.run()", "session.run()"),
 }
-# Roles that may also be a step of another change, which then names the task.
+# These may also be steps of another change; then the task is named after that change.
 _STEP_ROLES = ("activity close", "AgentTask")
 CHANGE_ROLES = (*_STEP_ROLES, "handoff", "update_agent()", "session close", "session.drain()", "session.run()")
 
@@ -97,7 +97,7 @@ class Labels:
 
         follows_channels: whether a task that reads a channel is followed to the tasks that write to it.
         """
-        found: dict[_LabelledWait, None] = {}
+        labelled: dict[_LabelledWait, None] = {}
         waits = dict(waits)
         # the last label and the last task on the path to a node, why that task waits, and the node
         to_do: list[tuple[Label | None, Any, str, Any]] = [(None, None, "", node) for node in starts]
@@ -106,7 +106,7 @@ class Labels:
             is_task = node in self._edges.tasks
             for label in filter(None, self.labels_of(node)):
                 if waiter and label != waiter:
-                    found[waiter, label, "", reason] = None
+                    labelled[waiter, label, "", reason] = None
                     task = None
                 waiter, reason = label, ""
             wait, task = waits[node], node if is_task and innermost(self._edges.stack(node)) else task
@@ -116,19 +116,19 @@ class Labels:
             elif not awaited:
                 awaited = self._edges.writers(node if is_task else task) if follows_channels and not wait.reason else []
                 waits = {**reachable(awaited, self._edges.wait), **waits}
-                waiter = self._add_last_wait(found, waiter, task, wait.reason, awaited)
+                waiter = self._add_last_wait(labelled, waiter, task, wait.reason, awaited)
             for other in awaited:
                 if (waiter, id(other)) not in seen:
                     seen.add((waiter, id(other)))
                     to_do.append((waiter, task, wait.reason or reason, other))
-        waiting = {waiter for waiter, *_ in found}
+        waiting = {waiter for waiter, *_ in labelled}
         for label, *_ in reversed(to_do):
             if label and label not in waiting:  # listed as a waiter without a known wait
-                found.setdefault((label, label, "", ""))
-        named = {label for waiter, awaited_label, *_ in found for label in (waiter, awaited_label) if label}
+                labelled.setdefault((label, label, "", ""))
+        named = {label for waiter, awaited_label, *_ in labelled for label in (waiter, awaited_label) if label}
         counted = Counter(label.text for label in named)
         self._ambiguous = frozenset(text for text, count in counted.items() if count > 1)
-        return [self.record(*wait) for wait in sorted(found, key=lambda wait: wait[1] is None)]  # unknown waits last
+        return [self.record(*wait) for wait in sorted(labelled, key=lambda wait: wait[1] is None)]  # unknown waits last
 
     def record(self, waiter: Label, awaited: Label | None = None, waits_in: str = "", reason: str = "") -> WaitRecord:
         whom = self.display_name(awaited) if awaited else ""
@@ -162,7 +162,7 @@ class Labels:
         return self._labels[node]
 
     def _add_last_wait(
-        self, found: dict[_LabelledWait, None], waiter: Label | None, task: Any, reason: str, writers: list[Task]
+        self, labelled: dict[_LabelledWait, None], waiter: Label | None, task: Any, reason: str, writers: list[Task]
     ) -> Label | None:
         """Add the last wait on a path: its waiter, place and reason. If there are ``writers``, only label these.
 
@@ -173,13 +173,13 @@ class Labels:
         if place and not reason and self.labels_of(task) == NodeLabels():
             label = _plain_label(task)
             if waiter and waiter != label:
-                found[waiter, label, "", ""] = None
+                labelled[waiter, label, "", ""] = None
             waiter = label
         for writer in writers if waiter else ():
             if self.labels_of(writer) == NodeLabels():
                 self._labels[writer] = NodeLabels(_plain_label(writer))
         if waiter and not writers:
-            found[waiter, None, place, reason or reason_of(frames)] = None
+            labelled[waiter, None, place, reason or reason_of(frames)] = None
         return waiter
 
     def _read_labels(self, node: Any) -> NodeLabels:

@@ -80,7 +80,7 @@ def _until_inactive(edges: LivekitEdges, frame: Suspended, *_: Any) -> Wait:
 
 
 def _until_idle(edges: LivekitEdges, frame: Suspended, frames: list[Suspended], _: Future) -> Wait | None:
-    """Return what a wait for the floor needs, from 1.7.0 on: every ``RunContext.foreground()`` to release it."""
+    """Return what a wait for the floor needs (1.7.0 has it): every ``RunContext.foreground()`` block to release it."""
     session = frame.variables["self"]._session
     if frames[-1].function != _EVENT or frames[-1].variables["self"] is not session._idle_released:
         return None
@@ -89,7 +89,7 @@ def _until_idle(edges: LivekitEdges, frame: Suspended, frames: list[Suspended], 
 
 
 def _until_completed(edges: LivekitEdges, frame: Suspended, _: list[Suspended], future: Future) -> Wait | None:
-    """Return a free wait for an AgentTask, which any code may complete; None while its ``on_enter()`` is awaited."""
+    """Return a free wait for an AgentTask, which any code may complete; None while ``on_enter()`` is awaited."""
     if future in edges.tasks or edges.wait(future) != FREE:
         return None
     return Wait(reason=edges.why_unreached(frame.variables["self"], frame.variables["session"]))
@@ -148,7 +148,7 @@ class LivekitEdges(Edges):
     def __init__(self, tasks: set[Task]) -> None:
         super().__init__(tasks)
         self.infos = {task: info for task in tasks if (info := _info_of(task)) is not None}
-        self.handles: dict[Future, Any] = {}  # by each of the futures of a speech handle that are not done
+        self.handles: dict[Future, Any] = {}  # future of a speech handle, if it is not done -> the handle
         self.read(callback for task in tasks for callback in callbacks_of(task))
         for handle in {id(handle): handle for info in self.infos.values() if (handle := info.speech_handle)}.values():
             self.add_handle(handle)

@@ -25,7 +25,7 @@ def holders(
     generators: functions decorated with ``asynccontextmanager`` that act as a lock of their ``self`` while suspended at
         their yield; the id of ``self`` is the id of that lock.
     """
-    found: dict[int, list[Task]] = {}
+    tasks_by_lock: dict[int, list[Task]] = {}
     for task in tasks:
         frames = stack(task)
         entered = [lock for frame in frames for lock in _entered(frame, generators)]
@@ -36,8 +36,8 @@ def holders(
             with contextlib.suppress(ValueError):
                 entered.remove(id(_lock_of(frames[-1].variables["self"])))
         for lock in entered:
-            found.setdefault(lock, []).append(task)
-    return found
+            tasks_by_lock.setdefault(lock, []).append(task)
+    return tasks_by_lock
 
 
 def _entered(frame: Suspended, generators: Collection[str]) -> Iterator[int]:
@@ -61,7 +61,7 @@ def _locks_of(manager: Any, generators: Collection[str]) -> Iterator[int]:
     elif kind is contextlib.AsyncExitStack:
         for _, callback in manager._exit_callbacks:
             yield from _locks_of(callback.__self__, generators) if type(callback) is MethodType else ()
-    # While the generator enters or leaves the block, it is on the task's stack itself.
+    # If it runs (it enters or leaves the block), it is on the task's stack, and examined there.
     elif kind is contextlib._AsyncGeneratorContextManager and not manager.gen.ag_running:
         frame = Suspended(manager.gen, manager.gen.ag_frame, None)
         if frame.function in generators:

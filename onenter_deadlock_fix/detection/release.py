@@ -44,7 +44,7 @@ class Release(NamedTuple):
     def interrupt_dropped(self) -> None:
         """Interrupt released speeches that will never be authorized, as livekit-agents does itself from 1.4.3 on.
 
-        While its activity is paused, a speech that resumes after its tool is dropped from the queue.
+        While its activity is paused, livekit-agents drops what a speech says after its tool, and never authorizes it.
         """
         for handle in self.handles:
             is_waiting = handle._scheduled_fut.done() and handle._authorize_event._waiters
@@ -69,7 +69,7 @@ def find_releases(snapshot: Snapshot, task: Task) -> list[Release]:
 
 
 def _release_in(snapshot: Snapshot, task: Task, activity: Any) -> Release:
-    """Return the release for the drain of an activity, which ``task`` executes."""
+    """Return the release for the drain of an activity that ``task`` executes."""
     awaited, speaking, lock = drained(activity), activity._current_speech, activity.session._activity_lock
     labels = snapshot.labels
     speech_tasks = [other for other in awaited if _can_release(snapshot, task, other, lock)]

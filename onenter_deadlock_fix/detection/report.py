@@ -61,7 +61,7 @@ def released(release: Release, task: Task) -> None:
 
 def slow_wait(name: str, records: Sequence[WaitRecord], waited: float, task: Task) -> None:
     """Log that a change has waited for ``waited`` seconds, and for whom."""
-    awaited = " and ".join(dict.fromkeys(each.waits_for for each in records if each.name == name and each.waits_for))
+    awaited = " and ".join(dict.fromkeys(wait.waits_for for wait in records if wait.name == name and wait.waits_for))
     lines = [f"{name} has waited{f' for {awaited}' if awaited else ''} for {waited:.1f} s", *_lines(records)]
     _log(logging.WARNING, lines, {"wait": {"waits": _data(records), "seconds": round(waited, 1)}}, task)
 
@@ -94,7 +94,7 @@ def _fixed_in(records: Sequence[WaitRecord]) -> str | None:
 def _lines(records: Sequence[WaitRecord]) -> list[str]:
     """Return the text of the first waits, with the user's lines below the first wait of each waiter."""
     detailed = {record.name for record in records if record.waits_for or record.waits_in or record.reason}
-    shown = [each for each in records if each.waits_for or each.waits_in or each.reason or each.name not in detailed]
+    shown = [wait for wait in records if wait.waits_for or wait.waits_in or wait.reason or wait.name not in detailed]
     lines, with_lines = [], set()
     for record in shown[:_MAX_WAITS]:
         lines.append(str(record))

@@ -60,7 +60,7 @@ class Snapshot:
     def explain_slow_wait(self, task: Task) -> list[WaitRecord]:
         """Return who waits for whom if a task is slow; [] if its wait may take any time.
 
-        These waits may: ``session.run()`` while user code or a model is at work, an AgentTask while a turn of the user
+        The latter are ``session.run()`` while user code or a model is at work, an AgentTask while a turn of the user
         can reach it, and ``on_enter()``.
         """
         if self.is_run(task):

@@ -1,4 +1,4 @@
-"""Read what a task is suspended in: the coroutines and generators from its outermost function to its innermost.
+"""Read the stack of a suspended task: its coroutines and generators, outermost first.
 
 Only built-in types are followed. The walk ends at a user-defined awaitable, because reading it may run user code.
 """
@@ -52,7 +52,7 @@ def stack(task: Task) -> list[Suspended]:
     frames: list[Suspended] = []
     try:
         awaitable: Any = asyncio.Task.get_coro(task)  # the task's class may be user-defined
-    except Exception:  # it is no task of this asyncio's
+    except Exception:  # it is not an asyncio task
         return frames
     while awaitable is not None:
         frame_and_awaited = _KINDS.get(id(type(awaitable)))

@@ -111,7 +111,7 @@ class _Watch:
 
         snapshot = Snapshot(tasks, [change.task for change in changes])
         deadlocks = [(deadlock, change) for change in changes if (deadlock := snapshot.deadlock(change.task))]
-        deadlocks.sort(key=lambda each: each[0].rank)
+        deadlocks.sort(key=lambda pair: pair[0].rank)
         suspected_before, self._suspected = self._suspected, {deadlock.nodes for deadlock, _ in deadlocks}
         unconfirmed = set()
         seen: set[frozenset[Any]] = set()
@@ -183,7 +183,7 @@ class _Watch:
 
 
 def _under_way(tasks: set[Task]) -> Iterator[tuple[Hashable, Task]]:
-    """Yield the tasks that are in the middle of a change, each with a key: the change and where it is suspended."""
+    """Yield the tasks that are in the middle of a change, each with a key: the change, and its position in the code."""
     for task in tasks:
         # Compare the bare name first, which is cheaper: this runs for every task.
         named = [frame for frame in stack(task) if frame.frame.f_code.co_name in _WATCHED_NAMES]

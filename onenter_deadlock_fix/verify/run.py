@@ -50,7 +50,7 @@ async def play(
     patience: float,
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> Run:
-    """Play one of ``agents.AGENTS``, with these variables beside those of this process, and return the outcome.
+    """Play one of ``agents.AGENTS``, with these additional environment variables, and return the outcome.
 
     A run counts as hung after ``patience`` seconds without a step, or as soon as a deadlock is found.
     ``progress`` is called with each fact of the run as it happens (see ``play.py``).
