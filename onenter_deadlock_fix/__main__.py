@@ -3,7 +3,7 @@
 import sys
 
 if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
-    del sys.path[0]  # the working directory, which -m puts there: nothing of it is meant to be imported
+    del sys.path[0]  # the working directory, which -m adds; nothing should be imported from it
 
 from .cli.main import main
 

@@ -7,7 +7,7 @@ from _weakref import ref
 
 from . import _import_hook
 
-TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
+TYPE_CHECKING = False  # like typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
     from typing import Any, Optional
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     Outcome = tuple[State, Optional[str], list[str], Detection]  # state, release, reasons, mode of detection
 
-# Held while settings are applied and never while anything is imported or logged: an import waits for other threads that
-# import, and a log handler for whatever it likes. A signal handler may take it again in the thread that holds it.
+# Held while settings are applied, but never during an import or a log call: these may wait for other threads.
+# Reentrant, because a signal handler may need it in the thread that holds it.
 _lock = RLock()
 _settings: "dict[str, Any]" = {"fix": True, "detection": True, "detect": None}  # replaced as a whole
-# Weak references to the classes of livekit-agents, the settings applied to them, the verdict on them, the outcome.
+# Weak references to the classes of livekit-agents, the settings applied to them, their verdict, and the outcome.
 _applied: "Optional[tuple[list[Any], dict[str, Any], Optional[Verdict], Outcome]]" = None
 _was_logged = False
 
-# The modules of these names, once they are needed. Not looked up in sys.modules, which a test runner may have purged.
+# These modules, once imported. Not looked up in sys.modules, because a test runner may have purged it.
 _patch: "Any" = None
 _detection: "Any" = None
 
@@ -56,7 +56,7 @@ def status() -> "Status":
     classes, _, _, (state, release, reasons, detection) = applied
     try:
         replacement = _patch.describe_replacement(classes) if state == "patched" else None
-    except Exception as error:  # of what other code has put there
+    except Exception as error:  # raised by a replacement that other code has installed
         _raise_if_from_signal_handler(error)
         replacement = f"unknown, because of {type(error).__name__}"
     if replacement:
@@ -67,20 +67,20 @@ def status() -> "Status":
 
 
 def loaded_by_autowrapt(library: object) -> None:
-    """Do nothing: to load this entry point, autowrapt has imported the package."""
+    """Do nothing. To load this entry point, autowrapt imports the package, and that activates the fix."""
 
 
 def _make_status(state: "State", release: "Optional[str]", reasons: "list[str]", detection: "Detection") -> "Status":
     try:
         from ._status import Status
-    except ImportError:  # a frame above this one is importing it, or the interpreter is shutting down
+    except ImportError:  # an outer frame is importing it, or the interpreter is shutting down
         Status = type(sys.implementation)  # type: ignore[assignment,misc]  # a plain namespace
     reason, handoffs = "; ".join(reasons), _patch.handoffs if _patch else 0
     return Status(state=state, livekit_agents=release, reason=reason, detection=detection, handoffs=handoffs)
 
 
 def _reconcile() -> None:
-    """Apply the settings to the livekit-agents that is imported, and log the outcome, unless that is done."""
+    """Apply the settings to the imported livekit-agents and log the outcome, unless that has been done already."""
     global _applied
     while True:
         settings, classes = _settings, _import_hook.loaded_classes()
@@ -90,14 +90,14 @@ def _reconcile() -> None:
         verdict, outcome, level, error = _apply(settings, classes, before and before[2])
         with _lock:
             if settings is not _settings:
-                continue  # another thread has changed them, so this outcome is not what is in place
+                continue  # another thread has changed the settings, so apply them again
             _applied = ([current and ref(current) for current in classes], settings, verdict, outcome)
         if before is None or before[3] != outcome:
             _log(_make_status(*outcome), level, error)
 
 
 def _applied_to(classes: "Optional[list[Any]]") -> "Any":
-    """Return what was applied to these classes: a reload, or a purge and a new import, makes other ones."""
+    """Return what was applied to these classes, or None. A reload or a second import creates new classes."""
     if _applied is None or classes is None:
         return None
     is_same = all((known and known()) is current for known, current in zip(_applied[0], classes))
@@ -105,7 +105,7 @@ def _applied_to(classes: "Optional[list[Any]]") -> "Any":
 
 
 def _is_importing() -> bool:
-    """Return whether a frame above this one, or another thread, is importing what is needed. It goes on from here."""
+    """Return whether an outer frame or another thread imports a dependency; a later call then applies the settings."""
     frame: Any = sys._getframe()
     while frame is not None and frame.f_code is not _apply.__code__:
         frame = frame.f_back
@@ -155,7 +155,7 @@ def _apply(
 def _configure_detection(
     settings: "dict[str, Any]", *, library_loaded: bool
 ) -> "tuple[Detection, list[str], Optional[Exception]]":
-    """Pass the settings on to detection; return its mode, what to warn of, and an error that was caught."""
+    """Pass the settings to detection; return its mode, warnings, and an error that was caught."""
     global _detection
     try:
         from ._guard import OFF_WORDS
@@ -193,14 +193,14 @@ def _log(current: "Status", level: str, error: "Optional[Exception]" = None) -> 
     text = f"onenter-deadlock-fix is {effect}: {current.reason}{detection}"
     try:
         logging.getLogger(__package__).log(getattr(logging, level), text, exc_info=error)
-    except Exception as caught:  # of a log handler of the program's, which must go on
+    except Exception as caught:  # raised by a log handler of the program, which must go on
         _raise_if_from_signal_handler(caught)
 
 
 def _raise_if_from_signal_handler(error: Exception) -> None:
-    """Raise what a signal handler has raised, such as a time limit, and not an error of ours.
+    """Re-raise an error that a signal handler has raised, for example for a time limit; ignore all other errors.
 
-    Python calls a handler with the frame that it interrupts as an argument. Nothing else is passed its caller's frame.
+    Python passes the interrupted frame to a signal handler. No other function is passed its caller's frame.
     """
     traceback = error.__traceback__
     while traceback is not None:

@@ -1,7 +1,7 @@
-"""Decide whether this livekit-agents needs the patch, by its release and its code. Touches nothing of the library.
+"""Decide whether this livekit-agents needs the patch, by its release and its code. Patches nothing itself.
 
-The code is compared by signatures and by the names that it uses. That does not prove that a vendor's build behaves like
-the release whose number it has.
+The code is compared by signatures and by the names that it uses. That can't prove that a vendor's build behaves like
+the release with the same version number.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ ON_WORDS = ("on", "1", "true", "yes")
 # livekit/agents issue #4109; fixed by pull request #4113. AgentTask came with 1.2.0.
 FIRST_AFFECTED = Version("1.2.0")
 FIRST_FIXED = Version("1.3.6")
-FIRST_WITHOUT_OTHER_WAITS = Version("1.2.6")  # before, pull request #4113 alone is not enough
+FIRST_WITHOUT_OTHER_WAITS = Version("1.2.6")  # in older releases, pull request #4113 alone is not enough
 
 _VOICE = "livekit.agents.voice."
 _AWAIT_IMPL = "agent:AgentTask._AgentTask__await_impl"
 _UPDATE_ACTIVITY = "agent_session:AgentSession._update_activity"
 
-# function -> its signature (None where it does not matter) and names that its code uses
+# function -> its signature (None if it does not matter) and the names that its code must use
 Fingerprint = Mapping[str, "tuple[str | None, set[str]]"]
 
 # What the wrappers of _patch rely on, the same in every release from 1.2.0 to 1.3.5.
@@ -49,16 +49,16 @@ _HANDOFF: Fingerprint = {
 
 
 class Verdict(NamedTuple):
-    """What the release and its code call for. Only where it is ``affected`` is anything patched."""
+    """Whether a release needs the patch. Only ``affected`` releases are patched."""
 
     state: Literal["affected", "fixed-upstream", "predates", "unrecognised"]
     release: str | None
     reason: str
-    has_other_waits: bool = False  # those of 1.2.0 to 1.2.5
+    has_other_waits: bool = False  # 1.2.0 to 1.2.5, see _patch_before_1_2_6
 
 
 def read_switch() -> tuple[bool, list[str]]:
-    """Return whether ``ONENTER_DEADLOCK_FIX`` leaves the fix on, and a warning where its value is unknown."""
+    """Return whether ``ONENTER_DEADLOCK_FIX`` leaves the fix on, and a warning if its value is unknown."""
     value = os.environ.get(SWITCH, "")
     word = value.strip().lower()
     if word in ("", *OFF_WORDS, *ON_WORDS):
@@ -67,7 +67,7 @@ def read_switch() -> tuple[bool, list[str]]:
 
 
 def examine() -> Verdict:
-    """Return the verdict on the livekit-agents that is imported, whatever the switch says."""
+    """Return the verdict on the livekit-agents that is imported, regardless of the switch."""
     try:
         from livekit.agents.version import __version__ as release
     except ImportError:
@@ -117,7 +117,7 @@ def first_mismatch(fingerprint: Fingerprint) -> str | None:
 
 
 def _function(path: str) -> FunctionType | None:
-    """Return the library's own function, also from below the wrappers of other code, or None where there is none."""
+    """Return the library's own function, without the wrappers of other code, or None if it does not exist."""
     try:
         function = inspect.unwrap(pkgutil.resolve_name(_VOICE + path))
     except (ImportError, AttributeError, ValueError):
@@ -126,7 +126,7 @@ def _function(path: str) -> FunctionType | None:
 
 
 def _signature(function: FunctionType) -> str:
-    """Return the signature without annotations, after ``async`` where it is a coroutine function's."""
+    """Return the signature without annotations, preceded by ``async`` for a coroutine function."""
     parameters = inspect.signature(function).parameters.values()
     bare = inspect.Signature([parameter.replace(annotation=parameter.empty) for parameter in parameters])
     return f"async {bare}" if inspect.iscoroutinefunction(function) else str(bare)
@@ -140,7 +140,7 @@ def _names(code: CodeType) -> set[str]:
 
 
 def _names_in_order(path: str) -> str:
-    """Return the names of variables and attributes in the order in which an existing function's code uses them."""
+    """Return the names of variables and attributes in the order in which a function (it must exist) uses them."""
     names: list[Any] = []
     for instruction in dis.get_instructions(_function(path)):  # type: ignore[arg-type]
         if instruction.opcode not in dis.hasconst:

@@ -1,13 +1,13 @@
-"""Call back when livekit-agents is imported, whoever finds and loads it, and import nothing for that.
+"""Call back when livekit-agents is imported, by whichever finder and loader; import no other module.
 
-A finder that finds nothing is asked about every module that is not imported yet. After ``livekit.agents.voice`` is
-complete, every affected release imports more modules before user code runs, so one of these questions comes in time.
-What is missed even so, such as a reload, is noticed by the next import of anything and by ``status()``.
+Python calls ``find_spec()`` of the first finder for every module that is not imported yet. After
+``livekit.agents.voice`` is complete, every affected release imports more modules before user code runs, so one of these
+calls comes in time. If they miss a reload, for example, then the next import or ``status()`` notices it.
 """
 
 import sys
 
-TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
+TYPE_CHECKING = False  # like typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
     from typing import Any, Callable, Optional
 
@@ -18,7 +18,7 @@ _CLASSES = ("AgentTask", "AgentSession", "AgentActivity")
 
 
 def loaded_classes() -> "Optional[list[Any]]":
-    """Return AgentTask, AgentSession and AgentActivity (None for one that a release lacks); None while not imported."""
+    """Return AgentTask, AgentSession, AgentActivity (None for a class that a release lacks); None until imported."""
     if LIBRARY in sys.modules and (all(map(_is_imported, _MODULES)) or all(map(_is_imported, (VOICE, LIBRARY)))):
         return [_variable(module, name) for module, name in zip(_MODULES, _CLASSES)]
     return None
@@ -34,11 +34,11 @@ def _is_imported(name: str) -> bool:
 
 
 def _variable(module: str, name: str) -> "Any":
-    """Return a variable of a module, or None. A module of importlib.util.LazyLoader is not loaded by that."""
+    """Return a variable of a module, or None. This does not load a module of importlib.util.LazyLoader."""
     try:
         return object.__getattribute__(sys.modules[module], "__dict__").get(name)
     except (KeyError, AttributeError):
-        return None  # it is not there, or something odd has been put in its place
+        return None  # it is not imported, or was replaced by an unusual object
 
 
 class _Finder:
@@ -48,7 +48,7 @@ class _Finder:
         self._on_import = on_import
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if LIBRARY in sys.modules and not name.startswith((f"{__package__}", "wrapt", "packaging")):  # needed ourselves
+        if LIBRARY in sys.modules and not name.startswith((f"{__package__}", "wrapt", "packaging")):  # our own imports
             if sys.meta_path[0] is not self and loaded_classes() is None:
                 # One assignment, so that there is no moment without this finder.
                 sys.meta_path[:] = [self, *(finder for finder in sys.meta_path if finder is not self)]
@@ -56,10 +56,10 @@ class _Finder:
 
 
 def install(on_import: "Callable[[], object]") -> None:
-    """Have ``on_import`` called at each import while ``livekit.agents`` is in ``sys.modules``."""
+    """Call ``on_import`` at each import while ``livekit.agents`` is in ``sys.modules``."""
     for finder in list(sys.meta_path):
         if type(finder).__module__ == __name__:
             if type(finder) is _Finder:
                 return
-            sys.meta_path.remove(finder)  # of an earlier import of this package
+            sys.meta_path.remove(finder)  # left by an earlier import of this package
     sys.meta_path.insert(0, _Finder(on_import))

@@ -2,7 +2,7 @@
 
 Awaiting an ``AgentTask`` calls ``AgentTask.__await_impl``, which calls ``AgentSession._update_activity`` with
 ``previous_activity="pause"`` and ``blocked_tasks=[the awaiting task]``. That handoff waits for all speech tasks of the
-old agent but the blocked ones. Upstream's fix (pull request #4113) adds the old agent's ``on_enter`` task to them.
+old agent except the blocked tasks. Upstream's fix (pull request #4113) adds the old agent's ``on_enter`` task to these.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _handoffs_lock = threading.RLock()  # sessions may run in several threads; a sig
 
 
 def install(classes: list[Any], verdict: Verdict, log_status_once: Callable[[], None]) -> None:
-    """Wrap both methods, or none where that raises.
+    """Wrap both methods, or neither if that raises.
 
     classes: AgentTask, AgentSession and AgentActivity.
     log_status_once: called when a session starts and at every handoff.
@@ -52,12 +52,12 @@ def install(classes: list[Any], verdict: Verdict, log_status_once: Callable[[], 
 
 def awaited_agent_task() -> Any:
     """Return the AgentTask that this context awaited last, or None."""
-    mark = _awaited.get(None)
-    return None if mark is None else mark()
+    reference = _awaited.get(None)
+    return None if reference is None else reference()
 
 
 def _await_impl(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Wrap ``AgentTask.__await_impl``: mark which AgentTask is awaited."""
+    """Wrap ``AgentTask.__await_impl``: note which AgentTask is awaited."""
     _awaited.set(weakref.ref(instance))
     return wrapped(*args, **kwargs)
 
@@ -73,20 +73,20 @@ def _update_activity(
         on_enter, blocked_tasks = old_activity._on_enter_task, kwargs.get("blocked_tasks") or []
         if on_enter is not None and not on_enter.done() and not any(task is on_enter for task in blocked_tasks):
             kwargs = {**kwargs, "blocked_tasks": [*blocked_tasks, on_enter]}
-            if instance._activity is old_activity:  # else the agent was replaced, and this handoff pauses another one
+            if instance._activity is old_activity:  # else the agent was replaced, and this handoff pauses another agent
                 _log_handoff(agent, old_activity.agent)
     return wrapped(*args, **kwargs)
 
 
 def _log_handoff(agent_task: Any, old_agent: Any) -> None:
-    """Count a handoff that is changed, and log the first at INFO and the others at DEBUG."""
+    """Count a handoff that the fix changes, and log the first at INFO and the others at DEBUG."""
     global handoffs
-    with contextlib.suppress(Exception):  # of a log handler, say; the handoff goes on
+    with contextlib.suppress(Exception):  # from a log handler, for example; the handoff must go on
         with _handoffs_lock:
             handoffs += 1
             level = logging.INFO if handoffs == 1 else logging.DEBUG
         if _logger.isEnabledFor(level):
-            info = getattr(asyncio.current_task(), "__livekit_agents_activity_task", None)  # the library's own note
+            info = getattr(asyncio.current_task(), "__livekit_agents_activity_task", None)  # set by livekit-agents
             tool = getattr(getattr(info, "function_call", None), "name", None)
             _logger.log(
                 level,

@@ -1,8 +1,8 @@
 """Remove three more waits that block an AgentTask on 1.2.0 to 1.2.5. Later releases never import this.
 
 - ``_update_activity`` waits for the new agent's ``on_enter()`` while it holds ``_activity_lock``, which an AgentTask
-  that is awaited in there needs. From 1.2.6 on it waits after the lock's release (pull request #3155).
-- On return from an AgentTask, it waits for ``on_enter()`` of the old agent, up to 1.2.3 (pull request #3090).
+  awaited in that ``on_enter()`` needs. From 1.2.6 on it releases the lock first (pull request #3155).
+- On return from an AgentTask, up to 1.2.3, it waits for ``on_enter()`` of the old agent (pull request #3090).
 - On return, ``__await_impl`` updates the chat context of the realtime session that ``pause()`` has closed, up to
   1.2.3. From 1.2.4 on it sets the items, and the new realtime session gets them when the activity resumes.
 """
@@ -17,19 +17,19 @@ from typing import Any, Callable
 
 from ._wrapping import Wrapper
 
-# What is relied on beside the fingerprint of the guard.
+# The code that this module relies on, in addition to the guard's fingerprint.
 FINGERPRINT: dict[str, tuple[str | None, set[str]]] = {
     "agent_session:AgentSession.__init__": (None, {"_activity_lock", "_agent"}),
     "agent_activity:AgentActivity.update_chat_ctx": ("async (self, chat_ctx)", {"_chat_ctx", "_rt_session"}),
     "agent:AgentTask.__init__": (None, {"_AgentTask__fut"}),
 }
-_ENTER_LOCK = "__onenter_deadlock_fix_enter_lock"  # an attribute of the session: the lock of those who enter an agent
+_ENTER_LOCK = "__onenter_deadlock_fix_enter_lock"  # session attribute: a lock that is held while an agent is entered
 
 
 def methods_to_wrap(
     classes: list[Any], handoff: Wrapper, awaited_agent_task: Callable[[], Any]
 ) -> list[tuple[type, str, Wrapper]]:
-    """Return what to wrap beside ``AgentTask.__await_impl``; ``handoff`` is the wrapper of later releases."""
+    """Return the methods to wrap beside ``AgentTask.__await_impl``; ``handoff`` is the wrapper for later releases."""
     agent_task, agent_session, agent_activity = classes
 
     def update_activity(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:

@@ -17,16 +17,16 @@ class Status:
     state: the fix is in place in ``patched`` and in no other state.
         ``pending``: ``livekit.agents`` is not imported yet.
         ``patched``: an affected release, and both wrappers are in place.
-        ``unconfirmed``: was patched, but other code has replaced a wrapped method since; the reason says by what.
+        ``unconfirmed``: was patched, but other code has replaced a wrapped method since, see the reason.
         ``fixed-upstream``: the release or the build has the fix.
         ``predates``: older than 1.2.0, the first release with a public ``AgentTask``.
         ``unrecognised``: an affected release whose code is not what the wrappers were written for.
         ``off``: switched off by ``ONENTER_DEADLOCK_FIX=off`` or ``deactivate()``.
-        ``failed``: an error while patching, which was undone.
+        ``failed``: an error while patching; the patch was undone.
     livekit_agents: the version of livekit-agents, None while it is not imported.
-    reason: a sentence for people.
-    detection: the mode of detection; ``unrecognised`` where it was requested but does not know this build. While the
-        state is ``pending``, it is what was requested.
+    reason: the explanation, for people.
+    detection: the mode of detection; ``unrecognised`` if it was requested, but this build's code is not what it reads.
+        While the state is ``pending``, the requested mode.
     handoffs: how many handoffs the fix has changed in this process.
     """
 

@@ -18,7 +18,7 @@ class _MethodWrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # not ge
     _self_group: Wrappers
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # ``vars(cls)[name](instance)`` calls it unbound.
+        # ``vars(cls)[name](instance)`` calls the wrapper unbound.
         instance, *others = args
         return self.__get__(instance, type(instance))(*others, **kwargs)
 
@@ -27,7 +27,7 @@ class _BoundMethod(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
     """A bound method that can be copied and pickled like the library's own, which wrapt refuses."""
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
-        if self._self_instance is None:  # taken from its class
+        if self._self_instance is None:  # accessed on its class
             return pkgutil.resolve_name, (f"{self.__module__}:{self.__qualname__}",)
         return getattr, (self.__self__, self.__name__)
 
@@ -44,7 +44,7 @@ class _CopyableMethodWrapper(_MethodWrapper):
 
 
 class Wrappers:
-    """A group of wrappers. While it is not enabled, those that can't be taken off pass every call through."""
+    """A group of wrappers. While the group is disabled, wrappers that can't be removed only forward calls."""
 
     def __init__(self) -> None:
         self._is_enabled = False
@@ -52,7 +52,7 @@ class Wrappers:
         self._originals: dict[tuple[weakref.ref[type], str], weakref.ref[Any]] = {}
 
     def install(self, methods: Iterable[tuple[type, str, Wrapper]]) -> None:
-        """Wrap methods, each given by class, name and wrapper; wrap none where that raises.
+        """Wrap methods, each given by class, name and wrapper; wrap none of them if that raises.
 
         A method that other code has replaced since it was wrapped is left alone.
         """
@@ -60,22 +60,22 @@ class Wrappers:
             for owner, name, wrapper in methods:
                 current = vars(owner)[name]
                 while type(current).__module__ == __name__ and not isinstance(current, _MethodWrapper):
-                    current = current.__wrapped__  # of an earlier import of this package
+                    current = current.__wrapped__  # a wrapper of an earlier import of this package
                 function = inspect.unwrap(current)
                 original = self._originals.setdefault((weakref.ref(owner), name), weakref.ref(function))
                 if self._find(owner, name) is None and original() is function:
-                    # livekit-agents looks for tools in each AgentTask, which takes longer where a method is copyable.
+                    # livekit-agents searches each AgentTask's methods for tools; copyable wrappers slow that down.
                     kind = _MethodWrapper if "__" in name else _CopyableMethodWrapper
-                    ours = kind(current, wrapper, enabled=lambda: self._is_enabled)
-                    ours._self_group = self
-                    setattr(owner, name, ours)
+                    new_wrapper = kind(current, wrapper, enabled=lambda: self._is_enabled)
+                    new_wrapper._self_group = self
+                    setattr(owner, name, new_wrapper)
             self._is_enabled = True
         except BaseException:
             self.uninstall()
             raise
 
     def uninstall(self) -> None:
-        """Put the library's functions back, and disable the wrappers that other code has wrapped in turn."""
+        """Remove the wrappers, and disable those that other code has wrapped in turn."""
         self._is_enabled = False
         for owner_ref, name in list(self._originals):
             owner = owner_ref()
@@ -98,9 +98,9 @@ class Wrappers:
         return issubclass(type(function), _MethodWrapper) and function._self_group is self
 
     def _find(self, owner: type, name: str) -> Any:
-        """Return the wrapper of this group on a method, also from below the wrappers of other code."""
+        """Return the wrapper of this group on a method, even if other code has wrapped it in turn."""
         function: Any = vars(owner).get(name)
-        for _ in range(100):  # a chain that other code has made may have no end
+        for _ in range(100):  # other code may have made an endless chain
             if issubclass(type(function), wrapt.BoundFunctionWrapper):
                 function = function._self_parent
             if self._is_ours(function):

@@ -1,6 +1,6 @@
 # Imports the shim when livekit.agents is about to be imported, and then runs the sitecustomize that Python would find
 # without this folder on PYTHONPATH. Every interpreter that inherits PYTHONPATH reads this file, so its syntax must be
-# valid for older ones too. Where no byte code is written each of them compiles it, so it is short.
+# valid for older ones too. Without a byte-code cache each of them compiles it, so it is short.
 import sys
 
 failed = False
@@ -32,7 +32,7 @@ if folder in sys.path:
         import sitecustomize  # noqa: F401
     except ImportError as error:
         if getattr(error, "name", __name__) != __name__:
-            raise  # not because there is none
+            raise  # a sitecustomize exists, but one of its imports failed
     finally:
         sys.path.insert(position, folder)  # processes that are started with this path need it too
-        sys.modules.setdefault(__name__, this_module)  # New Relic's, when it runs this one, fails where there is none
+        sys.modules.setdefault(__name__, this_module)  # New Relic's sitecustomize runs this one and needs the entry

@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 
 PROGRAM = "onenter-deadlock-fix"
-EXIT_UNKNOWN = 3  # it can't be said, or not be done; 2 is argparse's, and reserved in Docker's health checks
+EXIT_UNKNOWN = 3  # no answer, or the command failed; 2 is argparse's, and Docker reserves it in health checks
 
 
 def print_error(message: str) -> None:
-    """Print a message on stderr, where there is one that can be written."""
+    """Print a message on stderr, if it is open."""
     write_error(f"{PROGRAM}: {message}\n")
 
 
 def write_error(text: str) -> None:
-    """Write text to stderr, where there is one that can be written."""
+    """Write text to stderr, if it is open."""
     if not sys.stderr:
         return
     try:

@@ -71,23 +71,23 @@ _PATH = f"""example:
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Return the arguments, with the name of the action. Exit with 2 where they are wrong, and with 0 after help."""
-    own, asked = list(arguments), []
-    if own[:1] == ["status"] and "--" in own:
-        position = own.index("--")
-        own, asked = own[:position], own[position + 1 :]
-    parsed = _parser().parse_args(own)
+    """Return the parsed arguments. Exit with 2 if they are wrong, and with 0 after help."""
+    words, command = list(arguments), []
+    if words[:1] == ["status"] and "--" in words:
+        position = words.index("--")
+        words, command = words[:position], words[position + 1 :]
+    parsed = _parser().parse_args(words)
     if parsed.action == "status":
-        parsed.command += asked
+        parsed.command += command
     if parsed.action == "run":
-        parsed.options = own[: len(own) - len(parsed.command)]
+        parsed.options = words[: len(words) - len(parsed.command)]
         if parsed.command[0] == "--":
             del parsed.command[0]
     return parsed
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that takes no abbreviations, prints help as it is written, and needs no stderr."""
+    """A parser without abbreviations that prints help unformatted, and works without stderr."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
@@ -133,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
         "--detect", type=_mode, metavar="MODE", help="set ONENTER_DEADLOCK_FIX_DETECT: off, report or resolve"
     )
     run.add_argument("--detect-after", type=_seconds, metavar="SECONDS", help="set ONENTER_DEADLOCK_FIX_DETECT_AFTER")
-    # PARSER takes all that follows as it is; REMAINDER would take out a "--" of the command's own
+    # PARSER keeps all that follows unchanged; REMAINDER would remove the command's own "--"
     run.add_argument("command", metavar="COMMAND", nargs=argparse.PARSER, help="looked for on PATH, and its arguments")
 
     summary = "print the folder that activates the shim when it is on PYTHONPATH"
@@ -141,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-# Detection is imported only where it is needed: it doubles the time that "run" takes.
+# Import detection only if it is needed: it doubles the start-up time of "run".
 def _mode(text: str) -> str:
     from ..detection.config import mode_of
 

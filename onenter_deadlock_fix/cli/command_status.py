@@ -17,8 +17,8 @@ from .own_command import own_command
 from .python_command import PythonCommand, basename, find_python
 from .status import StatusReport, Verdict, verdict_on
 
-# What executes the rest of its command and nothing else, and its options whose value is the next word. These are
-# executed with another program in the place of theirs, so no other word may stand before that: it might be a program.
+# Programs that only execute the rest of their command -> their options whose value is the next word. The probe replaces
+# the program of the command, so any other word before the interpreter is refused: it might be a program, too.
 _LAUNCHERS = {
     **dict.fromkeys(("nohup", "setsid", "ddtrace-run", "elasticapm-run", "newrelic-admin"), ""),
     "env": "-u --unset -C --chdir -a --argv0",
@@ -33,24 +33,24 @@ _LAUNCHERS = {
     **dict.fromkeys(("conda", "micromamba"), "-n --name -p --prefix --cwd"),
     "onenter-deadlock-fix": "--detect --detect-after",
     "opentelemetry-instrument": "--traces_exporter --metrics_exporter --logs_exporter --service_name",
-    "python": "-m",  # of this package
+    "python": "-m",  # python -m onenter_deadlock_fix
 }
 _SUBCOMMAND_OR_VALUE = re.compile(r"run|run-program|[\d.]+[smhd]?|\w+=.*", re.DOTALL)
 _UV_SCRIPT = b"# /// script"  # "uv run" gives a program with this line an environment of its own
 
 
-class _NotSeen(Exception):
-    """It can't be seen which Python a command starts; the message says why."""
+class _UnknownPython(Exception):
+    """It is unknown which Python a command starts; the message has the reason."""
 
 
 def report_on_command(command: Sequence[str]) -> StatusReport:
-    """Start the command's interpreter without its program, read the program, and return what that leads to."""
+    """Start the command's interpreter without its program, read the program, and return the status."""
     try:
         python = _python_of(split_strings(command))
         environment = examine([*python.launcher, *python.interpreter()])
         program = Program(python.program, environment.working_directory, environment.path)
         program.check_folder()
-    except (_NotSeen, NotExamined, Unreadable) as error:
+    except (_UnknownPython, NotExamined, Unreadable) as error:
         return StatusReport(Environment(reason=str(error)), "can't say", str(error), command=command)
     verdict, reason = verdict_on(environment), environment.reason
     if verdict == "ready":
@@ -64,10 +64,10 @@ def _verdict_on_program(command: Sequence[str], program: Program, environment: E
     if environment.active_by_itself:
         return "active", "its Python has the shim by itself, as soon as it imports livekit.agents"
     try:
-        found = program.find_import()
+        shim_import = program.find_import()
     except Unreadable as error:
         return "can't say", f"its Python does not have the shim by itself, and {error}"
-    if found is None:
+    if shim_import is None:
         run = [*own_command(), "run"]
         obstacle = find_obstacle(command, run)
         instead = shlex.join(obstacle.instead if obstacle else [*run, *command])
@@ -75,25 +75,25 @@ def _verdict_on_program(command: Sequence[str], program: Program, environment: E
             "its Python does not have the shim by itself, and its program does not import onenter_deadlock_fix; "
             f"add the import, or start it by: {instead}"
         )
-    if not found.is_certain:
-        return "can't say", f"it depends on a condition whether onenter_deadlock_fix is imported ({found.place})"
-    return "active", f"its program imports onenter_deadlock_fix ({found.place})"
+    if not shim_import.is_certain:
+        return "can't say", f"it depends on a condition whether onenter_deadlock_fix is imported ({shim_import.place})"
+    return "active", f"its program imports onenter_deadlock_fix ({shim_import.place})"
 
 
 def _python_of(command: Sequence[str]) -> PythonCommand:
-    """Return the interpreter that a command starts, and the program; raise ``_NotSeen`` where that can't be seen."""
+    """Return the interpreter that a command starts, and the program; raise ``_UnknownPython`` if that is unknown."""
     executable = shutil.which(command[0])
     if executable is None:
-        raise _NotSeen(f"{quoted(command[0])}: command not found")
-    candidates = [found for found in (find_python(command), _python_of_uv(command)) if found]
-    found = min(candidates, key=lambda found: len(found.launcher), default=None)
-    unknown = _unknown_word(found.launcher) if found else command[0]
-    if found and unknown is None:
-        return found
+        raise _UnknownPython(f"{quoted(command[0])}: command not found")
+    candidates = [python for python in (find_python(command), _python_of_uv(command)) if python]
+    python = min(candidates, key=lambda candidate: len(candidate.launcher), default=None)
+    unknown = _unknown_word(python.launcher) if python else command[0]
+    if python and unknown is None:
+        return python
     first_line = shebang(executable)
     if unknown == command[0] and find_python(first_line):
         return _python_of(split_strings([*first_line, executable, *command[1:]]))
-    raise _NotSeen(
+    raise _UnknownPython(
         f"it can't be seen what {quoted(unknown or command[0])} executes; ask about the command that it comes to, as "
         f"in: {shlex.join(own_command())} status -- python agent.py start"
     )

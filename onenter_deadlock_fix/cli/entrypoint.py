@@ -1,7 +1,7 @@
-"""Read in a program's source whether it imports the shim. Nothing of the program is executed or imported.
+"""Find out from a program's source whether it imports the shim, without executing or importing the program.
 
-What is read is the file that Python executes, and those of the modules it imports that belong to the program: what is
-in its folder, and what is in the package that ``-m`` or a console script names.
+It reads the file that Python executes, and the modules that this imports, if they belong to the program: they are in
+its folder, or in the package that ``-m`` or a console script names.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ SHIM = "onenter_deadlock_fix"
 
 
 class Unreadable(Exception):
-    """The program can't be read; the message says why."""
+    """The program can't be read; the message has the reason."""
 
 
 class Import(NamedTuple):
-    """The line that imports the shim, and whether it is executed whenever the program is."""
+    """The line that imports the shim, and whether it is certain to be executed with the program."""
 
     place: str
     is_certain: bool
@@ -32,12 +32,12 @@ class Import(NamedTuple):
 class _Source(NamedTuple):
     name: str  # for people
     text: str | bytes
-    package: str = ""  # what its relative imports are relative to
+    package: str = ""  # the package that its relative imports start from
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program, by the words that follow an interpreter and its options in a command.
+    """A program, given as the words of a command after the interpreter and its options.
 
     directory: the working directory of the command.
     path: where the interpreter finds modules, without the folder of the program.
@@ -55,18 +55,18 @@ class Program:
 
     @property
     def _folder(self) -> str:
-        """The folder that Python puts first on the path."""
+        """The folder that Python puts first on ``sys.path``."""
         return os.path.dirname(os.path.realpath(self._file)) if self._file else self.directory
 
     def check_folder(self) -> None:
-        """Raise ``Unreadable`` where the folder has what an interpreter without the program finds elsewhere."""
+        """Raise ``Unreadable`` if the folder shadows livekit-agents or the shim, which the probe then has not found."""
         modules = _Modules(self._folder)
         for name in ("livekit.agents", SHIM):
             if modules.has(name):
                 raise Unreadable(f"{quoted(self._folder)} has a {name} of its own, which comes first in the program")
 
     def find_import(self) -> Import | None:
-        """Return where the program imports the shim, or None; raise ``Unreadable`` where that can't be said."""
+        """Return where the program imports the shim, or None; raise ``Unreadable`` if that is unknown."""
         option, argument = [*self.words[:2], "", ""][:2]
         if self._file:
             source, packages = _read(self._file), set()
@@ -85,13 +85,13 @@ class Program:
 
 
 class _Modules:
-    """Where the modules of a program are found: in its folder, or in ``path`` if they are in one of ``packages``."""
+    """Finds the modules of a program: in its folder, or in ``path`` if they belong to one of ``packages``."""
 
     def __init__(self, folder: str, path: Iterable[str] = (), packages: Collection[str] = ()) -> None:
         self._folder, self._path, self._packages = folder, path, packages
 
     def sources(self, name: str) -> list[_Source]:
-        """Return the sources that an import of a dotted name executes, as far as they are the program's."""
+        """Return the sources that an import of a dotted name executes, if they belong to the program."""
         first, sources, package = name.split(".")[0], [], ""
         folders = [self._folder, *(self._path if first in self._packages else ())]
         for part in name.split("."):
@@ -103,7 +103,7 @@ class _Modules:
         return sources
 
     def has(self, name: str) -> bool:
-        """Return whether the program's folder has a module of this name, or what is found in its place."""
+        """Return whether the program's folder has a module or folder that is found under this name."""
         folders = [self._folder]
         for part in name.split("."):
             file, folders = _locate(part, folders)
@@ -130,7 +130,7 @@ def _search(sources: list[_Source], modules: _Modules) -> Import | None:
 
 
 def _locate(name: str, folders: Iterable[str]) -> tuple[Path | None, list[str]]:
-    """Return the file of a module, and the folders of what is in it if it is a package."""
+    """Return the file of a module, and the folders of its submodules if it is a package."""
     portions = []
     for folder in folders:
         package, module = Path(folder, name), Path(folder, f"{name}.py")
@@ -146,7 +146,7 @@ def _read(file: Path, package: str = "") -> _Source:
     here = Path.cwd()
     name = quoted(file.relative_to(here) if here in file.parents else file)
     try:
-        if not file.is_file():  # a pipe would be waited for
+        if not file.is_file():  # reading a pipe would block
             raise Unreadable(f"{name} is not a file")
         return _Source(name, file.read_bytes(), package)
     except (OSError, ValueError) as error:
@@ -154,7 +154,7 @@ def _read(file: Path, package: str = "") -> _Source:
 
 
 def _imported(source: _Source) -> Iterator[tuple[str, int, bool]]:
-    """Yield the dotted name of each import, its line, and whether it is executed whenever the module is."""
+    """Yield the dotted name of each import, its line, and whether it is certain to be executed."""
     try:
         tree = ast.parse(source.text)
     except (SyntaxError, ValueError, RecursionError) as error:
@@ -171,7 +171,7 @@ def _imported(source: _Source) -> Iterator[tuple[str, int, bool]]:
 
 
 def _nodes(node: ast.AST, is_certain: bool) -> Iterator[tuple[ast.AST, bool]]:
-    """Yield the statements below a node, and whether they are executed whenever the module is and none fails."""
+    """Yield the statements below a node, and whether they are certain to be executed if no statement fails."""
     yield node, is_certain
     if isinstance(node, ast.Try):
         certain: Sequence[ast.AST] = [*node.body, *node.finalbody]

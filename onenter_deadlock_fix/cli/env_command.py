@@ -1,4 +1,4 @@
-"""Read the arguments of ``env``, of GNU's and of BSD's."""
+"""Parse the arguments of GNU and BSD ``env``."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import NamedTuple
 
 from .python_command import basename
 
-# letters without an argument, then perhaps one whose argument is the rest of the word or the next one
+# letters without an argument, then optionally a letter whose argument is the rest of the word or the next word
 _SHORT = re.compile(r"-([^uSCaPLU]*)([uSCaPLU])?(.*)", re.DOTALL)
-# long options that matter or have an argument -> the same as a letter; they may be abbreviated
+# long options that matter or have an argument -> their letter; long options may be abbreviated
 _LONG = {"--ignore-environment": "i", "--unset": "u", "--split-string": "S", "--chdir": "C", "--argv0": "a"}
 
 
 class EnvArguments(NamedTuple):
     """What ``env`` does with its arguments.
 
-    own: the options and variables, without the options ``-S``, whose strings are split into words.
+    options: the options and variables, without the options ``-S``, whose strings are split into words.
     command: the words of the command that it executes.
-    is_cleared: the command gets no variable of the environment that ``env`` was started in.
+    is_cleared: the command inherits no environment variables.
     changed: the variables that are removed or set.
     """
 
-    own: list[str]
+    options: list[str]
     command: list[str]
     is_cleared: bool
     changed: set[str]
 
     def removes(self, variable: str) -> bool:
-        """Return whether the command does not get the value that a variable has outside."""
+        """Return whether the command does not inherit the value of a variable."""
         return self.is_cleared or variable in self.changed
 
 
@@ -41,13 +41,13 @@ def split_strings(command: Sequence[str]) -> list[str]:
     for position, word in enumerate(words):
         if basename(word) == "env":
             env = read_env_arguments(words[position + 1 :])
-            return [*words[: position + 1], *env.own, *env.command]
+            return [*words[: position + 1], *env.options, *env.command]
     return words
 
 
 def read_env_arguments(arguments: Sequence[str]) -> EnvArguments:
     """Read the arguments of ``env``."""
-    rest, own, is_cleared, changed = list(arguments), [], False, set()
+    rest, options, is_cleared, changed = list(arguments), [], False, set()
     while rest and rest[0].startswith("-") and rest[0] != "--":
         word = rest.pop(0)
         letters, last, argument = _option(word)
@@ -55,24 +55,24 @@ def read_env_arguments(arguments: Sequence[str]) -> EnvArguments:
         argument = rest.pop(0) if is_separate else argument or ""
         is_cleared = is_cleared or "i" in letters
         if last == "S":
-            own += [f"-{letters}"] * bool(letters)
-            with contextlib.suppress(ValueError):  # a quotation mark without its other one
+            options += [f"-{letters}"] * bool(letters)
+            with contextlib.suppress(ValueError):  # an unclosed quotation mark
                 argument, rest = "", [*shlex.split(argument), *rest]
-            own += [argument] * bool(argument)
+            options += [argument] * bool(argument)
             continue
-        own += [word, argument] if is_separate else [word]
+        options += [word, argument] if is_separate else [word]
         if last == "u":
             changed.add(argument)
     if rest[:1] == ["--"]:
-        own.append(rest.pop(0))
+        options.append(rest.pop(0))
     while rest and "=" in rest[0]:
         changed.add(rest[0].partition("=")[0])
-        own.append(rest.pop(0))
-    return EnvArguments(own, rest, is_cleared, changed)
+        options.append(rest.pop(0))
+    return EnvArguments(options, rest, is_cleared, changed)
 
 
 def _option(word: str) -> tuple[str, str, str | None]:
-    """Return the letters without an argument, the one with an argument, and the argument that is in the same word."""
+    """Return the letters without an argument, the letter with one, and its argument if it is in the same word."""
     if word == "-":
         return "i", "", None
     if word.startswith("--"):

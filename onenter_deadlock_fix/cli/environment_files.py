@@ -6,7 +6,7 @@ from . import print_error
 
 
 def load_environment_files() -> None:
-    """Load both, the first one first. A variable that is set already keeps its value."""
+    """Load ``.env.local``, then ``.env``. A variable that is already set keeps its value."""
     try:
         from dotenv import load_dotenv
     except ModuleNotFoundError:

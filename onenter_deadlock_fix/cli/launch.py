@@ -1,4 +1,4 @@
-"""``run``: executes a command with the bootstrap folder on PYTHONPATH, for every Python process that it starts."""
+"""``run``: execute a command with the bootstrap folder on PYTHONPATH, for every Python process that it starts."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from .obstacles import beginning, find_obstacle, warnings
 from .own_command import own_command
 
 BOOTSTRAP = str(Path(__file__).parents[1] / "bootstrap")
-EXIT_REFUSED, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND = 2, 126, 127  # the last two as shells have them
+EXIT_REFUSED, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND = 2, 126, 127  # the last two as in shells
 
-# CPython ignores these in its own process, whatever they were, and what a process ignores is inherited by a command
+# CPython ignores these signals in its own process, and a command would inherit that
 _IGNORED_BY_PYTHON = [getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ") if hasattr(signal, name)]
 
 
 def launch(command: list[str], options: Sequence[str]) -> int:
-    """Execute ``command`` in the place of this process; return the exit code where that can't be.
+    """Replace this process by ``command``; return the exit code if that fails.
 
-    ``options`` is the words between this command and that one, to be named in advice.
+    ``options``: the words between this command and that one, for the advice that is printed.
     """
     executable = shutil.which(command[0])
     obstacle = find_obstacle(command, [*own_command(), *options])
@@ -39,10 +39,10 @@ def launch(command: list[str], options: Sequence[str]) -> int:
     try:
         if not command[0]:
             raise FileNotFoundError
-        if os.name == "nt":  # has no exec that whoever started us would wait for
+        if os.name == "nt":  # after exec on Windows, the parent process would not wait
             return subprocess.call([executable or command[0], *command[1:]])
         if executable is None:
-            os.execvp(command[0], command)  # raises why not
+            os.execvp(command[0], command)  # raises the reason
         _execute(executable, command)
     except (FileNotFoundError, NotADirectoryError):
         print_error(f"{shlex.quote(command[0])}: command not found")
@@ -53,7 +53,7 @@ def launch(command: list[str], options: Sequence[str]) -> int:
 
 
 def _execute(executable: str, command: list[str]) -> None:
-    """Execute a file as a shell, ``env`` and ``nohup`` do; return, or raise ``OSError``, only where that fails."""
+    """Execute a file like a shell, ``env`` and ``nohup`` do; raise ``OSError`` if that fails."""
     for number in _IGNORED_BY_PYTHON:
         signal.signal(number, signal.SIG_DFL)
     try:
@@ -61,9 +61,7 @@ def _execute(executable: str, command: list[str]) -> None:
     except OSError as error:
         if error.errno != errno.ENOEXEC or b"\0" in beginning(executable):
             raise
-        os.execv(
-            "/bin/sh", ["sh", executable, *command[1:]]
-        )  # a script without a first line that says what executes it
+        os.execv("/bin/sh", ["sh", executable, *command[1:]])  # a script without a shebang line
     finally:
         for number in _IGNORED_BY_PYTHON:
             signal.signal(number, signal.SIG_IGN)
@@ -78,8 +76,8 @@ def _python_path() -> str:
 def _removed_folder(entries: Sequence[str]) -> list[str]:
     """Return the folder of a sitecustomize that has run in this process and removed it from PYTHONPATH.
 
-    OpenTelemetry's does so, in order not to be in the child processes of an application. For it, we are the
-    application, and it would be missing in the command.
+    OpenTelemetry's does so, to keep out of the child processes of an application. It takes this process for the
+    application, and would be missing in the command.
     """
     folder = os.path.dirname(getattr(sys.modules.get("sitecustomize"), "__file__", None) or "")
     standard_library = os.path.dirname(os.__file__)

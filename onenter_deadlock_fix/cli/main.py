@@ -1,4 +1,4 @@
-"""What is done for each command, and how it ends where that fails."""
+"""Run the commands, and map errors to exit codes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from . import EXIT_UNKNOWN, PROGRAM, print_error
 from .arguments import parse
 
-EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 130, 141  # as shells have them
+EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 130, 141  # as in shells
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run_action(arguments: Sequence[str]) -> int:
     try:
         parsed = parse(arguments)
-    except SystemExit as end:  # after help, or where the arguments are wrong
+    except SystemExit as end:  # after help, or if the arguments are wrong
         return end.code if isinstance(end.code, int) else 0
     actions = {"status": _status, "verify": _verify, "run": _run, "path": _path}
     return actions[parsed.action](parsed)
@@ -85,6 +85,6 @@ def _path(_: argparse.Namespace) -> int:
 
 
 def _show_any_text() -> None:
-    """Have what the encoding of standard output does not have written as escapes."""
+    """Write characters that the encoding of standard output lacks as escapes."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

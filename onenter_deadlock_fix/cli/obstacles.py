@@ -1,7 +1,7 @@
 """Find what would keep the shim out of a command that is executed with the bootstrap folder on PYTHONPATH.
 
-It is not seen what a shell is given as one word, what a program starts that is not named in the command, nor what a
-launcher does to the environment that is not named here.
+Not found are: a command in a string for a shell, the child processes of a program, and changes of the environment by
+launchers that are not named here.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from .env_command import read_env_arguments, split_strings
 from .python_command import basename, find_python
 
 _BLIND = "IES"  # with -I and -E Python reads no PYTHONPATH, and with -S it runs no sitecustomize
-# Its sitecustomize stands in front of ours and runs no other one. Nor does that of OpenTelemetry, which has an entry
-# point for such as us instead.
+# Its sitecustomize precedes ours on the path and runs no other sitecustomize. Neither does OpenTelemetry's, but that
+# loads an entry point of the shim.
 _RUNS_NO_OTHER = "elasticapm-run"
 
 
 class Obstacle(NamedTuple):
-    """Why the shim would not be active in a command, and the words of one in which it would be."""
+    """Why the shim would not be active in a command, and the words of a command in which it would be."""
 
     reason: str
     instead: list[str]
 
 
 def find_obstacle(command: Sequence[str], run: Sequence[str] = ()) -> Obstacle | None:
-    """Return what would keep the shim out of ``command``, as far as it can be seen.
+    """Return what would keep the shim out of ``command``, as far as that is known, or None.
 
-    ``run`` is the words of ``onenter-deadlock-fix run`` and its options, for the command of the advice.
+    ``run``: the words of ``onenter-deadlock-fix run`` and its options, for the command of the advice.
     """
     words = split_strings(command)
-    found = find_python(words)
-    for position, word in enumerate(found.launcher if found else words[:1]):
+    python = find_python(words)
+    for position, word in enumerate(python.launcher if python else words[:1]):
         before, rest = words[: position + 1], words[position + 1 :]
         if basename(word) == _RUNS_NO_OTHER:
             reason = f"the sitecustomize of {_RUNS_NO_OTHER} would be found first, and it runs no other one"
@@ -42,8 +42,8 @@ def find_obstacle(command: Sequence[str], run: Sequence[str] = ()) -> Obstacle |
         env = read_env_arguments(rest)
         if basename(word) == "env" and env.command and env.removes("PYTHONPATH"):
             reason = "env would take away the PYTHONPATH that activates the shim"
-            return Obstacle(reason, [*before, *env.own, *run, *_without_blind_options(env.command)])
-    letters = "".join(letter for option in found.options for letter in option.letters) if found else ""
+            return Obstacle(reason, [*before, *env.options, *run, *_without_blind_options(env.command)])
+    letters = "".join(letter for option in python.options for letter in option.letters) if python else ""
     blind = "".join(letter for letter in letters if letter in _BLIND)
     if blind:
         reason = f"Python started with -{blind} does not read what activates the shim"
@@ -52,30 +52,30 @@ def find_obstacle(command: Sequence[str], run: Sequence[str] = ()) -> Obstacle |
 
 
 def _without_blind_options(words: list[str]) -> list[str]:
-    found = find_python(words)
-    return [*found.launcher, *found.interpreter(without=_BLIND), *found.program] if found else words
+    python = find_python(words)
+    return [*python.launcher, *python.interpreter(without=_BLIND), *python.program] if python else words
 
 
 def warnings(command: Sequence[str], executable: str) -> list[str]:
-    """Return what may keep the shim out, but perhaps not of all that the command starts in turn.
+    """Return warnings of what keeps the shim out of some processes of a command, but perhaps not out of all.
 
-    ``executable`` is the file that the first word of the command stands for.
+    ``executable``: the file that the first word of the command resolves to.
     """
-    found = []
+    messages = []
     obstacle = find_obstacle([*shebang(executable), executable])
     if obstacle:
-        found.append(f"the shim will not be active in {command[0]} itself: {obstacle.reason} (see its first line)")
+        messages.append(f"the shim will not be active in {command[0]} itself: {obstacle.reason} (see its first line)")
     for file in (executable, *command[1:]):
         if _is_pex(file):
-            found.append(
+            messages.append(
                 f"the shim will not be active in {quoted(file)}, which is a PEX file and takes nothing from "
                 "PYTHONPATH: put onenter-deadlock-fix into it, and import onenter_deadlock_fix in your program"
             )
-    return found
+    return messages
 
 
 def shebang(file: str) -> list[str]:
-    """Return the words in the first line of a script that name what executes it; none if there is no such line."""
+    """Return the words of a script's shebang line; [] if it has none."""
     line = beginning(file).partition(b"\n")[0]
     return line[2:].decode(errors="replace").split() if line.startswith(b"#!") else []
 
@@ -93,7 +93,7 @@ def beginning(file: str) -> bytes:
 
 
 def _is_pex(file: str) -> bool:
-    """Return whether a file is a zip archive as the tool ``pex`` makes them."""
+    """Return whether a file is a zip archive made by the tool ``pex``."""
     if not beginning(file).startswith((b"#!", b"PK")):
         return False
     from zipfile import ZipFile
@@ -101,5 +101,5 @@ def _is_pex(file: str) -> bool:
     try:
         with ZipFile(file) as archive:
             return "PEX-INFO" in archive.namelist()
-    except Exception:  # zipfile raises whatever a broken archive leads to
+    except Exception:  # zipfile raises many kinds of errors for a broken archive
         return False

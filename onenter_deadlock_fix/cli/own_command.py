@@ -1,4 +1,4 @@
-"""Name the command itself, for advice that can be pasted."""
+"""Find the words that start this command, for advice that can be pasted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from . import PROGRAM
 
 
 def own_command() -> list[str]:
-    """Return the words that start this command, of this environment, also where ``PATH`` does not lead to it."""
+    """Return the words that start this command in this environment, even if it is not on ``PATH``."""
     called = Path(sys.argv[0])
     script = called if called.name == PROGRAM else Path(sysconfig.get_path("scripts"), PROGRAM)
     return [os.path.abspath(script)] if script.exists() else [sys.executable, "-m", "onenter_deadlock_fix"]

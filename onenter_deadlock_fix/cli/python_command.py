@@ -1,7 +1,7 @@
 """Find the Python interpreter in the words of a command, and its options.
 
-The rule: the first word that is named as a Python interpreter is one; what follows are its options, up to its script,
-its ``-m`` or its ``-c``; what stands before it starts it.
+The first word with the name of a Python interpreter is the interpreter. The words before it are its launcher, and the
+words after it are its options, up to a script, ``-m`` or ``-c``.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 _PYTHON = re.compile(r"(python|pypy)w?(\d+(\.\d+)*)?[td]*(\.exe)?|pyw?(\.exe)?", re.IGNORECASE)
-# letters without an argument, then perhaps one whose argument is the rest of the word or the next one
+# letters without an argument, then optionally a letter whose argument is the rest of the word or the next word
 _SHORT = re.compile(r"-(?=[^-])([^cmWX]*)([cmWX])?(.*)", re.DOTALL)
 _LONG_WITH_ARGUMENT = ("--check-hash-based-pycs", "--jit")  # CPython's, PyPy's; the argument is the next word
 _OURS = "onenter_deadlock_fix"
 
 
 class Option(NamedTuple):
-    """Options of an interpreter: letters that have no argument, and words after them, which are one that may have."""
+    """Options of an interpreter: letters without an argument, then the words of an option that may have one."""
 
     letters: str
     words: list[str]
@@ -28,7 +28,7 @@ class PythonCommand(NamedTuple):
     """A command that starts Python.
 
     launcher: the words before the interpreter.
-    program: a script and its arguments; or ``-m`` or ``-c`` as a word, and what follows; or nothing.
+    program: a script and its arguments; or ``-m`` or ``-c`` and the words after it; or nothing.
     """
 
     launcher: list[str]
@@ -37,7 +37,7 @@ class PythonCommand(NamedTuple):
     program: list[str]
 
     def interpreter(self, *, without: str = "") -> list[str]:
-        """Return the words of the interpreter and its options, without these letters among them."""
+        """Return the words of the interpreter and its options, except the letters in ``without``."""
         words = [self.python]
         for letters, others in self.options:
             kept = "".join(letter for letter in letters if letter not in without)
@@ -46,18 +46,18 @@ class PythonCommand(NamedTuple):
 
 
 def find_python(words: Sequence[str]) -> PythonCommand | None:
-    """Return the parts of a command by where its interpreter stands, or None where there is none to be seen."""
+    """Split a command at its Python interpreter; return None if it names none."""
     for position, word in enumerate(words):
         if _PYTHON.fullmatch(basename(word)):
             options, program = _options(list(words[position + 1 :]))
             if program[:2] == ["-m", _OURS] and find_python(program[2:]):
-                continue  # the same as the command onenter-deadlock-fix, which executes another one
+                continue  # this is the launcher onenter-deadlock-fix; look for the command that it executes
             return PythonCommand(list(words[:position]), word, options, program)
     return None
 
 
 def basename(word: str) -> str:
-    """Return the last part of a path, in the spelling of any operating system."""
+    """Return the last part of a path, with the separators of any operating system."""
     return re.split(r"[/\\]", word)[-1]
 
 

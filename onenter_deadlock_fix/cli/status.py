@@ -22,7 +22,7 @@ _EXIT_CODES: dict[Verdict, int] = {
     "not active": 1,
     "can't say": EXIT_UNKNOWN,
 }
-# what the state of the shim in a program means for the environment; of any other, it can't be said
+# the state of the shim in a program -> the verdict on the environment; for any other state, "can't say"
 _VERDICTS: dict[str | None, Verdict] = {
     "patched": "ready",
     "fixed-upstream": "not needed",
@@ -42,7 +42,7 @@ _BY_ITSELF = {
 
 @dataclass(frozen=True)
 class StatusReport:
-    """What is said of an environment, or of a command in it, and the exit code that this leads to."""
+    """The status of an environment, or of a command in it, and the exit code."""
 
     environment: Environment
     verdict: Verdict
@@ -52,11 +52,11 @@ class StatusReport:
 
     @property
     def exit_code(self) -> int:
-        """Return 0 for ready, active or not needed, 1 for not ready and not active, 3 where it can't be said."""
+        """Return 0 for ready, active or not needed, 1 for not ready and not active, 3 if that is unknown."""
         return EXIT_UNKNOWN if self.warnings else _EXIT_CODES[self.verdict]
 
     def in_words(self) -> str:
-        """Return a line with the verdict, some about the environment, and one for each warning."""
+        """Return the report as text for people: the verdict, lines about the environment, and the warnings."""
         environment = self.environment
         verdict = self.verdict.upper() if self.verdict in _IN_CAPITALS else self.verdict
         lines = [f"{verdict}{self._state()}: {self.reason}"]
@@ -71,7 +71,7 @@ class StatusReport:
         return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
 
     def as_json(self) -> str:
-        """Return the same as an object."""
+        """Return the report as a JSON object."""
         environment = self.environment
         ready = {"ready": True, "not needed": True, "not ready": False}.get(verdict_on(environment))
         return json_text(
@@ -98,7 +98,7 @@ class StatusReport:
 
 
 def report_on_environment() -> StatusReport:
-    """Start a Python as a program here is started, and return what that leads to."""
+    """Start a Python as a program here is started, and return the status."""
     try:
         environment = examine()
     except NotExamined as error:

@@ -1,39 +1,39 @@
-"""Find deadlocks between handoffs, replies and whatever else waits in an agent, report them, and release what can be.
+"""Find deadlocks between handoffs, replies and other waits of an agent, report them, and release some of them.
 
-The model is the one that databases have had for decades (PostgreSQL's ``deadlock.c``): there is a deadlock if and only
-if the wait-for graph has a cycle of waits that can't complete, or a wait that nothing is left to complete.
+The model is the wait-for graph of databases (PostgreSQL's ``deadlock.c``): there is a deadlock if and only if the graph
+has a cycle of waits that can't complete, or a wait that nothing is left to complete.
 
-*Nodes* are tasks and futures. A speech handle and a run stand in the graph by the future that is done when they are.
+*Nodes* are tasks and futures. A speech handle or a run is represented by the future that is done when it is.
 *Edges*: X -> Y where X can **complete** only when Y completes. A time-out, a cancellation, an interruption and a
 failure *abort* a wait and do not complete it, so the graph has no edges for them: a tool with ``wait_for(reply, 10)``
 on a cycle can only time out. PostgreSQL does not consider whether ``statement_timeout`` will strike either.
 
-A node waits for *all* that it awaits (AND: ``gather``, a task group, a drain), or for *any* of it (OR:
-``wait(FIRST_COMPLETED)``, ``as_completed``). It is *free* where it is not known what completes it: a socket, a thread,
-an ``Event``, a queue, an ``AgentTask``, a sleep, a ``wait()`` with a time-out, which completes with that. That is an
-AND of nothing. It is a *dead end* where nothing is left to complete it, as for a reply that was made while scheduling
-was paused. That is an OR of nothing.
+A node waits for *all* nodes that it awaits (AND: ``gather``, a task group, a drain), or for *any* of them (OR:
+``wait(FIRST_COMPLETED)``, ``as_completed``). It is *free* if it is unknown what completes it: a socket, a thread, an
+``Event``, a queue, an ``AgentTask``, a sleep, a ``wait()`` whose time-out completes it. A free node is an AND of no
+nodes. It is a *dead end* if nothing is left to complete it: for example, a reply that was created while scheduling was
+paused. A dead end is an OR of no nodes.
 
-*Deadlocked* is the largest set of nodes none of which can complete unless another of the set does. To find it, remove
-the free nodes, then those that become free by that, until nothing changes (``graph``). What is left is reported when
-two checks, one tick apart, find the same. So nothing has to be known of what the event loop is about to do.
+The *deadlocked* nodes are the largest set in which no node can complete unless another node of the set does. To find
+it, remove the free nodes, then the nodes that this makes free, until nothing changes (``graph``). The rest is reported
+when two checks, one tick apart, agree. So the callbacks that the event loop is about to run need not be known.
 
-A check touches nothing of the user's. It reads tasks, frames and callbacks of asyncio, anyio and livekit-agents, and
-where the user's frames are. It does not read their variables or attributes, and uses no ``isinstance``, ``hasattr`` or
-``==`` on their objects, which may run their code. One thing that can't be read makes one node free.
+A check runs no user code. It reads tasks, frames and callbacks of asyncio, anyio and livekit-agents, and the positions
+of the user's frames. It does not read variables or attributes of user code, and uses no ``isinstance``, ``hasattr`` or
+``==`` on the user's objects, which may run user code. A node that can't be read counts as free.
 
 So a check can't see what would set an event, fill a queue, release a semaphore or complete a future of the user's; who
 holds a lock that was taken by ``await lock.acquire()`` and not by ``async with``; what a thread or another event loop
-waits for. A cycle through one of these is no deadlock here, but a wait that takes long. So is ``session.run()``, and
-an ``AgentTask`` that no turn of the user reaches any more, where only such a turn, or other code, would end them. Two
-assumptions are made: a lock is held and released by the task that is in its ``async with``, and
-``RunContext.update()`` is called by the tool itself, and not by a helper of it.
+waits for. A cycle through one of these is reported as a slow wait, not as a deadlock. So are a ``session.run()`` and an
+``AgentTask`` that only a turn of the user, or other code, could end, if no turn can reach them any more. Detection
+assumes that the task in an ``async with`` of a lock holds and releases that lock, and that the tool itself calls
+``RunContext.update()``, not a helper task.
 
-The modules, of which each imports only those above it: ``config`` has the settings, ``livekit_internals`` the private
-API that is read, ``stack`` what a task is suspended in, ``graph`` the search for deadlocks, ``locks`` who holds a
-lock, ``asyncio_edges`` and ``livekit_edges`` what completes what, ``places`` where a task waits and why, ``labels``
-what the nodes are called, ``snapshot`` the state of the changes at one moment, ``release`` what a drain can release,
-``report`` the records, ``console`` how livekit-agents prints them, and ``watch`` the timer.
+The modules (each imports only earlier ones): ``config`` has the settings, ``livekit_internals`` the private API that is
+read, ``stack`` the coroutines of a task, ``graph`` the search for deadlocks, ``locks`` the holders of locks,
+``asyncio_edges`` and ``livekit_edges`` the edges, ``places`` where a task waits and why, ``labels`` the names of nodes,
+``snapshot`` the waits at one moment, ``release`` what ``resolve`` releases, ``report`` the records, ``console`` their
+format on livekit-agents' console, and ``watch`` the timer. A *change* is a handoff, a close, a drain or a run.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ OFF = ("off", config.AFTER)  # a call of ``detect()`` that switches detection of
 def configure(call: tuple[object, object] | None, *, library_loaded: bool) -> tuple[Detection, list[str]]:
     """Apply the mode and seconds of a call of ``detect()``, or the environment's for None.
 
-    Return the mode, and what to warn of. Raise what wrapping raises. While livekit-agents is not imported, nothing is
+    Return the mode and warnings. Errors of wrapping propagate. While livekit-agents is not imported, nothing is
     applied.
     """
     settings = config.load_settings(call)
@@ -66,12 +66,12 @@ def configure(call: tuple[object, object] | None, *, library_loaded: bool) -> tu
 
 
 def remarks() -> list[str]:
-    """Return what limits detection in this process, a sentence each."""
+    """Return the limits of detection in this process, one sentence each."""
     return watch.remarks()
 
 
 def cycle() -> list[str]:
-    """Return who waits for whom in a deadlock of the running event loop, one wait a line; [] where there is none."""
+    """Return who waits for whom in a deadlock of the running event loop, one string per wait; [] if there is none."""
     from .snapshot import Snapshot
 
     return Snapshot(asyncio.all_tasks()).cycle()

@@ -1,4 +1,4 @@
-"""Detection settings: those of ``detect()``, or else of the environment."""
+"""Read the detection settings from a call of ``detect()``, or else from the environment."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ class Settings(NamedTuple):
 
 def load_settings(call: tuple[object, object] | None) -> Settings:
     """Return the settings of a call of ``detect()`` (its mode and seconds), or those of the environment for None."""
-    named = (f"{DETECT}=", f"{DETECT_AFTER}=") if call is None else ("detect() with mode ", "detect() with after=")
+    sources = (f"{DETECT}=", f"{DETECT_AFTER}=") if call is None else ("detect() with mode ", "detect() with after=")
     mode, after = call or (os.environ.get(DETECT) or "off", os.environ.get(DETECT_AFTER) or AFTER)
     known, seconds = mode_of(mode), seconds_of(after)
     warnings = []
     if known is None:
-        warnings.append(f"{named[0]}{mode} is no known mode and means report (off, report, resolve)")
+        warnings.append(f"{sources[0]}{mode} is no known mode and means report (off, report, resolve)")
     if seconds is None:
-        warnings.append(f"{named[1]}{after} is no number of seconds ({SHORTEST:g} or more) and means {AFTER:g}")
+        warnings.append(f"{sources[1]}{after} is no number of seconds ({SHORTEST:g} or more) and means {AFTER:g}")
     return Settings(known or "report", seconds or AFTER, tuple(warnings))
 
 
 def mode_of(value: object) -> Mode | None:
-    """Return the mode that a word stands for, or None where it is no mode."""
+    """Return the mode that a value stands for, or None if it is invalid."""
     return _MODES.get(str(value).strip().lower())
 
 
 def seconds_of(value: object) -> float | None:
-    """Return the seconds that a value stands for, or None where it is not a valid number of them."""
+    """Return the seconds that a value stands for, or None if it is invalid."""
     try:
         seconds = float(str(value))
     except ValueError:

@@ -9,11 +9,11 @@ _FOR_PEOPLE = ("RichLoggingHandler", "ColoredFormatter")
 
 
 class HideData(logging.Handler):
-    """Rename the data of a record with a leading underscore, where a handler is that of ``dev`` or ``console``.
+    """Prefix the names of a record's data with an underscore, if a handler of ``dev`` or ``console`` is installed.
 
-    They print no field whose name begins with an underscore, and up to 1.6 all others in a second column. This has to
-    be the first handler of detection's logger: ``dev`` prints in another process than the job's, where only handlers
-    are called.
+    They skip fields whose names begin with an underscore, and print all others, up to 1.6 in a second column. This
+    must be the first handler of detection's logger, and not a filter: with ``dev``, the process that prints is not the
+    job's, and it calls only handlers.
     """
 
     def __init__(self, logger: logging.Logger) -> None:
@@ -32,5 +32,5 @@ class HideData(logging.Handler):
                 if name in vars(record):
                     vars(record)[f"_{name}"] = vars(record).pop(name)
         if not others and logging.lastResort and record.levelno >= logging.lastResort.level:
-            logging.lastResort.handle(record)  # logging does so only where there is no handler at all
+            logging.lastResort.handle(record)  # this handler keeps logging from doing so
         return True

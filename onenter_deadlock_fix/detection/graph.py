@@ -1,4 +1,4 @@
-"""The wait-for graph: find the nodes that can never complete. It knows neither asyncio nor livekit-agents."""
+"""The wait-for graph: find the nodes that can never complete. Independent of asyncio and livekit-agents."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any, Callable, NamedTuple
 
 
 class Wait(NamedTuple):
-    """What a node needs to complete: all that it awaits (AND), or any of it (OR).
+    """What a node needs to complete: all nodes that it awaits (AND), or any of them (OR).
 
-    An AND of nothing is free, an OR of nothing is a dead end.
+    An AND of no nodes is free, an OR of no nodes is a dead end.
 
-    reason: why the node waits, in words, where that is known.
-    lock: the lock that the node waits for, where ``awaited`` are its holders.
+    reason: why the node waits, in words; empty if that is not known.
+    lock: the lock that the node waits for, if ``awaited`` are its holders.
     """
 
     awaited: tuple[Any, ...] = ()
@@ -25,9 +25,9 @@ FREE = Wait()
 
 
 def deadlocked(waits: Mapping[Any, Wait]) -> dict[Any, Wait]:
-    """Return the largest set of nodes none of which can complete unless another of the set does, with their waits.
+    """Return the waits of the largest set in which no node can complete unless another node of the set does.
 
-    A node that is not in ``waits`` is free. Remove the free nodes, then those that become free by that, and so on.
+    A node that is not in ``waits`` is free. Remove the free nodes, then the nodes that this makes free, and so on.
     """
     waiters_of = waiters(waits)
     # how many of the awaited nodes have to complete before the node does
@@ -42,9 +42,9 @@ def deadlocked(waits: Mapping[Any, Wait]) -> dict[Any, Wait]:
 
 
 def reachable(starts: Iterable[Any], wait_of: Callable[[Any], Wait | None]) -> dict[Any, Wait]:
-    """Return the waits of ``starts`` and of all that these wait for, the nearest ones first.
+    """Return the waits of ``starts`` and of all nodes reachable from them, nearest first.
 
-    A node of which ``wait_of`` returns None is left out.
+    A node for which ``wait_of`` returns None is left out.
     """
     waits: dict[Any, Wait] = {}
     to_do = list(starts)
@@ -56,9 +56,9 @@ def reachable(starts: Iterable[Any], wait_of: Callable[[Any], Wait | None]) -> d
 
 
 def causes(waits: Mapping[Any, Wait]) -> dict[Any, frozenset[Any]]:
-    """Return the nodes on a cycle, each with all nodes that it waits for in circles, and the dead ends, each alone.
+    """Map each node on a cycle to its strongly connected component, and each dead end to itself alone.
 
-    All of ``waits`` must be deadlocked. These are the strongly connected components, by Kosaraju's algorithm.
+    All nodes of ``waits`` must be deadlocked. The components are found by Kosaraju's algorithm.
     """
     finished: list[Any] = []
     entered: set[Any] = set()
@@ -72,7 +72,7 @@ def causes(waits: Mapping[Any, Wait]) -> dict[Any, frozenset[Any]]:
             to_do.append((node, True))
             to_do += [(awaited, False) for awaited in waits[node].awaited if awaited in waits]
     waiters_of = waiters(waits)
-    found: dict[Any, frozenset[Any]] = {}
+    components: dict[Any, frozenset[Any]] = {}
     assigned: set[Any] = set()
     for node in reversed(finished):
         if node not in assigned:
@@ -83,15 +83,15 @@ def causes(waits: Mapping[Any, Wait]) -> dict[Any, frozenset[Any]]:
                 assigned.update(new)
                 component += new
             awaited = waits[node].awaited
-            if len(component) > 1 or not awaited or any(each is node for each in awaited):
-                found.update(dict.fromkeys(component, frozenset(component)))
-    return found
+            if len(component) > 1 or not awaited or any(other is node for other in awaited):
+                components.update(dict.fromkeys(component, frozenset(component)))
+    return components
 
 
 def waiters(waits: Mapping[Any, Wait]) -> dict[Any, list[Any]]:
-    """Return the nodes that wait for each node."""
-    found: dict[Any, list[Any]] = {}
+    """Map each awaited node to the nodes that wait for it."""
+    waiters_of: dict[Any, list[Any]] = {}
     for node, wait in waits.items():
         for awaited in set(wait.awaited):
-            found.setdefault(awaited, []).append(node)
-    return found
+            waiters_of.setdefault(awaited, []).append(node)
+    return waiters_of

@@ -42,7 +42,7 @@ def _until_drained(edges: LivekitEdges, frame: Suspended, frames: list[Suspended
 
 
 def _until_generated(edges: LivekitEdges, frame: Suspended, frames: list[Suspended], future: Future) -> Wait:
-    """Of a generation of a speech; the scheduling task waits for what its drain waits for besides."""
+    """Return what a wait for a generation of a speech needs; in the scheduling task, also what its drain needs."""
     if frame.variables["self"].done():
         edges.add_handle(frame.variables["self"])
     caller = frames[-2]
@@ -51,7 +51,7 @@ def _until_generated(edges: LivekitEdges, frame: Suspended, frames: list[Suspend
 
 
 def _until_authorized(edges: LivekitEdges, frame: Suspended, *_: Any) -> Wait:
-    """Of a speech that has to be scheduled, and that then waits in line behind the one that is being said."""
+    """Return what a speech needs: to be scheduled, and then the end of the speech that is being said."""
     handle = frame.variables["self"]
     if not handle._scheduled_fut.done():
         return Wait((handle._scheduled_fut,))
@@ -64,7 +64,7 @@ def _until_authorized(edges: LivekitEdges, frame: Suspended, *_: Any) -> Wait:
 
 
 def _unless_interrupted(_: LivekitEdges, frame: Suspended, frames: list[Suspended], __: Future) -> Wait | None:
-    """Of all that a speech does at a time. An interruption aborts the wait and does not complete it."""
+    """Return what the current step of a speech needs. An interruption aborts the wait and does not complete it."""
     if frames[-1].function != "asyncio.tasks._wait":
         return None
     interruption = frame.variables["self"]._interrupt_fut
@@ -72,7 +72,7 @@ def _unless_interrupted(_: LivekitEdges, frame: Suspended, frames: list[Suspende
 
 
 def _until_inactive(edges: LivekitEdges, frame: Suspended, *_: Any) -> Wait:
-    """Of an AgentTask that is closed, from 1.4.3 on: it is inactive once the task that awaits it is done with it."""
+    """Return what the close of an AgentTask needs, from 1.4.3 on: the end of the task that awaits it."""
     agent_task = frame.variables["self"]
     awaiting = [task for task, (awaited, _) in edges.awaited_agent_tasks.items() if awaited is agent_task]
     is_abandoned = not awaiting and edges.all_awaits_are_known
@@ -80,7 +80,7 @@ def _until_inactive(edges: LivekitEdges, frame: Suspended, *_: Any) -> Wait:
 
 
 def _until_idle(edges: LivekitEdges, frame: Suspended, frames: list[Suspended], _: Future) -> Wait | None:
-    """Of the floor, which others hold in ``RunContext.foreground()``, by 1.7.0; all of them have to release it."""
+    """Return what a wait for the floor needs (1.7.0 has it): every ``RunContext.foreground()`` block to release it."""
     session = frame.variables["self"]._session
     if frames[-1].function != _EVENT or frames[-1].variables["self"] is not session._idle_released:
         return None
@@ -89,14 +89,14 @@ def _until_idle(edges: LivekitEdges, frame: Suspended, frames: list[Suspended], 
 
 
 def _until_completed(edges: LivekitEdges, frame: Suspended, _: list[Suspended], future: Future) -> Wait | None:
-    """Of an AgentTask, which anybody may complete; before that its task may await ``on_enter()`` of it."""
+    """Return a free wait for an AgentTask, which any code may complete; None while ``on_enter()`` is awaited."""
     if future in edges.tasks or edges.wait(future) != FREE:
         return None
     return Wait(reason=edges.why_unreached(frame.variables["self"], frame.variables["session"]))
 
 
 def _reason_if(condition: Callable[[Any, Suspended, Future], bool], reason: str) -> Rule:
-    """Return the rule that a task waits for something unknown, for this reason, where the condition holds."""
+    """Return a rule: if the condition holds, the task waits for something unknown, for this reason."""
     return lambda edges, frame, _, future: Wait(reason=reason) if condition(edges, frame, future) else None
 
 
@@ -110,7 +110,7 @@ RULES: dict[str, Rule] = {
     f"{VOICE}speech_handle._wait_for_authorization": _until_authorized,
     f"{VOICE}speech_handle._wait_for_generation": _until_generated,
     f"{VOICE}speech_handle.wait_if_not_interrupted": _unless_interrupted,
-    f"{VOICE}tool_executor.execute": lambda _, frame, *__: Wait((frame.variables["exe_task"],)),  # the tool's own task
+    f"{VOICE}tool_executor.execute": lambda _, frame, *__: Wait((frame.variables["exe_task"],)),  # the task of the tool
     f"{VOICE}audio_recognition._wait_for_user_silence": _reason_if(lambda *_: True, USER_SPEAKS),
     f"{VOICE}io.wait_for_playout": _reason_if(lambda *_: True, PLAYED),
     f"{VOICE}room_io._output.capture_frame": _reason_if(
@@ -124,17 +124,17 @@ RULES: dict[str, Rule] = {
 
 COMPLETIONS: dict[str, Completion] = {
     **asyncio_edges.COMPLETIONS,
-    "livekit.agents.utils.aio.utils._release_waiter": lambda edges, held: ([held["0"]], None),
-    # the current speech alone on the oldest releases
-    f"{VOICE}agent_activity.AgentActivity.interrupt.<locals>.on_playout_done": lambda edges, held: (
-        [held["future"]],
-        Wait(tuple(handle._done_fut for handle in held["interrupted_speeches"]))
-        if "interrupted_speeches" in held
+    "livekit.agents.utils.aio.utils._release_waiter": lambda edges, bound: ([bound["0"]], None),
+    # only the current speech on the oldest releases
+    f"{VOICE}agent_activity.AgentActivity.interrupt.<locals>.on_playout_done": lambda edges, bound: (
+        [bound["future"]],
+        Wait(tuple(handle._done_fut for handle in bound["interrupted_speeches"]))
+        if "interrupted_speeches" in bound
         else None,
     ),
-    f"{VOICE}run_result.RunResult._mark_done_if_needed": lambda edges, held: (
-        [held["self"]._done_fut],
-        Wait(tuple(edges.run_needs(held["self"]))),
+    f"{VOICE}run_result.RunResult._mark_done_if_needed": lambda edges, bound: (
+        [bound["self"]._done_fut],
+        Wait(tuple(edges.run_needs(bound["self"]))),
     ),
 }
 
@@ -143,18 +143,18 @@ class LivekitEdges(Edges):
     """The waits among all tasks of an event loop, those of livekit-agents included."""
 
     rules, completions = RULES, COMPLETIONS
-    generators = (f"{VOICE}agent_session._wait_for_idle_and_hold",)  # it holds the session's floor
+    generators = (f"{VOICE}agent_session._wait_for_idle_and_hold",)  # holds the session's floor at its yield
 
     def __init__(self, tasks: set[Task]) -> None:
         super().__init__(tasks)
         self.infos = {task: info for task in tasks if (info := _info_of(task)) is not None}
-        self.handles: dict[Future, Any] = {}  # by each of the futures of a speech handle that are not done
+        self.handles: dict[Future, Any] = {}  # future of a speech handle, if it is not done -> the handle
         self.read(callback for task in tasks for callback in callbacks_of(task))
         for handle in {id(handle): handle for info in self.infos.values() if (handle := info.speech_handle)}.values():
             self.add_handle(handle)
 
     def add_handle(self, handle: Any) -> None:
-        """Add a speech to the graph; those that a task is for are there from the beginning."""
+        """Add a speech to the graph; ``__init__`` adds those that have tasks."""
         futures = (handle._done_fut, handle._scheduled_fut, *generations(handle))
         self.handles.update((future, handle) for future in futures if not future.done())
         # A handle has callbacks of its own, which a callback of its future calls.
@@ -162,17 +162,17 @@ class LivekitEdges(Edges):
         self.read(callback for future in futures for callback in callbacks_of(future))
 
     def functions(self, node: Any) -> list[str]:
-        """Return the functions of livekit-agents that a task is suspended in, outermost first; none of other nodes."""
+        """Return the functions of livekit-agents that a task is suspended in, outermost first; [] for other nodes."""
         return [frame.function for frame in self.stack(node) if frame.function.startswith(VOICE)]
 
     def is_generating(self, task: Task) -> bool:
-        """Return whether a task asks a model for what a speech says."""
+        """Return whether a task generates a speech with a model."""
         return any(function.startswith(f"{VOICE}generation.") for function in self.functions(task))
 
     def writers(self, task: Any) -> list[Any]:
-        """Return the tasks of plugins and of the user's that write what a task reads from a channel, or from several.
+        """Return the tasks of plugins and of user code that write to the channels that a task reads from.
 
-        They are those whose library functions hold the channel. These are no edges: others might write to it, too.
+        These are tasks whose library functions refer to the channel. They are no edges: others might write to it, too.
         """
         tasks, ids = [task], {id(task)}
         for reader in tasks:
@@ -183,8 +183,8 @@ class LivekitEdges(Edges):
             new = [node for node in nodes if id(node) not in ids and (not reads or _holds(self.stack(node), channel))]
             ids.update(map(id, new))
             tasks += new if reads or reader is not task else []
-        functions = ((each, self.innermost(each)) for each in tasks[1:])
-        return [each for each, function in functions if function and not function.startswith("livekit.agents.")]
+        functions = ((writer, self.innermost(writer)) for writer in tasks[1:])
+        return [writer for writer, function in functions if function and not function.startswith("livekit.agents.")]
 
     def agent_task(self, task: Task) -> Any:
         """Return the AgentTask that a task awaits, or None."""
@@ -198,8 +198,8 @@ class LivekitEdges(Edges):
     def drain_needs(self, activity: Any) -> list[Any]:
         """Return what a drain of an activity needs.
 
-        From 1.7.0 on, a tool that awaits an AgentTask takes its own reply and the activity's ``on_enter`` out of the
-        drain (``_add_drain_blocked_tasks()``). So the drain needs a reply, or that a running tool of it does so.
+        From 1.7.0 on, a tool that awaits an AgentTask removes its own reply and the activity's ``on_enter`` task from
+        the drain (``_add_drain_blocked_tasks()``). So the drain needs a reply, or that a running tool removes it.
         """
         tasks = drained(activity)
         if not hasattr(activity, "_add_drain_blocked_tasks"):
@@ -209,27 +209,27 @@ class LivekitEdges(Edges):
         return [Alternative((task, *tools.get(speech_handle(task), every_tool))) for task in tasks]
 
     def run_needs(self, run: Any) -> list[Any]:
-        """Return what a run needs: a tool that awaits an AgentTask takes its own speech out of the run."""
+        """Return what a run needs; a tool that awaits an AgentTask removes its own speech from the run."""
         return [
             handle if self._is_known(handle) else Alternative((handle._done_fut, *self.tools_of(handle)))
             for handle in run._handles
         ]
 
     def activity_of(self, handle: Any) -> Any:
-        """Return the activity that has made a speech handle."""
-        return next(each["self"] for each in self._activity_variables(handle._tasks) if "self" in each)
+        """Return the activity that created a speech handle."""
+        return next(names["self"] for names in self._activity_variables(handle._tasks) if "self" in names)
 
     def _activity_variables(self, tasks: Iterable[Task]) -> Iterator[dict[str, Any]]:
-        """Yield the variables of the functions of an activity that tasks are in."""
+        """Yield the variables of each function of ``agent_activity`` that these tasks are suspended in."""
         frames = (frame for task in tasks for frame in self.stack(task))
         return (frame.variables for frame in frames if frame.function.startswith(f"{VOICE}agent_activity."))
 
     def why_unreached(self, agent_task: Any, session: Any) -> str:
-        """Return why no turn of the user reaches an AgentTask that is awaited; nothing where one may."""
+        """Return why no turn of the user can reach an awaited AgentTask; an empty string if one can."""
         if session._activity is None:
             return f"the session is closed{UNREACHED}"
         if session._activity_lock.locked() or not self.all_awaits_are_known:
-            return ""  # the agent is being changed, or it can't be seen who has taken whose place
+            return ""  # an agent is being replaced, or it is unknown which agent replaced which
         before = {id(agent): old_agent for agent, old_agent in self.awaited_agent_tasks.values()}
         agent = current = session._activity.agent
         while agent is not agent_task and id(agent) in before:
@@ -244,7 +244,7 @@ class LivekitEdges(Edges):
 
     @functools.cached_property
     def awaited_agent_tasks(self) -> dict[Task, tuple[Any, Any]]:
-        """The AgentTasks that tasks await, each with the agent whose place it has taken."""
+        """The AgentTask that each task awaits, with the agent that it has replaced."""
         return {
             task: (frame.variables["self"], frame.variables.get("old_agent"))
             for task, info in self.infos.items()
@@ -254,17 +254,17 @@ class LivekitEdges(Edges):
 
     @functools.cached_property
     def all_awaits_are_known(self) -> bool:
-        """Whether it is known of every task that can await an AgentTask whether it does.
+        """Whether ``awaited_agent_tasks`` is complete.
 
-        It is not known where what the task is suspended in ends before what it waits for, at an awaitable of the
-        user's.
+        It may not be if the stack of a task ends at a user-defined awaitable, before the future that the task waits
+        for.
         """
         tasks: list[Any] = [task for task, info in self.infos.items() if info.inline_task]
         ends = [(task._fut_waiter, gc.get_referents(self.stack(task)[-1].awaited)) for task in tasks]
         return all(any(referent is future for referent in referents) for future, referents in ends)
 
     def reason_of_event(self, event: object) -> str:
-        """Return why a task waits for an event; from 1.4.0 on, one is set when the caller stops speaking."""
+        """Return why a task waits for an event; from 1.4.0 on, an event is set when the caller stops speaking."""
         return USER_SPEAKS if id(event) in self._silence_events else ""
 
     @functools.cached_property
@@ -275,7 +275,7 @@ class LivekitEdges(Edges):
     def wait(self, node: Any) -> Wait:
         info = self.infos.get(node)
         handle = info.speech_handle if info and not info.function_call else self.handles.get(node)
-        # The timer that ends an interrupted speech is running.
+        # While this timer runs, livekit-agents is about to end an interrupted speech.
         is_given_up = getattr(handle, "_interrupt_timeout_handle", None) is not None
         return Wait(reason=GIVEN_UP) if is_given_up else super().wait(node)
 
@@ -297,17 +297,17 @@ class LivekitEdges(Edges):
 
 
 def _holds(frames: list[Suspended], channel: object) -> bool:
-    """Return whether library functions have a channel in a variable or in their ``self``, but do not read it."""
+    """Return whether library functions refer to a channel, in a variable or in their ``self``, without reading it."""
     if frames and frames[-1].frame.f_locals.get("self") is channel:
         return False
     variables = [frame.variables for frame in frames if frame.function.startswith("livekit.")]
     with contextlib.suppress(AttributeError):
-        variables += [object.__getattribute__(each["self"], "__dict__") for each in variables if "self" in each]
-    return any(value is channel for each in variables for value in each.values())
+        variables += [object.__getattribute__(names["self"], "__dict__") for names in variables if "self" in names]
+    return any(value is channel for names in variables for value in names.values())
 
 
 def drained(activity: Any) -> list[Task]:
-    """Return the speech tasks that a drain of this activity waits for, as its ``_scheduling_task()`` works them out."""
+    """Return the speech tasks that a drain of this activity waits for, computed as in its ``_scheduling_task()``."""
     blocked = list(activity._drain_blocked_tasks)
     handles = [handle for task in blocked if (handle := speech_handle(task)) is not None]
     awaited = activity._speech_tasks if activity._scheduling_paused else ()
@@ -315,26 +315,26 @@ def drained(activity: Any) -> list[Task]:
 
 
 def speech_handle(task: Task) -> Any:
-    """Return the speech that a task is for, if any."""
+    """Return the speech handle that a task belongs to, or None."""
     return getattr(_info_of(task), "speech_handle", None)
 
 
 def generations(handle: Any) -> list[Future]:
-    """Return the futures that are done when a generation of a speech has been said; 1.2.0 has the last one only."""
+    """Return the futures of a speech's generations, done once they have been said; 1.2.0 keeps only the last one."""
     futures: list[Future] = handle._generations if hasattr(handle, "_generations") else [handle._generation_fut]
     return futures
 
 
 def is_queued(activity: Any, handle: Any) -> bool:
-    """Return whether a speech is in line to be said."""
+    """Return whether a speech is in the activity's queue."""
     return any(queued is handle for *_, queued in activity._speech_q)
 
 
 def _info_of(task: Task) -> Any:
-    """Return what livekit-agents notes on a task, if anything."""
+    """Return the task info that livekit-agents has set on a task, or None."""
     if type(task) is asyncio.Task:
         return getattr(task, INFO, None)
-    with contextlib.suppress(AttributeError):  # its class is the user's, and may have a __getattr__ of its own
+    with contextlib.suppress(AttributeError):  # bypasses the __getattr__ of a user-defined class
         return object.__getattribute__(task, INFO)
     return None
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 VOICE = "livekit.agents.voice."
-# Changes of the agent, the end of the session, and runs. These are reported, too, where they merely take long.
+# Changes of the agent, the end of the session, and runs. These are also reported if they are merely slow.
 CHANGE_FUNCTIONS = {
     *(f"{VOICE}agent_activity.{name}" for name in ("pause", "drain", "aclose")),
     *(f"{VOICE}agent_session.{name}" for name in ("drain", "_aclose_impl")),
     f"{VOICE}run_result._await_impl",
 }
-# An AgentTask and on_enter() of a new agent may take as long as they like, unless they can't complete.
+# An AgentTask and on_enter() of a new agent may take any time, and are reported only if they can't complete.
 WATCHED_FUNCTIONS = CHANGE_FUNCTIONS | {f"{VOICE}agent.__await_impl", f"{VOICE}agent_session._update_activity"}
-INFO = "__livekit_agents_activity_task"  # as _get_activity_task_info() has it
+INFO = "__livekit_agents_activity_task"  # the attribute that _get_activity_task_info() reads
 
 _ACTIVITY, _SPEECH = "agent_activity:AgentActivity.", "speech_handle:SpeechHandle."
-# function -> its signature, which does not matter here, and the names that its code must use
+# function -> its signature, which is not compared here, and the names that its code must use
 FINGERPRINT: dict[str, tuple[None, set[str]]] = {
     function: (None, set(names.split()))
     for function, names in {

@@ -1,4 +1,4 @@
-"""Find who holds a lock: the tasks that are in its ``async with``, as far as their coroutines show it."""
+"""Find the holders of locks: the tasks whose coroutines are suspended in an ``async with`` of the lock."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ _EXIT_IDS = frozenset(id(manager.__aexit__) for manager in _MANAGERS)
 def holders(
     tasks: Iterable[Task], stack: Callable[[Task], list[Suspended]], generators: Collection[str]
 ) -> dict[int, list[Task]]:
-    """Return the tasks that are in the block of a lock, by its identity; twice, if one has entered that twice.
+    """Map the id of each lock to the tasks in its ``async with``; a task that has entered it twice is listed twice.
 
     stack: returns what a task is suspended in, outermost first.
-    generators: functions decorated with ``asynccontextmanager`` that hold something of their ``self`` at their yield,
-        which stands for it then.
+    generators: functions decorated with ``asynccontextmanager`` that act as a lock of their ``self`` while suspended at
+        their yield; the id of ``self`` is the id of that lock.
     """
-    found: dict[int, list[Task]] = {}
+    tasks_by_lock: dict[int, list[Task]] = {}
     for task in tasks:
         frames = stack(task)
         entered = [lock for frame in frames for lock in _entered(frame, generators)]
         is_waiting = entered and frames[-1].function in ("asyncio.locks.acquire", "asyncio.locks.wait")
         by_exit_stack = [frame.function for frame in frames[-3:-2]] == ["contextlib.enter_async_context"]
         if is_waiting and not by_exit_stack:
-            # The exit of a block is on the stack before the lock is taken, and while a condition has released it.
+            # __aexit__ is on the stack before the lock is acquired, and while a condition has released it.
             with contextlib.suppress(ValueError):
                 entered.remove(id(_lock_of(frames[-1].variables["self"])))
         for lock in entered:
-            found.setdefault(lock, []).append(task)
-    return found
+            tasks_by_lock.setdefault(lock, []).append(task)
+    return tasks_by_lock
 
 
 def _entered(frame: Suspended, generators: Collection[str]) -> Iterator[int]:
     """Yield the locks, by identity, whose ``async with`` a coroutine or generator is in.
 
-    The exit of the block is on its stack: a bound ``__aexit__``; from Python 3.14 on the function, and then what it
-    would be bound to. Before Python 3.11 the frame has the stack, and not the coroutine. The variables are there, too.
+    The value stack has the bound ``__aexit__`` of the block; from Python 3.14 on, the function and then its ``self``.
+    Before Python 3.11 the frame refers to the value stack, and not the coroutine. Both also refer to the variables.
     """
     entries = gc.get_referents(frame.awaitable, frame.frame)
     for entry, following in zip(entries, [*entries[1:], None]):
@@ -61,7 +61,7 @@ def _locks_of(manager: Any, generators: Collection[str]) -> Iterator[int]:
     elif kind is contextlib.AsyncExitStack:
         for _, callback in manager._exit_callbacks:
             yield from _locks_of(callback.__self__, generators) if type(callback) is MethodType else ()
-    # While the generator enters or leaves the block, it is on the task's stack itself.
+    # If it runs (it enters or leaves the block), it is on the task's stack, and examined there.
     elif kind is contextlib._AsyncGeneratorContextManager and not manager.gen.ag_running:
         frame = Suspended(manager.gen, manager.gen.ag_frame, None)
         if frame.function in generators:

@@ -1,4 +1,4 @@
-"""Release what a deadlocked change waits for, where that is safe, as ``resolve`` does."""
+"""Implement ``resolve``: release a deadlocked change from its wait, if that is safe."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .stack import Task
 
 
 class Release(NamedTuple):
-    """What a drain can release.
+    """The speech tasks that a drain need not wait for.
 
-    waits: the waits of its change that end by that.
-    remaining: the names of those that the change waits for even so.
+    waits: the waits of its change that the release ends.
+    remaining: the names of what the change still waits for after the release.
     activity: the activity that is drained.
-    speech_tasks: the tasks that the drain no longer waits for.
-    handles: their speeches; ``on_enter()`` and ``on_exit()`` have none.
+    speech_tasks: the tasks that the drain no longer waits for after the release.
+    handles: the speech handles of these tasks; ``on_enter()`` and ``on_exit()`` have none.
     """
 
     waits: list[WaitRecord]
@@ -30,9 +30,9 @@ class Release(NamedTuple):
     handles: list[Any]
 
     def apply(self) -> None:
-        """Have the drain work out anew what it waits for, and a generation that it waits for count as said."""
+        """Add the tasks to the drain's blocked tasks, complete the generation that it waits for, and wake it up."""
         activity = self.activity
-        blocked = activity._drain_blocked_tasks  # a list on older releases, which is the caller's
+        blocked = activity._drain_blocked_tasks  # on older releases, the caller's list; copied, not changed
         activity._drain_blocked_tasks = type(blocked)([*blocked, *self.speech_tasks])
         speaking = activity._current_speech
         if speaking is not None and (speaking.done() or any(task in self.speech_tasks for task in speaking._tasks)):
@@ -42,9 +42,9 @@ class Release(NamedTuple):
         activity._wake_up_scheduling_task()
 
     def interrupt_dropped(self) -> None:
-        """Interrupt what was released and can't be said any more, as livekit-agents does itself from 1.4.3 on.
+        """Interrupt released speeches that will never be authorized, as livekit-agents does itself from 1.4.3 on.
 
-        What a speech says after its tool is dropped while its activity is paused, and nobody authorizes it later.
+        While its activity is paused, livekit-agents drops what a speech says after its tool, and never authorizes it.
         """
         for handle in self.handles:
             is_waiting = handle._scheduled_fut.done() and handle._authorize_event._waiters
@@ -53,38 +53,38 @@ class Release(NamedTuple):
 
 
 def find_releases(snapshot: Snapshot, task: Task) -> list[Release]:
-    """Return what the drains can release that a deadlocked task waits for, or is in.
+    """Return the possible releases in the drains that a deadlocked task waits for or executes.
 
-    In a handoff to an AgentTask or back those are the speech tasks that wait for it. In any drain those are the tasks
-    of a speech that nothing can complete, because nothing depends on it. Nothing is released that waits for the
-    session's lock: before 1.7.1 the AgentTask of the second handoff would replace the first one's.
+    A handoff to or from an AgentTask can release the speech tasks that wait for this handoff. Any drain can release
+    the tasks of a speech that nothing can complete, because nothing depends on it. A task that waits for the session's
+    lock is not released: before 1.7.1 its AgentTask would replace the AgentTask of this handoff.
     """
     releases = []
     for node in snapshot.reachable_from(task):
         for frame in snapshot.edges.stack(node):
-            with contextlib.suppress(Exception):  # what can't be read is not released
+            with contextlib.suppress(Exception):  # a drain that can't be read releases nothing
                 if frame.function == f"{VOICE}agent_activity._pause_scheduling_task":
                     releases.append(_release_in(snapshot, node, frame.variables["self"]))
     return [release for release in releases if release.waits]
 
 
 def _release_in(snapshot: Snapshot, task: Task, activity: Any) -> Release:
-    """Return what the drain of an activity can release, in which a task waits."""
+    """Return the release for the drain of an activity that ``task`` executes."""
     awaited, speaking, lock = drained(activity), activity._current_speech, activity.session._activity_lock
     labels = snapshot.labels
-    speech_tasks = [each for each in awaited if _can_release(snapshot, task, each, lock)]
-    released = [labels.own_label(each) for each in speech_tasks]
+    speech_tasks = [other for other in awaited if _can_release(snapshot, task, other, lock)]
+    released = [labels.own_label(speech_task) for speech_task in speech_tasks]
     if speaking is not None and speaking.done():
         released.append(labels.speech_label(speaking))
     change = labels.change_label(task)
     waits = [labels.record(change, label)._replace(lines=()) for label in dict.fromkeys(released)]
-    remaining = [labels.display_name(labels.own_label(each)) for each in awaited if each not in speech_tasks]
-    handles = [handle for each in speech_tasks if (handle := speech_handle(each)) is not None]
+    remaining = [labels.display_name(labels.own_label(other)) for other in awaited if other not in speech_tasks]
+    handles = [handle for other in speech_tasks if (handle := speech_handle(other)) is not None]
     return Release(waits, list(dict.fromkeys(remaining)), activity, speech_tasks, handles)
 
 
 def _can_release(snapshot: Snapshot, task: Task, speech_task: Task, lock: asyncio.Lock) -> bool:
-    """Return whether the drain that a task waits in can release a speech task."""
+    """Return whether the drain that ``task`` executes can release a speech task."""
     waits = snapshot.reachable_from(speech_task)
     if any(wait.lock is lock for wait in waits.values()):
         return False

@@ -1,6 +1,6 @@
 """Log the records: text for people, and the same as data in the record's ``extra``.
 
-They are logged in the context of the task that hangs, so that what the program keeps there for its log is on them.
+They are logged in the context of the task that hangs, so that its context variables are available to log handlers.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from .stack import Task
 
 _logger = logging.getLogger(LOGGER)
 
-# Deadlocks that upstream has fixed: whom the changes, on_enter() and the tools on the cycle wait for, by roles, and the
-# release from which on that does not happen any more, as docs/compatibility.md shows.
+# Deadlocks that upstream has fixed: the waits (role, awaited role) of the changes, on_enter() and the tools on the
+# cycle -> the first release with the fix, see docs/compatibility.md.
 _FIXED_IN = {
     # livekit/agents issue #4109
     frozenset({("tool", "handoff"), ("handoff", "on_enter"), ("on_enter", "reply")}): "1.3.6",
@@ -29,11 +29,11 @@ _FIXED_IN = {
     frozenset({("on_enter", "handoff"), ("handoff", "session close"), ("session close", "on_enter")}): "1.6.1",
     frozenset({("tool", "handoff"), ("handoff", "update_agent()"), ("update_agent()", "on_exit")}): "1.8.2",
 }
-_MANY = 50  # waits in a record
+_MAX_WAITS = 50  # in a record
 
 
 def is_enabled(level: int) -> bool:
-    """Return whether the program's logging takes records of a level now."""
+    """Return whether records of this level are logged at present."""
     return _logger.isEnabledFor(level)
 
 
@@ -53,15 +53,15 @@ def deadlock(
 
 
 def released(release: Release, task: Task) -> None:
-    """Log that a drain no longer waits for what it has released."""
+    """Log that a change no longer waits for what was released."""
     remaining = f", but still for {' and '.join(release.remaining)}" if release.remaining else ""
     line = f"{release.waits[0].name} no longer waits for {_released_names(release)}{remaining}"
     _log(logging.WARNING, [line], {"release": {"waits": _data(release.waits)}}, task)
 
 
 def slow_wait(name: str, records: Sequence[WaitRecord], waited: float, task: Task) -> None:
-    """Log that a change has waited for so many seconds, and for whom."""
-    awaited = " and ".join(dict.fromkeys(each.waits_for for each in records if each.name == name and each.waits_for))
+    """Log that a change has waited for ``waited`` seconds, and for whom."""
+    awaited = " and ".join(dict.fromkeys(wait.waits_for for wait in records if wait.name == name and wait.waits_for))
     lines = [f"{name} has waited{f' for {awaited}' if awaited else ''} for {waited:.1f} s", *_lines(records)]
     _log(logging.WARNING, lines, {"wait": {"waits": _data(records), "seconds": round(waited, 1)}}, task)
 
@@ -76,7 +76,7 @@ def _released_names(release: Release) -> str:
 
 
 def _fixed_in(records: Sequence[WaitRecord]) -> str | None:
-    """Return the release that has fixed this whole deadlock, if there is one, and this is an older one."""
+    """Return the release that fixed this deadlock, if the installed release is older; else None."""
     roles = {record.name: record.role for record in records}
     waits = {
         (record.role, roles.get(record.waits_for, ""))
@@ -92,24 +92,24 @@ def _fixed_in(records: Sequence[WaitRecord]) -> str | None:
 
 
 def _lines(records: Sequence[WaitRecord]) -> list[str]:
-    """Return the first waits, with the user's lines where a waiter comes for the first time."""
-    says_more = {record.name for record in records if record.waits_for or record.waits_in or record.reason}
-    shown = [each for each in records if each.waits_for or each.waits_in or each.reason or each.name not in says_more]
+    """Return the text of the first waits, with the user's lines below the first wait of each waiter."""
+    detailed = {record.name for record in records if record.waits_for or record.waits_in or record.reason}
+    shown = [wait for wait in records if wait.waits_for or wait.waits_in or wait.reason or wait.name not in detailed]
     lines, with_lines = [], set()
-    for record in shown[:_MANY]:
+    for record in shown[:_MAX_WAITS]:
         lines.append(str(record))
         if (record.name, record.lines) not in with_lines:
             lines += [f"  at {': '.join(filter(None, line))}" for line in record.lines]
             with_lines.add((record.name, record.lines))
-    return [*lines, f"and {len(shown) - _MANY} waits more"] if len(shown) > _MANY else lines
+    return [*lines, f"and {len(shown) - _MAX_WAITS} waits more"] if len(shown) > _MAX_WAITS else lines
 
 
 def _data(records: Sequence[WaitRecord]) -> list[dict[str, Any]]:
-    """Return the waits without the text of lines, whose brackets livekit-agents' console takes for markup up to 1.3."""
-    waits = ({**record._asdict(), "lines": [line.place for line in record.lines]} for record in records[:_MANY])
+    """Return the waits as data, without source text: livekit-agents' console reads its brackets as markup up to 1.3."""
+    waits = ({**record._asdict(), "lines": [line.place for line in record.lines]} for record in records[:_MAX_WAITS])
     return [{name: value for name, value in wait.items() if value} for wait in waits]
 
 
 def _log(level: int, lines: Sequence[str], extra: dict[str, Any], task: Task) -> None:
-    # a copy: the task may be running in the context itself where loops are nested
+    # a copy, because with nested loops the task may be running in the context itself
     context_of(task).copy().run(_logger.log, level, "\n  ".join(lines), extra=extra)

@@ -10,18 +10,18 @@ from . import graph
 from .labels import Label, Labels, WaitRecord
 from .livekit_edges import UNREACHED, LivekitEdges
 from .livekit_internals import CHANGE_FUNCTIONS, VOICE, WATCHED_FUNCTIONS
-from .places import GOES_ON, user_lines
+from .places import MAY_COMPLETE, user_lines
 from .stack import Task
 
-# Who may be at work while session.run() waits. on_enter() is not: nothing tells whether it waits for the user's turn.
+# Roles that may be at work while session.run() waits. Not on_enter(): it may be waiting for the user's turn.
 _AT_WORK = ("tool", "reply", "say", "user turn", "on_user_turn_completed", "task")
 
 
 class Deadlock(NamedTuple):
-    """What keeps a change from ever completing.
+    """A deadlock, and the change that it blocks.
 
-    nodes: the tasks and speeches that wait for each other, or can never complete, in a form that is the same in each
-        snapshot as long as they wait for the same things.
+    nodes: the identities of the tasks and speeches that wait for each other, or can never complete. They are the same
+        in each snapshot, as long as these wait for the same things.
     change: the label of the change that can't complete.
     is_on_cycle: whether the change waits for itself.
     """
@@ -32,12 +32,12 @@ class Deadlock(NamedTuple):
 
     @property
     def rank(self) -> tuple[bool, bool, str]:
-        """Where several changes lead to it, report the one with the lowest rank; tools rank first, then the cycle."""
+        """The change with the lowest rank is reported; tools rank first, then changes on the cycle."""
         return self.change.role not in ("handoff", "AgentTask"), not self.is_on_cycle, self.change.text
 
 
 class Snapshot:
-    """All tasks of an event loop, and the waits of those that are due. Make and use it in one callback of that loop."""
+    """All tasks of an event loop, and the waits of the due tasks. Create and use it in one callback of that loop."""
 
     def __init__(self, tasks: set[Task], due: Iterable[Task] | None = None) -> None:
         self.edges = LivekitEdges(tasks)
@@ -46,7 +46,7 @@ class Snapshot:
         self.deadlocked = graph.deadlocked(self.waits)
 
     def deadlock(self, task: Task) -> Deadlock | None:
-        """Return the deadlock that keeps a task from completing, or None where it merely takes its time."""
+        """Return the deadlock that keeps a task from completing, or None if it is merely slow."""
         if task not in self.deadlocked:
             return None
         cause = next(self._causes[node] for node in self.reachable_from(task) if node in self._causes)
@@ -58,10 +58,10 @@ class Snapshot:
         return self.labels.records([task], self.reachable_from(task))
 
     def explain_slow_wait(self, task: Task) -> list[WaitRecord]:
-        """Return who waits for whom where a task waits; nobody where the wait may take as long as it likes.
+        """Return who waits for whom if a task is slow; [] if its wait may take any time.
 
-        So may ``session.run()`` while something of the user's or a model is at work, an AgentTask while the user may
-        turn to it, and ``on_enter()``.
+        The latter are ``session.run()`` while user code or a model is at work, an AgentTask while a turn of the user
+        can reach it, and ``on_enter()``.
         """
         if self.is_run(task):
             is_slow = not self._is_at_work()
@@ -75,7 +75,7 @@ class Snapshot:
         return f"{VOICE}run_result._await_impl" in self.edges.functions(task)
 
     def cycle(self) -> list[str]:
-        """Return who waits for whom in the smallest deadlock, or nothing where there is none."""
+        """Return who waits for whom in the smallest deadlock, or [] if there is none."""
         nodes = min(self._causes.values(), key=len, default=frozenset[Any]())
         tasks = sorted(nodes & self.edges.tasks, key=lambda task: self.labels.own_label(task).text)
         starts = tasks[:1] or nodes
@@ -90,9 +90,9 @@ class Snapshot:
         return graph.causes(self.deadlocked)
 
     def _identify(self, nodes: Iterable[Any]) -> frozenset[Any]:
-        """Return the tasks and speeches among nodes by identity, a task with the changes that it is in the middle of.
+        """Return the identities of the tasks and speeches among nodes; a task's includes the changes that it executes.
 
-        Left out are futures, and the tasks that ``wait_for()`` makes: where a tool tries again, these are new ones.
+        Futures and the tasks that ``wait_for()`` creates are left out: a tool that tries again creates new ones.
         """
         identities: set[Any] = set()
         for node in nodes:
@@ -104,7 +104,7 @@ class Snapshot:
         return frozenset(identities)
 
     def _explain_from_users_line(self, task: Task) -> list[WaitRecord]:
-        """Return who waits for whom. Where the library awaits an AgentTask, begin with who awaits that."""
+        """Return who waits for whom. If library code awaits an AgentTask, begin with the task that awaits its agent."""
         waits, starts = dict(self.waits), [task]
         for start in starts:
             _, agent = self.edges.awaited_agent_tasks.get(start, (None, None))
@@ -115,12 +115,12 @@ class Snapshot:
         return self.labels.records(starts[-1:], waits, follows_channels=True)
 
     def _is_at_work(self) -> bool:
-        """Return whether a model, a timer or the user's own code is at work for a speech, and so may go on."""
-        # Later releases don't await the tasks that ask a model, but what these have set.
+        """Return whether a model, a timer or the user's own code is at work for a speech and may complete it."""
+        # Later releases don't await the tasks that call a model, but futures that these tasks set.
         starts = [task for task in self.edges.tasks if task in self.edges.infos or self.edges.is_generating(task)]
         records = self.labels.records(starts, graph.reachable(starts, self.edges.wait))
         return any(
-            end.reason in GOES_ON or not (end.reason or end.waits_in.startswith("livekit.agents."))
+            end.reason in MAY_COMPLETE or not (end.reason or end.waits_in.startswith("livekit.agents."))
             for end in records
             if end.role in _AT_WORK and not end.waits_for
         )

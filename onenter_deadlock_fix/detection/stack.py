@@ -1,6 +1,6 @@
-"""Read what a task is suspended in: the coroutines and generators from its outermost function to its innermost.
+"""Read the stack of a suspended task: its coroutines and generators, outermost first.
 
-Only the interpreter's own kinds are followed. An awaitable of the user's ends the walk, because nothing of it is read.
+Only built-in types are followed. The walk ends at a user-defined awaitable, because reading it may run user code.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Any, NamedTuple
 
 Task = asyncio.Task[Any]
 
-# Where each kind has its frame, and what it awaits. By identity, because even the hash of a class may be the user's.
+# The attributes for the frame and for the awaited object. By id, because even the hash of a class may be user-defined.
 _KINDS = {
     id(CoroutineType): attrgetter("cr_frame", "cr_await"),
     id(GeneratorType): attrgetter("gi_frame", "gi_yieldfrom"),
     id(AsyncGeneratorType): attrgetter("ag_frame", "ag_await"),
 }
-# They stand for one of these, which only the garbage collector can tell.
-_ITERATORS = ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable")
+# These wrap one of the types above, which only the garbage collector gives access to.
+_WRAPPERS = ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable")
 _AWAIT_OF_A_FUTURE = asyncio.futures._PyFuture.__await__.__code__  # type: ignore[attr-defined]
-_TPFLAGS_HEAPTYPE = 1 << 9  # set on each class that a class statement has made
+_TPFLAGS_HEAPTYPE = 1 << 9  # set on each class that a class statement has created
 _flags_of = type.__dict__["__flags__"].__get__
-name_of = type.__dict__["__name__"].__get__  # of a class, whose own class may be the user's
+name_of = type.__dict__["__name__"].__get__  # of a class, whose metaclass may be user-defined
 
 
 class Suspended(NamedTuple):
@@ -43,16 +43,16 @@ class Suspended(NamedTuple):
 
     @property
     def variables(self) -> dict[str, Any]:
-        """Return its variables, which may be read where the function is a library's."""
+        """Return its variables; read only those of library functions."""
         return self.frame.f_locals
 
 
 def stack(task: Task) -> list[Suspended]:
-    """Return what a task is suspended in, outermost first; nothing for what is no task or can't be read."""
+    """Return what a task is suspended in, outermost first; [] if it is no task or can't be read."""
     frames: list[Suspended] = []
     try:
-        awaitable: Any = asyncio.Task.get_coro(task)  # the task's class may be the user's
-    except Exception:  # it is no task of this asyncio's
+        awaitable: Any = asyncio.Task.get_coro(task)  # the task's class may be user-defined
+    except Exception:  # it is not an asyncio task
         return frames
     while awaitable is not None:
         frame_and_awaited = _KINDS.get(id(type(awaitable)))
@@ -61,10 +61,10 @@ def stack(task: Task) -> list[Suspended]:
             if frame is not None and frame.f_code is not _AWAIT_OF_A_FUTURE:
                 frames.append(Suspended(awaitable, frame, awaited))
             awaitable = awaited
-        elif is_builtin(awaitable, _ITERATORS):
+        elif is_builtin(awaitable, _WRAPPERS):
             referents = gc.get_referents(awaitable)
             awaitable = next(
-                (each for each in referents if id(type(each)) in _KINDS or is_builtin(each, _ITERATORS)), None
+                (other for other in referents if id(type(other)) in _KINDS or is_builtin(other, _WRAPPERS)), None
             )
         else:
             break
@@ -72,6 +72,6 @@ def stack(task: Task) -> list[Suspended]:
 
 
 def is_builtin(thing: Any, names: Sequence[str]) -> bool:
-    """Return whether something is of one of the interpreter's own kinds, by name."""
-    kind = type(thing)  # its name may be asked for where it is the interpreter's own
+    """Return whether an object's type is a built-in type with one of these names."""
+    kind = type(thing)  # a user-defined type could run code when its name is read
     return not _flags_of(kind) & _TPFLAGS_HEAPTYPE and kind.__name__ in names

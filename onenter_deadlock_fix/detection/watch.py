@@ -1,6 +1,6 @@
 """Watch the changes of the agent that are under way: wrappers that start a timer, and the timer, which checks them.
 
-Nothing runs while nothing is under way, and nothing is kept alive.
+While no change is under way, no timer runs, and no object is kept alive.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from .release import Release
     from .snapshot import Deadlock, Snapshot
 
-_WATCH = "__onenter_deadlock_fix_watch"  # an attribute of the event loop: its watch, while a timer ticks
+_WATCH = "__onenter_deadlock_fix_watch"  # an attribute of the event loop: its watch, while the timer is set
 _WATCHED_NAMES = {function.rpartition(".")[2] for function in WATCHED_FUNCTIONS}
-# Each change begins with one of these; one more method costs 1 % of a handoff.
+# Each change begins with one of these methods. Each wrapped method costs 1 % of a handoff.
 _WRAPPED = (
     ("agent_activity", "AgentActivity", "pause"),
     ("agent_activity", "AgentActivity", "drain"),
@@ -45,12 +45,12 @@ _hide_data = HideData(_logger)
 
 
 class _State(Enum):
-    """What is known of a change."""
+    """What the checks have found about a change."""
 
-    NOT_DUE = "it has not waited for long enough, or nothing is wrong with it"
-    SUSPECTED = "the last check has found it deadlocked, or a run with nobody at work"
+    NOT_DUE = "it has not waited for long enough, or nothing is wrong"
+    SUSPECTED = "the last check has found a run with nobody at work"
     REPORTED = "it has been reported"
-    REPORTED_FOR_NOW = "it has been reported with a reason that passes"
+    REPORTED_FOR_NOW = "it has been reported with a temporary reason"
     RELEASED = "it has been reported, and what it waited for has been released"
 
 
@@ -59,7 +59,7 @@ class _Change:
 
     def __init__(self, task: Task, since: float) -> None:
         self.task = task
-        self.since = since  # it has been where it is
+        self.since = since  # when it was suspended where it is now
         self.next_check = 0.0
         self.state = _State.NOT_DUE
 
@@ -70,13 +70,13 @@ class _Watch:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._changes: dict[Hashable, _Change] = {}
-        self._suspected: set[frozenset[Any]] = set()  # the deadlocks that the last check has found
-        self._reported: list[tuple[frozenset[Any], _Change]] = []  # as long as the change is under way
+        self._suspected: set[frozenset[Any]] = set()  # the deadlocks that the last check found
+        self._reported: list[tuple[frozenset[Any], _Change]] = []  # while the change is under way
         self._releases: list[Release] = []
         self._errors: set[int] = set()
 
     def tick_later(self, settings: Settings) -> None:
-        # In an empty context, because that of a change has its activity in it.
+        # In an empty context, because the current one would keep the activity alive.
         Context().run(self._loop.call_later, min(settings.after / 10, 0.25), self._tick)
         setattr(self._loop, _WATCH, self)
 
@@ -95,23 +95,23 @@ class _Watch:
             self._releases = [each for each in self._releases if not all(handle.done() for handle in each.handles)]
             for release in self._releases:
                 release.interrupt_dropped()
-            # Where one is due, check all that are old enough: a deadlock is reported on the most informative change.
+            # If one change is due, check all old ones: a deadlock is reported once, for the most informative change.
             old = [change for change in changes if change.since + settings.after <= now]
             if any(change.next_check <= now for change in old):
                 self._check(tasks, old, now, settings)
-        except Exception as error:  # of ours, or of a log handler of the program's
+        except Exception as error:  # ours, or raised by a log handler of the program
             if id(type(error)) not in self._errors:
                 self._errors.add(id(type(error)))
                 _log_error("an error while checking the changes of an agent, which are left alone")
 
     def _check(self, tasks: set[Task], changes: list[_Change], now: float, settings: Settings) -> None:
-        """Check changes that have waited long enough, and report what two checks, one tick apart, find alike."""
-        # Only now: most programs never need it, and each import of livekit.agents would pay for it.
+        """Check changes that have waited long enough; report deadlocks that two checks, one tick apart, agree on."""
+        # Imported only here: most programs never need it, and it would slow down the import of livekit.agents.
         from .snapshot import Snapshot
 
         snapshot = Snapshot(tasks, [change.task for change in changes])
         deadlocks = [(deadlock, change) for change in changes if (deadlock := snapshot.deadlock(change.task))]
-        deadlocks.sort(key=lambda each: each[0].rank)
+        deadlocks.sort(key=lambda pair: pair[0].rank)
         suspected_before, self._suspected = self._suspected, {deadlock.nodes for deadlock, _ in deadlocks}
         unconfirmed = set()
         seen: set[frozenset[Any]] = set()
@@ -130,11 +130,11 @@ class _Watch:
                 self._report_slow_wait(snapshot, change, now)
 
     def _is_reported(self, nodes: frozenset[Any]) -> bool:
-        """Return whether a deadlock has been reported, before others joined it or after some left it."""
+        """Return whether a deadlock has been reported, also if nodes have joined or left it since."""
         return any(nodes <= reported or reported <= nodes for reported, _ in self._reported)
 
     def _handle(self, snapshot: Snapshot, deadlock: Deadlock, change: _Change, settings: Settings) -> bool:
-        """Report a deadlock, unless it has been, and release what can be. Return whether something was released."""
+        """Report a deadlock, unless that was done, and apply its releases. Return whether any was applied."""
         from . import report
         from .release import find_releases
 
@@ -142,7 +142,7 @@ class _Watch:
         resolves = settings.mode == "resolve"
         if not is_new and not resolves:
             return False
-        records = snapshot.explain(task)  # first, because it finds what is called alike
+        records = snapshot.explain(task)  # first, because it determines which names are ambiguous
         releases = find_releases(snapshot, task)
         released = releases if resolves else []
         for release in released:
@@ -150,7 +150,7 @@ class _Watch:
         self._releases += released
         try:
             if is_new and report.is_enabled(logging.ERROR):
-                # Before it is logged: where a handler of the program's raises, the record has been delivered.
+                # Set before logging: if a log handler of the program raises, other handlers may have got the record.
                 self._reported.append((deadlock.nodes, change))
                 change.state = _State.REPORTED
                 name = snapshot.labels.display_name(deadlock.change)
@@ -162,7 +162,7 @@ class _Watch:
         return bool(released)
 
     def _report_slow_wait(self, snapshot: Snapshot, change: _Change, now: float) -> None:
-        """Report a change that takes long, once; again, when the reason that it was reported with has passed."""
+        """Report a slow change once, and once more after a temporary reason has passed."""
         from . import report
         from .places import TEMPORARY
 
@@ -183,9 +183,9 @@ class _Watch:
 
 
 def _under_way(tasks: set[Task]) -> Iterator[tuple[Hashable, Task]]:
-    """Yield the tasks that are in the middle of a change, each with the place where the change is suspended."""
+    """Yield the tasks that are in the middle of a change, each with a key: the change, and its position in the code."""
     for task in tasks:
-        # By the name alone first, which costs less: this is done for every task.
+        # Compare the bare name first, which is cheaper: this runs for every task.
         named = [frame for frame in stack(task) if frame.frame.f_code.co_name in _WATCHED_NAMES]
         watched = [frame for frame in named if frame.function in WATCHED_FUNCTIONS]
         if watched:
@@ -194,7 +194,7 @@ def _under_way(tasks: set[Task]) -> Iterator[tuple[Hashable, Task]]:
 
 
 def _watching(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Wrap a change so that it starts the timer. Most changes are over before the timer ticks, and pay for no more."""
+    """Wrap a change so that it starts the timer. Most changes complete before the timer ticks and cost nothing more."""
     _begin()
     return wrapped(*args, **kwargs)
 
@@ -205,21 +205,21 @@ def _begin() -> None:
     if loop is not None and getattr(loop, _WATCH, None) is None and settings is not None and loop not in _unwatched:
         try:
             _Watch(loop).tick_later(settings)
-        except Exception:  # of an event loop that is not like asyncio's
-            with contextlib.suppress(TypeError):  # there are no weak references to it
+        except Exception:  # raised by an unusual event loop
+            with contextlib.suppress(TypeError):  # it can't be weakly referenced
                 _unwatched.add(loop)
             _log_error("changes of an agent can't be watched in this event loop")
 
 
 def _log_error(message: str) -> None:
-    with contextlib.suppress(Exception):  # of a log handler of the program's
+    with contextlib.suppress(Exception):  # raised by a log handler of the program
         _logger.exception(message)
 
 
 def install(settings: Settings) -> str:
     """Watch the changes of agents, including those that are under way in the running event loop.
 
-    Return an empty string, or why nothing is watched. Raise what wrapping raises.
+    Return an empty string, or why nothing is watched. Errors of wrapping propagate.
     """
     global _settings
     mismatch = first_mismatch(FINGERPRINT)
@@ -237,7 +237,7 @@ def install(settings: Settings) -> str:
 
 
 def uninstall() -> None:
-    """Put the library's functions back, and check nothing any more."""
+    """Remove the wrappers and stop checking."""
     global _settings
     _settings = None
     _logger.removeHandler(_hide_data)

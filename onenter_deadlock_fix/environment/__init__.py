@@ -1,1 +1,1 @@
-"""What the commands and ``verify`` find out about an environment: its livekit-agents, and what the shim does to it."""
+"""Examine environments for the commands and ``verify``: their livekit-agents, and the state of the shim."""

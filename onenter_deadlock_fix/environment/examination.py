@@ -1,4 +1,4 @@
-"""Start an interpreter, and return what a program in it has: its livekit-agents, and what the shim does to it."""
+"""Start an interpreter, and return the livekit-agents of a program in it, and the state of the shim."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from .text import quoted
 
 _DISTRIBUTIONS = ["livekit-agents", "wrapt", *(Requirement(pin).name for pin in pins(FIRST_AFFECTED))]
 PROBE = [str(Path(__file__).with_name("probe.py")), *_DISTRIBUTIONS]  # the arguments of an interpreter
-_LONGEST = 120.0  # seconds; importing livekit-agents takes two of them on a slow machine
+_LONGEST = 120.0  # seconds; importing livekit-agents takes two seconds on a slow machine
 # "uv run" would otherwise install what is missing before it starts the interpreter
 _VARIABLES = {"UV_NO_SYNC": "1", "UV_OFFLINE": "1"}
 
 
 class NotExamined(Exception):
-    """The interpreter could not be examined; the message says why, in one line."""
+    """The interpreter could not be examined; the message has the reason, in one line."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What a program has in an interpreter, started with the environment variables of this process.
+    """The environment of a program, when its interpreter has the environment variables of this process.
 
-    folder: ``sys.prefix`` there; empty where that is not known.
+    folder: ``sys.prefix`` there; empty if that is not known.
     working_directory: where the interpreter was started, which a launcher may have changed.
     path: ``sys.path`` there, without the folder of the program.
-    livekit_agents, library_folder: which livekit-agents it imports, and from where; None where there is none.
-    shim: the version of onenter-deadlock-fix; None where it is not installed.
-    active_by_itself: the shim is imported, though the program has not done so.
-    state: the shim's, after an import of it; None where that can't be said.
-    reason: a sentence about the state, or about why there is none.
+    livekit_agents, library_folder: the release that it imports, and its folder; None if it imports none.
+    shim: the version of onenter-deadlock-fix; None if it is not installed.
+    active_by_itself: the shim is imported, though the program does not import it.
+    state: the shim's state after an import of it; None if that is unknown.
+    reason: why the state is what it is, or why it is unknown.
     """
 
     folder: str = ""
@@ -60,7 +60,7 @@ class Environment:
     detect_after: float = AFTER
 
     def in_words(self) -> str:
-        """Return what is installed where, for people."""
+        """Return the installed versions and the folder as text for people."""
         installed = {
             "onenter-deadlock-fix": self.shim,
             "livekit-agents": self.livekit_agents,
@@ -71,7 +71,7 @@ class Environment:
         return f"{quoted(self.folder)} with {named}" if named else quoted(self.folder)
 
     def as_object(self) -> dict[str, object]:
-        """Return the same for machines."""
+        """Return them as data for machines."""
         return {
             "environment": self.folder or None,
             "python": self.python,
@@ -83,14 +83,14 @@ class Environment:
 
 
 def examine(interpreter: Sequence[str] = (sys.executable,)) -> Environment:
-    """Start an interpreter, given as the words of a command, and return what a program in it would have.
+    """Start an interpreter, given as the words of a command, and return the environment of a program in it.
 
-    The program's folder and the working directory are not on its path. Raise ``NotExamined`` where it can't be started.
+    The program's folder and the working directory are not on its path. Raise ``NotExamined`` if it can't be started.
     """
     command = [*interpreter, *PROBE]
     name = quoted(command[0])
     try:
-        ended = subprocess.run(
+        process = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -104,15 +104,15 @@ def examine(interpreter: Sequence[str] = (sys.executable,)) -> Environment:
         raise NotExamined(f"{name} said nothing for {_LONGEST:.0f} seconds") from None
     except (OSError, ValueError) as error:
         raise NotExamined(f"{name} can't be started: {error}") from error
-    return read_probe(ended)
+    return read_probe(process)
 
 
-def read_probe(ended: subprocess.CompletedProcess[str]) -> Environment:
-    """Return what a ``PROBE`` has found. Raise ``NotExamined`` where it has not come to that."""
-    line = next((line for line in reversed(ended.stdout.splitlines()) if line.startswith(MARK)), None)
+def read_probe(process: subprocess.CompletedProcess[str]) -> Environment:
+    """Return the result of a ``PROBE``. Raise ``NotExamined`` if it has printed none."""
+    line = next((line for line in reversed(process.stdout.splitlines()) if line.startswith(MARK)), None)
     if line is None:
-        lines = [line.strip() for line in (ended.stderr or ended.stdout).splitlines() if line.strip()]
-        raise NotExamined(f"{quoted(ended.args[0])} ended early: {[f'exit code {ended.returncode}', *lines][-1]}")
+        lines = [line.strip() for line in (process.stderr or process.stdout).splitlines() if line.strip()]
+        raise NotExamined(f"{quoted(process.args[0])} ended early: {[f'exit code {process.returncode}', *lines][-1]}")
     found = json.loads(line[len(MARK) :])
     versions = found["versions"]
     release = found.get("release") or versions["livekit-agents"]
@@ -143,7 +143,7 @@ def read_probe(ended: subprocess.CompletedProcess[str]) -> Environment:
 
 
 def unaffected(release: str | None) -> tuple[State, str] | None:
-    """Return the state that follows from the number of a release that does not need the shim, and the reason."""
+    """Return the state and the reason for a release that does not need the shim, by its number; else None."""
     try:
         version = Version(release or "")
     except InvalidVersion:
@@ -156,7 +156,7 @@ def unaffected(release: str | None) -> tuple[State, str] | None:
 
 
 def _advice(release: str | None, versions: dict[str, str | None]) -> str:
-    """Name the pins of such a release that are not met, as the end of a sentence; nothing where all are."""
+    """Return the unmet pins of a release as the end of a sentence; an empty string if all are met."""
     try:
         needed = map(Requirement, pins(Version(release or "")))
         unmet = " ".join(f"'{pin}'" for pin in needed if not _is_met(pin, versions.get(pin.name)))

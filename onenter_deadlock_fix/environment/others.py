@@ -16,22 +16,22 @@ from .examination import Environment
 from .text import quoted
 
 _LIBRARY, _SHIM = "livekit-agents", "onenter-deadlock-fix"
-# Debian's Python has packages of its own, and those that pip has installed
+# the last two are Debian's: one for its own packages, one for those that pip has installed
 _PACKAGES = ("lib/python*/site-packages", "lib/python*/dist-packages", "local/lib/python*/dist-packages")
 _PACKAGES_ON_WINDOWS = "Lib/site-packages"
-_RECEIPTS = ("pipx_metadata.json", "uv-receipt.toml")  # in an environment that pipx, or "uv tool install", has made
+_RECEIPTS = ("pipx_metadata.json", "uv-receipt.toml")  # in an environment that pipx or "uv tool install" created
 _TEMPORARY = ("relocatable = true", "extends-environment = ")  # in the pyvenv.cfg of those for uvx and "uv run --with"
 _CACHE_TAG = "CACHEDIR.TAG"  # marks a folder as a cache, see https://bford.info/cachedir/
 
 
 def other_environments(environment: Environment) -> list[str]:
-    """Return a warning for each environment at hand that has a livekit-agents and is not this one.
+    """Return a warning for each other environment with livekit-agents that programs here may use.
 
-    One more is returned where no program runs in this one. At hand are the ``.venv`` of the working directory or the
-    nearest one above it, the active environment, and that of the ``python`` on PATH if this command was found there,
-    too. Nothing in them is executed.
+    These are the nearest ``.venv`` in or above the working directory, the active environment, and the environment of
+    ``python`` on PATH, if this command was found on PATH. Nothing in them is executed. A further warning is returned
+    if this environment was made for this command alone.
     """
-    folders = {os.path.realpath(folder): folder for folder in _at_hand() if folder and os.path.isdir(folder)}
+    folders = {os.path.realpath(folder): folder for folder in _candidates() if folder and os.path.isdir(folder)}
     warnings = [_warning(Path(os.path.abspath(folder)), environment) for folder in folders.values()]
     if os.path.isdir("livekit/agents") and os.path.abspath("livekit/agents") != environment.library_folder:
         warnings.append("this says nothing about livekit/agents in this folder, which a program in the folder imports")
@@ -39,7 +39,7 @@ def other_environments(environment: Environment) -> list[str]:
 
 
 def made_for_one_command(environment: Environment) -> list[str]:
-    """Return a warning where uvx or pipx has made this environment for the command, so that no program runs in it."""
+    """Return a warning if uvx or pipx created this environment for this command, so that no program runs in it."""
     folder = Path(environment.folder)
     if not _is_temporary(folder) and not any((folder / receipt).exists() for receipt in _RECEIPTS):
         return []
@@ -52,7 +52,7 @@ def made_for_one_command(environment: Environment) -> list[str]:
     ]
 
 
-def _at_hand() -> Iterator[str | None]:
+def _candidates() -> Iterator[str | None]:
     with contextlib.suppress(OSError):  # the working directory may have been removed
         here = Path.cwd()
         yield next((str(folder / ".venv") for folder in (here, *here.parents) if (folder / ".venv").is_dir()), None)
@@ -81,7 +81,7 @@ def _warning(folder: Path, environment: Environment) -> str | None:
 
 
 def _named(release: str) -> str:
-    """Return the release for people, if it is one: it comes from a file that anybody may have written."""
+    """Return the release for people, unless it is invalid: it comes from a file with any content."""
     try:
         return f"{_LIBRARY} {Version(release)}"
     except InvalidVersion:
@@ -89,7 +89,7 @@ def _named(release: str) -> str:
 
 
 def _is_temporary(folder: Path) -> bool:
-    """Return whether uv has made an environment in its cache; nox keeps those of a project in a cache, too."""
+    """Return whether uv created an environment in its cache; nox keeps a project's environments in a cache, too."""
     try:
         configuration = (folder / "pyvenv.cfg").read_text(errors="replace")
     except OSError:
@@ -98,13 +98,13 @@ def _is_temporary(folder: Path) -> bool:
 
 
 def _is_cached(path: Path) -> bool:
-    """Return whether a folder above is marked as a cache, other than that of an environment, which uv marks as well."""
+    """Return whether a parent folder is marked as a cache; uv marks environments, too, which do not count."""
     return any((parent / _CACHE_TAG).exists() and not (parent / "pyvenv.cfg").exists() for parent in path.parents)
 
 
 def _version_of(distribution: str, folders: Sequence[str | Path]) -> str | None:
-    """Return the version of what is installed in these folders, or None."""
-    with contextlib.suppress(Exception):  # there may be a folder for its metadata, and nothing in it
+    """Return the version of a distribution that is installed in these folders, or None."""
+    with contextlib.suppress(Exception):  # its metadata folder may be empty
         found = importlib.metadata.distributions(name=distribution, path=list(map(str, folders)))
         return next((distribution.version for distribution in found), None)
     return None

@@ -1,8 +1,9 @@
-# Prints what a program has, once it has imported livekit.agents, in the interpreter that executes this file.
-"""Print one line of JSON, behind ``MARK``: ``python probe.py DISTRIBUTION...``, whose versions are part of it.
+"""Import livekit.agents and the shim, and print their versions and states: ``python probe.py DISTRIBUTION...``.
 
-The interpreter may be one of another environment, without this package or with another version of it. So the file
-stands alone and imports the shim by its public name, after it has noted whether it was there without that.
+The output is one line of JSON after ``MARK``, which includes the versions of these distributions.
+
+The interpreter may belong to another environment, without this package or with another version of it. So this file
+has no relative imports, and first notes whether the shim is already imported.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ NOT_INSTALLED = "is not installed in this environment"
 
 
 def main() -> None:
-    """Print what is found. Errors are part of it."""
+    """Print the result, which includes errors."""
     if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
         del sys.path[0]  # the folder of this file
     found: dict[str, Any] = {
@@ -43,7 +44,7 @@ def main() -> None:
         found["status"] = {name: getattr(status, name) for name in ("state", "reason", "detection")}
     except (Exception, SystemExit) as error:
         found["shim_error"] = _in_words(error, "onenter_deadlock_fix")
-    # not by print(): what the process has imported may have replaced or closed sys.stdout
+    # not print(): an imported module may have replaced or closed sys.stdout
     os.write(1, f"\n{MARK}{json.dumps(found, default=str)}\n".encode())
 
 
@@ -55,7 +56,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _in_words(error: BaseException, *names: str) -> str:
-    """Return in one line why one of these modules is not imported."""
+    """Return in one line why the import of one of these modules failed."""
     if isinstance(error, ModuleNotFoundError) and error.name in names:
         return NOT_INSTALLED
     return f"does not import: {' '.join(f'{type(error).__name__}: {error}'.split())}"

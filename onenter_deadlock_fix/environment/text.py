@@ -1,4 +1,4 @@
-"""Put names of files and the like, which may hold anything, into output for people and machines."""
+"""Escape file names and other arbitrary text for output to people and machines."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 
 def quoted(text: str | os.PathLike[str]) -> str:
-    """Return a word of a command as it can be pasted into a shell; one with control characters as a Python string."""
+    """Return a word quoted for a shell, or as a Python string if it has control characters."""
     word = os.fspath(text)
     return shlex.quote(word) if word.isprintable() else repr(word)
 
 
 def json_text(value: Any) -> str:
-    """Return a value as JSON. It has no text for the bytes of file names that are no UTF-8: they are escaped."""
+    """Return a value as JSON. Bytes of file names that are not valid UTF-8 are escaped."""
     return json.dumps(_valid(value))
 
 

@@ -1,1 +1,1 @@
-"""The proofs that a user can run on the installed livekit-agents: of the fix, and of detection."""
+"""Prove the fix and detection on the installed livekit-agents; ``onenter-deadlock-fix verify`` runs this."""

@@ -1,4 +1,4 @@
-"""Define the agents that are played, as people write them: each hangs without the shim, or without detection."""
+"""Define the agents that ``verify`` plays; they hang without the shim, or without detection."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ USERS_ANSWERS = {
     f"Is {ADDRESS} right?": "Yes, that is right.",
 }
 
-Step = Callable[[str], None]  # is called with what happens
+Step = Callable[[str], None]  # called with a description of what happens
 
 
 def complete(agent_task: AgentTask[Any], result: Any) -> None:
-    """Complete an AgentTask, which is a method of another name in 2.0.0b1."""
+    """Complete an AgentTask; 2.0.0b1 has renamed the method."""
     (getattr(agent_task, "complete", None) or getattr(agent_task, "_complete"))(result)  # noqa: B009
 
 
 def script(chat_ctx: llm.ChatContext) -> Answer:
-    """What the language model answers."""
+    """Return the answer of the language model."""
     last = cue(chat_ctx)
     if last.tool == "update_address":
         return f"Is {ADDRESS} right?"
@@ -67,12 +67,12 @@ class AddressTask(AgentTask[str]):
 
 
 class _Collecting(Agent):
-    """An agent whose tool awaits the AgentTask. It calls ``over`` at its end."""
+    """An agent whose tool awaits the AgentTask. It calls ``on_finished`` at its end."""
 
-    def __init__(self, instructions: str, step: Step, over: Callable[[], object]) -> None:
+    def __init__(self, instructions: str, step: Step, on_finished: Callable[[], object]) -> None:
         super().__init__(instructions=instructions)
         self._step = step
-        self._over = over
+        self._on_finished = on_finished
         self._address = ""
 
     @function_tool
@@ -86,14 +86,14 @@ class _Collecting(Agent):
     def _continue(self, who: str) -> None:
         self._step(f"{who} goes on")
         if self._address == ADDRESS:
-            self._over()
+            self._on_finished()
 
 
 class FrontDesk(_Collecting):
     """The pattern: on_enter awaits a reply, whose tool awaits the AgentTask. Fixed in 1.3.6, and by the shim."""
 
-    def __init__(self, step: Step, over: Callable[[], object]) -> None:
-        super().__init__("You are the front desk.", step, over)
+    def __init__(self, step: Step, on_finished: Callable[[], object]) -> None:
+        super().__init__("You are the front desk.", step, on_finished)
 
     async def on_enter(self) -> None:
         self._step("on_enter awaits generate_reply()")
@@ -104,8 +104,8 @@ class FrontDesk(_Collecting):
 class Operator(_Collecting):
     """A tool awaits a reply, whose tool awaits the AgentTask. No release fixes this."""
 
-    def __init__(self, step: Step, over: Callable[[], object]) -> None:
-        super().__init__("You arrange calls.", step, over)
+    def __init__(self, step: Step, on_finished: Callable[[], object]) -> None:
+        super().__init__("You arrange calls.", step, on_finished)
 
     async def on_enter(self) -> None:
         self.session.generate_reply(user_input="Please call me.")

@@ -21,12 +21,12 @@ from .scripted_model import ScriptedLLM
 
 
 class Play(logging.Handler):
-    """One play: its session, its user, and what has happened so far."""
+    """One run of an agent, with its session, its simulated user, and its progress so far."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._over = asyncio.Event()
-        self._began = self._moved = time.monotonic()
+        self._finished = asyncio.Event()
+        self._started_at = self._last_step_at = time.monotonic()
         self._questions: asyncio.Queue[str] = asyncio.Queue()
         self._is_reported = False
 
@@ -36,33 +36,33 @@ class Play(logging.Handler):
         _report(log=f"{record.levelname} {record.name} - {record.getMessage()}", seconds=self._seconds())
 
     def step(self, what: str) -> None:
-        """Report that the play has moved."""
-        self._moved = time.monotonic()
+        """Report a step of the run."""
+        self._last_step_at = time.monotonic()
         _report(step=what, seconds=self._seconds())
 
     async def run(self, agent: str, patience: float) -> None:
-        """Play until the agent has come to its end, is deadlocked, or has taken no step for ``patience`` seconds."""
+        """Play until the agent has finished, is deadlocked, or has taken no step for ``patience`` seconds."""
         session: AgentSession[Any] = AgentSession(llm=ScriptedLLM(script))
         session.on("conversation_item_added", self._on_item_added)
         user = asyncio.create_task(self._user(session))
-        await session.start(AGENTS[agent](self.step, self._over.set))
+        await session.start(AGENTS[agent](self.step, self._finished.set))
         cycle: list[str] = []
-        while not self._over.is_set() and self._moved + patience > time.monotonic():
+        while not self._finished.is_set() and self._last_step_at + patience > time.monotonic():
             try:
-                await asyncio.wait_for(self._over.wait(), 1.0)
+                await asyncio.wait_for(self._finished.wait(), 1.0)
             except asyncio.TimeoutError:
-                _report(waiting=round(time.monotonic() - self._moved))
+                _report(waiting=round(time.monotonic() - self._last_step_at))
                 before, cycle = cycle, self._cycle()
-                if before and cycle:  # for a second
+                if before and cycle:  # in two checks, one second apart
                     break
         user.cancel()
-        if self._over.is_set():
+        if self._finished.is_set():
             _report(outcome="completed", seconds=self._seconds())
         else:
             _report(outcome="hung", seconds=self._seconds(), waits=cycle or _cycle())
 
     def _cycle(self) -> list[str]:
-        """Return the waits that close a cycle, unless detection is on and has still to report or resolve it."""
+        """Return the waits that close a cycle, unless detection is on and has not reported it yet."""
         return [] if status().detection in ("report", "resolve") and not self._is_reported else _cycle()
 
     def _on_item_added(self, event: Any) -> None:
@@ -79,12 +79,12 @@ class Play(logging.Handler):
                 session.generate_reply(user_input=answer)
 
     def _seconds(self) -> float:
-        """Return when the play has last moved, in seconds from its beginning."""
-        return round(self._moved - self._began, 3)
+        """Return the time of the last step, in seconds from the start."""
+        return round(self._last_step_at - self._started_at, 3)
 
 
 def _cycle() -> list[str]:
-    """Return the waits that close a cycle, where detection sees one in this release's code."""
+    """Return the waits that close a cycle, if detection can find one in this release."""
     with contextlib.suppress(Exception):
         from ..detection import cycle
 
@@ -97,7 +97,7 @@ def _report(**fact: Any) -> None:
 
 
 async def main(agent: str, patience: float) -> None:
-    """Play one of ``AGENTS``; one that takes no step for ``patience`` seconds hangs."""
+    """Play one of ``AGENTS``; it counts as hung after ``patience`` seconds without a step."""
     play = Play()
     logging.getLogger("onenter_deadlock_fix").addHandler(play)
     await play.run(agent, patience)

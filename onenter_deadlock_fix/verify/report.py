@@ -1,4 +1,4 @@
-"""Run a proof, print how its runs go to people or the result to machines, and return the verdict as an exit code."""
+"""Run a proof, print its progress for people or its result for machines, and return the verdict as an exit code."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ EXIT_WORKS, EXIT_DOES_NOT_WORK, EXIT_UNKNOWN = 0, 1, 3
 
 
 class NotPlayed(Exception):
-    """Nothing can be played in this environment; the message says why."""
+    """Nothing can be played in this environment; the message has the reason."""
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What is played: an agent, in several environments by name and title. The last run is the one to complete."""
+    """An agent and the environments to play it in: name -> (title, variables). The last run must complete."""
 
     agent: str
     environments: Mapping[str, tuple[str, Mapping[str, str]]]
@@ -33,8 +33,8 @@ class Proof:
 def verify(proof: Proof, *, patience: float, as_json: bool) -> int:
     """Play a proof and print what happened. ``patience`` is in seconds, see ``play``.
 
-    Return 0 where the last run completes, 1 where it does not, and 3 where it could not be run, or where programs may
-    use another environment. Raise ``NotPlayed`` where there is nothing to play.
+    Return 0 if the last run completes, 1 if it does not, and 3 if it could not be run, or if programs may use another
+    environment. Raise ``NotPlayed`` if there is nothing to play.
     """
     environment = _examine()
     warnings = other_environments(environment)
@@ -87,7 +87,7 @@ class _ProgressPrinter:
     """Print the steps of a run as they happen, what is logged, and a dot for each second without a step."""
 
     def __init__(self) -> None:
-        self._is_in_dots = False
+        self._is_in_line_of_dots = False
 
     def __call__(self, fact: dict[str, Any]) -> None:
         if "step" in fact:
@@ -97,14 +97,14 @@ class _ProgressPrinter:
             self.end_line()
             print("\n".join(f"    | {line}" for line in fact["log"].splitlines()), flush=True)
         elif "waiting" in fact:
-            print("" if self._is_in_dots else "  ", end=".", flush=True)
-            self._is_in_dots = True
+            print("" if self._is_in_line_of_dots else "  ", end=".", flush=True)
+            self._is_in_line_of_dots = True
 
     def end_line(self) -> None:
         """End the line of dots, if there is one."""
-        if self._is_in_dots:
+        if self._is_in_line_of_dots:
             print()
-        self._is_in_dots = False
+        self._is_in_line_of_dots = False
 
 
 def _ending(run: Run) -> str:

@@ -1,4 +1,4 @@
-"""Play an agent in a process of its own, and return how that ended."""
+"""Play an agent in a process of its own, and return the outcome."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
-# With -c the working directory is on the path, as "", and what is there is no part of this. The folder of this package
-# comes last, so that the livekit-agents is found that a program here finds.
+# With -c, "" (the working directory) is on the path; remove it, so that nothing is imported from there. The folder of
+# this package comes last, so that it does not change where livekit-agents is imported from.
 _START = """
 import sys
 if "" in sys.path:
@@ -22,7 +22,7 @@ import asyncio
 from onenter_deadlock_fix.verify.play import main
 asyncio.run(main(sys.argv[1], float(sys.argv[2])))
 """
-_LONGEST_SILENCE = 120.0  # seconds; once livekit-agents is imported, a run says something every second
+_LONGEST_SILENCE = 120.0  # seconds; once livekit-agents is imported, a run prints a line every second
 
 
 @dataclass
@@ -30,8 +30,8 @@ class Run:
     """How a run ended.
 
     outcome: ``completed``, ``hung`` or ``not run``.
-    seconds: when the run last moved, counted from its beginning; None if it has not begun.
-    waits: who waits for whom where it hung, if that is known to be a deadlock.
+    seconds: the time of the last step, counted from the start; None if the run has not started.
+    waits: who waits for whom if it hung in a known deadlock.
     log: what the shim has logged.
     error: why it could not be run, or None.
     """
@@ -50,10 +50,10 @@ async def play(
     patience: float,
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> Run:
-    """Play one of ``agents.AGENTS``, with these variables beside those of this process, and return how that ended.
+    """Play one of ``agents.AGENTS``, with these additional environment variables, and return the outcome.
 
-    A run hangs if it takes no step for ``patience`` seconds, or is seen to be deadlocked before. ``progress`` is called
-    with each fact of the run as it happens (see ``play.py``).
+    A run counts as hung after ``patience`` seconds without a step, or as soon as a deadlock is found.
+    ``progress`` is called with each fact of the run as it happens (see ``play.py``).
     """
     run = Run(error="the process ended early")
     try:
@@ -98,6 +98,6 @@ async def _facts(process: asyncio.subprocess.Process) -> AsyncIterator[dict[str,
         try:
             fact = json.loads(line)
         except ValueError:
-            continue  # a sitecustomize or a plugin of the environment that prints
+            continue  # printed by a sitecustomize or a plugin
         if isinstance(fact, dict):
             yield fact
