@@ -15,6 +15,7 @@ LIBRARY = "livekit.agents"
 VOICE = f"{LIBRARY}.voice"
 _MODULES = (f"{VOICE}.agent", f"{VOICE}.agent_session", f"{VOICE}.agent_activity")
 _CLASSES = ("AgentTask", "AgentSession", "AgentActivity")
+_OWN_IMPORTS = (f"{__package__}", "wrapt", "packaging")  # the callback imports these itself
 
 
 def loaded_classes() -> "Optional[list[Any]]":
@@ -48,7 +49,7 @@ class _Finder:
         self._on_import = on_import
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if LIBRARY in sys.modules and not name.startswith((f"{__package__}", "wrapt", "packaging")):  # our own imports
+        if LIBRARY in sys.modules and not name.startswith(_OWN_IMPORTS):
             if sys.meta_path[0] is not self and loaded_classes() is None:
                 # One assignment, so that there is no moment without this finder.
                 sys.meta_path[:] = [self, *(finder for finder in sys.meta_path if finder is not self)]
