@@ -23,17 +23,18 @@ _settings: "dict[str, Any]" = {"fix": True, "detection": True, "detect": None}  
 # Weak references to the classes of livekit-agents, the settings applied to them, their verdict, and the outcome.
 _applied: "Optional[tuple[list[Any], dict[str, Any], Optional[Verdict], Outcome]]" = None
 _was_logged = False
+_DEACTIVATED = "switched off by deactivate()"
 
 # These modules, once imported. Not looked up in sys.modules, because a test runner may have purged it.
 _patch: "Any" = None
 _detection: "Any" = None
 
 
-def start() -> None:
-    """Apply the settings now, or when livekit-agents is imported. Raise nothing."""
+def start(library: object = None) -> None:
+    """Apply the settings now, or when livekit-agents is imported. Raise nothing. Autowrapt passes the library."""
     if sys.meta_path is not None:  # else the interpreter is shutting down
         _import_hook.install(_reconcile)
-        _reconcile()
+        _reconcile(_import_hook.loaded_classes())
 
 
 def configure(**settings: object) -> "Status":
@@ -50,9 +51,8 @@ def status() -> "Status":
     applied = _applied_to(_import_hook.loaded_classes())
     if applied is None:
         detection, warnings, _ = _configure_detection(_settings, library_loaded=False)
-        if _settings["fix"]:
-            return _make_status("pending", None, [f"{_import_hook.LIBRARY} is not imported yet", *warnings], detection)
-        return _make_status("off", None, ["switched off by deactivate()", *warnings], detection)
+        reason = f"{_import_hook.LIBRARY} is not imported yet" if _settings["fix"] else _DEACTIVATED
+        return _make_status("pending" if _settings["fix"] else "off", None, [reason, *warnings], detection)
     classes, _, _, (state, release, reasons, detection) = applied
     try:
         replacement = _patch.describe_replacement(classes) if state == "patched" else None
@@ -62,12 +62,8 @@ def status() -> "Status":
     if replacement:
         state, reasons = "unconfirmed", [f"patched, but other code has replaced a method since: {replacement}"]
     if detection in ("report", "resolve"):
-        reasons = reasons + _detection.remarks()
+        reasons = [*reasons, *_detection.remarks()]
     return _make_status(state, release, reasons, detection)
-
-
-def loaded_by_autowrapt(library: object) -> None:
-    """Do nothing. To load this entry point, autowrapt imports the package, and that activates the fix."""
 
 
 def _make_status(state: "State", release: "Optional[str]", reasons: "list[str]", detection: "Detection") -> "Status":
@@ -79,13 +75,12 @@ def _make_status(state: "State", release: "Optional[str]", reasons: "list[str]",
     return Status(state=state, livekit_agents=release, reason=reason, detection=detection, handoffs=handoffs)
 
 
-def _reconcile() -> None:
+def _reconcile(classes: "Optional[list[Any]]") -> None:
     """Apply the settings to the imported livekit-agents and log the outcome, unless that has been done already."""
     global _applied
-    while True:
-        settings, classes = _settings, _import_hook.loaded_classes()
-        before = _applied_to(classes)
-        if classes is None or (before is not None and before[1] is settings) or _is_importing():
+    while classes is not None:
+        settings, before = _settings, _applied_to(classes)
+        if (before is not None and before[1] is settings) or _is_importing():
             return
         verdict, outcome, level, error = _apply(settings, classes, before and before[2])
         with _lock:
@@ -93,7 +88,7 @@ def _reconcile() -> None:
                 continue  # another thread has changed the settings, so apply them again
             _applied = ([current and ref(current) for current in classes], settings, verdict, outcome)
         if before is None or before[3] != outcome:
-            _log(_make_status(*outcome), level, error)
+            _log(level, *outcome, error)
 
 
 def _applied_to(classes: "Optional[list[Any]]") -> "Any":
@@ -118,24 +113,22 @@ def _apply(
 ) -> "tuple[Optional[Verdict], Outcome, str, Optional[Exception]]":
     """Apply the settings; return the verdict, the outcome, the level to log it at, and an error that was caught."""
     global _patch
-    state: State = "off"
     warnings: list[str] = []
     error = None
     try:
-        from . import _guard, _status  # noqa: F401
+        from . import _guard
 
         verdict = verdict or _guard.examine()
-        is_on, warnings = _guard.read_switch()
+        switched_off_by, warnings = _guard.read_switch()
+        switched_off_by = switched_off_by or ("" if settings["fix"] else _DEACTIVATED)
+        state: State = "patched" if verdict.state == "affected" else verdict.state
         reason = verdict.reason
-        if not (is_on and settings["fix"]):
-            switch = "deactivate()" if is_on else f"{_guard.SWITCH}={os.environ[_guard.SWITCH]}"
-            reason = f"switched off by {switch}; {reason}"
-        elif verdict.state != "affected":
-            state = verdict.state
-        else:
+        if switched_off_by:
+            state, reason = "off", f"{switched_off_by}; {reason}"
+        elif state == "patched":
             from . import _patch
 
-            state, reason = "patched", f"{reason}; both wrappers are in place"
+            reason = f"{reason}; both wrappers are in place"
         with _lock:
             if settings is _settings and state == "patched":
                 _patch.install(classes, verdict, _log_status_once)
@@ -155,19 +148,16 @@ def _apply(
 def _configure_detection(
     settings: "dict[str, Any]", *, library_loaded: bool
 ) -> "tuple[Detection, list[str], Optional[Exception]]":
-    """Pass the settings to detection; return its mode, warnings, and an error that was caught."""
+    """Pass the settings to detection, if it was ever requested; return its mode, warnings, and a caught error."""
     global _detection
     try:
-        from ._guard import OFF_WORDS
-
-        word = os.environ.get("ONENTER_DEADLOCK_FIX_DETECT", "").strip().lower()
-        is_requested = settings["detection"] and (settings["detect"] or word not in ("", *OFF_WORDS))
-        if is_requested and _detection is None:
-            from . import detection as _detection
         if _detection is None:
-            return "off", [], None
+            is_requested = settings["detect"] or os.environ.get("ONENTER_DEADLOCK_FIX_DETECT", "off") != "off"
+            if not (settings["detection"] and is_requested):
+                return "off", [], None
+            from . import detection as _detection
         with _lock:
-            call = settings["detect"] if is_requested else _detection.OFF
+            call = settings["detect"] if settings["detection"] else _detection.OFF
             is_current = library_loaded and settings is _settings
             return (*_detection.configure(call, library_loaded=is_current), None)
     except Exception as error:
@@ -180,17 +170,24 @@ def _log_status_once() -> None:
     global _was_logged
     if not _was_logged:
         _was_logged = True
-        current = status()
-        _log(current, "INFO" if current.state == "patched" else "WARNING")
+        now = status()
+        level = "INFO" if now.state == "patched" else "WARNING"
+        _log(level, now.state, now.livekit_agents, [now.reason], now.detection)
 
 
-def _log(current: "Status", level: str, error: "Optional[Exception]" = None) -> None:
+def _log(
+    level: str,
+    state: "State",
+    release: "Optional[str]",
+    reasons: "list[str]",
+    detection: "Detection",
+    error: "Any" = None,
+) -> None:
     import logging
 
-    effects = {"patched": "active", "fixed-upstream": "not needed", "predates": "not needed"}
-    effect = f"{effects.get(current.state, 'NOT active')} on livekit-agents {current.livekit_agents} ({current.state})"
-    detection = "" if current.detection == "off" else f"; detection: {current.detection}"
-    text = f"onenter-deadlock-fix is {effect}: {current.reason}{detection}"
+    effect = {"patched": "active", "fixed-upstream": "not needed", "predates": "not needed"}.get(state, "NOT active")
+    detected = "" if detection == "off" else f"; detection: {detection}"
+    text = f"onenter-deadlock-fix is {effect} on livekit-agents {release} ({state}): {'; '.join(reasons)}{detected}"
     try:
         logging.getLogger(__package__).log(getattr(logging, level), text, exc_info=error)
     except Exception as caught:  # raised by a log handler of the program, which must go on
@@ -198,10 +195,7 @@ def _log(current: "Status", level: str, error: "Optional[Exception]" = None) -> 
 
 
 def _raise_if_from_signal_handler(error: Exception) -> None:
-    """Re-raise an error that a signal handler has raised, for example for a time limit; ignore all other errors.
-
-    Python passes the interrupted frame to a signal handler. No other function is passed its caller's frame.
-    """
+    """Re-raise an error of a signal handler, such as a time limit: no other function is passed its caller's frame."""
     traceback = error.__traceback__
     while traceback is not None:
         frame, code = traceback.tb_frame, traceback.tb_frame.f_code

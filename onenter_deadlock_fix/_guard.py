@@ -1,15 +1,16 @@
 """Decide whether this livekit-agents needs the patch, by its release and its code. Patches nothing itself.
 
 The code is compared by signatures and by the names that it uses. That can't prove that a vendor's build behaves like
-the release with the same version number.
+the release with the same version number: one in which ``_update_activity`` drops the blocked tasks is not recognized.
 """
 
 from __future__ import annotations
 
 import dis
 import inspect
+import operator
 import os
-import pkgutil
+import sys
 from collections.abc import Mapping
 from types import CodeType, FunctionType
 from typing import Any, Literal, NamedTuple
@@ -25,7 +26,6 @@ FIRST_AFFECTED = Version("1.2.0")
 FIRST_FIXED = Version("1.3.6")
 FIRST_WITHOUT_OTHER_WAITS = Version("1.2.6")  # in older releases, pull request #4113 alone is not enough
 
-_VOICE = "livekit.agents.voice."
 _AWAIT_IMPL = "agent:AgentTask._AgentTask__await_impl"
 _UPDATE_ACTIVITY = "agent_session:AgentSession._update_activity"
 
@@ -57,27 +57,27 @@ class Verdict(NamedTuple):
     has_other_waits: bool = False  # 1.2.0 to 1.2.5, see _patch_before_1_2_6
 
 
-def read_switch() -> tuple[bool, list[str]]:
-    """Return whether ``ONENTER_DEADLOCK_FIX`` leaves the fix on, and a warning if its value is unknown."""
+def read_switch() -> tuple[str, list[str]]:
+    """Return how ``ONENTER_DEADLOCK_FIX`` switches the fix off, or "", and a list of warnings."""
     value = os.environ.get(SWITCH, "")
     word = value.strip().lower()
-    if word in ("", *OFF_WORDS, *ON_WORDS):
-        return word not in OFF_WORDS, []
-    return True, [f"{SWITCH}={value} is not a known value and means on ({', '.join(OFF_WORDS)} mean off)"]
+    if word in OFF_WORDS:
+        return f"switched off by {SWITCH}={value}", []
+    known = f"{', '.join(OFF_WORDS)} mean off"
+    return "", [] if word in ("", *ON_WORDS) else [f"{SWITCH}={value} is not a known value and means on ({known})"]
 
 
 def examine() -> Verdict:
     """Return the verdict on the livekit-agents that is imported, regardless of the switch."""
+    release: Any = None
     try:
         from livekit.agents.version import __version__ as release
-    except ImportError:
-        return Verdict("unrecognised", None, "not patched: this livekit.agents does not say which release it is")
 
-    name = f"livekit-agents {release}"
-    try:
         version = Version(release)
-    except (InvalidVersion, TypeError):
-        return Verdict("unrecognised", str(release), f"not patched: {name} has no version number by PEP 440")
+    except (ImportError, InvalidVersion, TypeError):
+        reason = f"not patched: the version of livekit-agents is {release}, which is no version number by PEP 440"
+        return Verdict("unrecognised", release and str(release), reason)
+    name = f"livekit-agents {release}"
     if version < FIRST_AFFECTED:
         return Verdict("predates", release, f"{name} is older than AgentTask, which came with {FIRST_AFFECTED}")
     if version >= FIRST_FIXED:
@@ -88,10 +88,8 @@ def examine() -> Verdict:
         from ._patch_before_1_2_6 import FINGERPRINT
 
         mismatch = first_mismatch(FINGERPRINT)
-    if mismatch is None and "pause blocked_tasks" not in _names_in_order(_UPDATE_ACTIVITY):
-        mismatch = "AgentSession._update_activity does not pass blocked_tasks on"
-    if mismatch is None and "_on_enter_task" in _names(_function(_AWAIT_IMPL).__code__):  # type: ignore[union-attr]
-        if "blocked_tasks append old_activity _on_enter_task" not in _names_in_order(_AWAIT_IMPL):
+    if mismatch is None and not first_mismatch({_AWAIT_IMPL: (None, {"_on_enter_task"})}):
+        if not _appends_on_enter_task():
             mismatch = "AgentTask.__await_impl uses _on_enter_task, but not as upstream's fix does"
         elif not has_other_waits:
             return Verdict("fixed-upstream", release, f"this build of {name} has upstream's fix already")
@@ -118,9 +116,10 @@ def first_mismatch(fingerprint: Fingerprint) -> str | None:
 
 def _function(path: str) -> FunctionType | None:
     """Return the library's own function, without the wrappers of other code, or None if it does not exist."""
+    module, _, name = path.partition(":")
     try:
-        function = inspect.unwrap(pkgutil.resolve_name(_VOICE + path))
-    except (ImportError, AttributeError, ValueError):
+        function = inspect.unwrap(operator.attrgetter(name)(sys.modules[f"livekit.agents.voice.{module}"]))
+    except (KeyError, AttributeError, ValueError):
         return None
     return function if inspect.isfunction(function) else None
 
@@ -139,11 +138,11 @@ def _names(code: CodeType) -> set[str]:
     return {*code.co_names, *(word for word in constants if isinstance(word, str))}.union(*inner)
 
 
-def _names_in_order(path: str) -> str:
-    """Return the names of variables and attributes in the order in which a function (it must exist) uses them."""
+def _appends_on_enter_task() -> bool:
+    """Return whether ``AgentTask.__await_impl`` uses names in the order in which upstream's fix does."""
     names: list[Any] = []
-    for instruction in dis.get_instructions(_function(path)):  # type: ignore[arg-type]
+    for instruction in dis.get_instructions(_function(_AWAIT_IMPL)):  # type: ignore[arg-type]
         if instruction.opcode not in dis.hasconst:
             # From Python 3.13 on, one instruction may load or store two variables.
             names += instruction.argval if isinstance(instruction.argval, tuple) else [instruction.argval]
-    return " ".join(name for name in names if isinstance(name, str))
+    return "blocked_tasks append old_activity _on_enter_task" in " ".join(map(str, names))

@@ -9,18 +9,29 @@ import sys
 
 TYPE_CHECKING = False  # like typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
-    from typing import Any, Callable, Optional
+    from typing import Any, Callable, NoReturn, Optional
 
 LIBRARY = "livekit.agents"
-VOICE = f"{LIBRARY}.voice"
-_MODULES = (f"{VOICE}.agent", f"{VOICE}.agent_session", f"{VOICE}.agent_activity")
+_VOICE = f"{LIBRARY}.voice"
+_MODULES = (f"{_VOICE}.agent", f"{_VOICE}.agent_session", f"{_VOICE}.agent_activity")
 _CLASSES = ("AgentTask", "AgentSession", "AgentActivity")
 _OWN_IMPORTS = (f"{__package__}", "wrapt", "packaging")  # the callback imports these itself
 
 
+def install(on_import: "Callable[[list[Any]], object]") -> None:
+    """Call ``on_import`` with the loaded classes at each import of anything while there are any."""
+    _finder.on_import = on_import
+    for entries, entry in ((sys.meta_path, _finder), (sys.path_hooks, _restore_finder)):
+        if not any(other is entry for other in entries):
+            _put_first(entries, entry)
+
+
 def loaded_classes() -> "Optional[list[Any]]":
     """Return AgentTask, AgentSession, AgentActivity (None for a class that a release lacks); None until imported."""
-    if LIBRARY in sys.modules and (all(map(_is_imported, _MODULES)) or all(map(_is_imported, (VOICE, LIBRARY)))):
+    if LIBRARY not in sys.modules or _VOICE not in sys.modules:
+        return None
+    are_complete = _MODULES[-1] in sys.modules and all(map(_is_imported, _MODULES))
+    if are_complete or (_is_imported(LIBRARY) and _is_imported(_VOICE)):
         return [_variable(module, name) for module, name in zip(_MODULES, _CLASSES)]
     return None
 
@@ -31,7 +42,7 @@ def is_being_imported(name: str) -> bool:
 
 
 def _is_imported(name: str) -> bool:
-    return name in sys.modules and type(sys.modules[name]).__name__ != "_LazyModule" and not is_being_imported(name)
+    return name in sys.modules and not is_being_imported(name) and type(sys.modules[name]).__name__ != "_LazyModule"
 
 
 def _variable(module: str, name: str) -> "Any":
@@ -43,24 +54,28 @@ def _variable(module: str, name: str) -> "Any":
 
 
 class _Finder:
-    """Finds nothing, and calls back while ``livekit.agents`` is in ``sys.modules``."""
+    """Finds nothing, and calls back. While the library is half imported, it keeps the first place."""
 
-    def __init__(self, on_import: "Callable[[], object]") -> None:
-        self._on_import = on_import
+    on_import: "Callable[[list[Any]], object]"
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if LIBRARY in sys.modules and not name.startswith(_OWN_IMPORTS):
-            if sys.meta_path[0] is not self and loaded_classes() is None:
-                # One assignment, so that there is no moment without this finder.
-                sys.meta_path[:] = [self, *(finder for finder in sys.meta_path if finder is not self)]
-            self._on_import()
+            classes = loaded_classes()
+            if classes is not None:
+                self.on_import(classes)
+            elif sys.meta_path[0] is not self:
+                _put_first(sys.meta_path, self)
 
 
-def install(on_import: "Callable[[], object]") -> None:
-    """Call ``on_import`` at each import while ``livekit.agents`` is in ``sys.modules``."""
-    for finder in list(sys.meta_path):
-        if type(finder).__module__ == __name__:
-            if type(finder) is _Finder:
-                return
-            sys.meta_path.remove(finder)  # left by an earlier import of this package
-    sys.meta_path.insert(0, _Finder(on_import))
+_finder = _Finder()
+
+
+def _restore_finder(folder: object) -> "NoReturn":
+    """Put back the finder if other code has removed it. As a path hook, this is called for each new folder."""
+    install(_finder.on_import)
+    raise ImportError
+
+
+def _put_first(entries: "list[Any]", entry: object) -> None:
+    """Put an entry first, and remove those of an earlier import of this package. Other threads see one change."""
+    entries[:] = [entry, *(other for other in entries if getattr(other, "__module__", None) != __name__)]

@@ -21,9 +21,8 @@ from ._guard import Verdict
 from ._wrapping import Wrapper, Wrappers
 
 # The AgentTask that this context awaited last. A task that is created for the handoff inherits it.
-_awaited: ContextVar[weakref.ref[Any]] = ContextVar("onenter_deadlock_fix_awaited")
+_awaited: ContextVar[Callable[[], Any]] = ContextVar("onenter_deadlock_fix_awaited", default=lambda: None)
 
-_logger = logging.getLogger(__package__)
 _wrappers = Wrappers()
 uninstall = _wrappers.uninstall
 describe_replacement = _wrappers.describe_replacement
@@ -52,8 +51,7 @@ def install(classes: list[Any], verdict: Verdict, log_status_once: Callable[[], 
 
 def awaited_agent_task() -> Any:
     """Return the AgentTask that this context awaited last, or None."""
-    reference = _awaited.get(None)
-    return None if reference is None else reference()
+    return _awaited.get()()
 
 
 def _await_impl(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -85,15 +83,14 @@ def _log_handoff(agent_task: Any, old_agent: Any) -> None:
         with _handoffs_lock:
             handoffs += 1
             level = logging.INFO if handoffs == 1 else logging.DEBUG
-        if _logger.isEnabledFor(level):
-            info = getattr(asyncio.current_task(), "__livekit_agents_activity_task", None)  # set by livekit-agents
-            tool = getattr(getattr(info, "function_call", None), "name", None)
-            _logger.log(
-                level,
-                "the handoff to %s by %s does not wait for on_enter() of %s, which is still running; "
-                "without onenter-deadlock-fix it would wait, and hang where on_enter() waits for this %s",
-                type(agent_task).__name__,
-                f"the tool {tool}" if tool else "on_enter() or on_exit()",
-                type(old_agent).__name__,
-                "tool" if tool else "handoff",
-            )
+        info = getattr(asyncio.current_task(), "__livekit_agents_activity_task", None)  # set by livekit-agents
+        tool = getattr(getattr(info, "function_call", None), "name", None)
+        logging.getLogger(__package__).log(
+            level,
+            "the handoff to %s by %s does not wait for on_enter() of %s, which is still running; "
+            "without onenter-deadlock-fix it would wait, and hang where on_enter() waits for this %s",
+            type(agent_task).__name__,
+            f"the tool {tool}" if tool else "on_enter() or on_exit()",
+            type(old_agent).__name__,
+            "tool" if tool else "handoff",
+        )

@@ -48,11 +48,11 @@ def methods_to_wrap(
     return wrappers
 
 
-def _update_activity(wrapped: Callable[..., Any], session: Any, *args: Any, **kwargs: Any) -> Awaitable[None]:
+def _update_activity(wrapped: Callable[..., Any], session: Any, *args: Any, **kwargs: Any) -> Any:
     """Return the awaitable of a handoff that waits for ``on_enter()`` of the new agent as 1.2.6 does."""
     update = functools.partial(wrapped, *args, **{**kwargs, "wait_on_enter": False})
     if not kwargs.get("wait_on_enter", True) or kwargs.get("new_activity") == "resume":
-        return update()  # type: ignore[no-any-return]
+        return update()
     if kwargs.get("previous_activity") == "pause":
         return _enter(session, update)
     return _enter_one_at_a_time(session, update)
