@@ -17,6 +17,25 @@ from prepared import OldRelease, OldReleaseWithRealtimeModel, Prepared
 from programs import AlteredLibrary, Completed, Forks, run
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "in_fork(fixture='forks'): run the test in a fork of that fixture's process; False: in this process, as usual",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that has the marker ``in_fork`` in a fork, with its arguments, which must be picklable."""
+    marker = pyfuncitem.get_closest_marker("in_fork")
+    fixture = marker and (marker.args or ("forks",))[0]
+    if not fixture:
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    pyfuncitem._request.getfixturevalue(fixture).call(pyfuncitem.function, **arguments)
+    return True
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Make what the selected tests need, before the tests, and where it is not there yet."""
     config = session.config
@@ -76,6 +95,14 @@ def forks() -> Iterator[Forks]:
     forks = Forks()
     yield forks
     forks.close()
+
+
+@pytest.fixture(scope="session")
+def bare_forks() -> Iterator[Forks]:
+    """A process that has imported nothing of all this, to be forked where it matters what is imported when."""
+    bare_forks = Forks("pytest")
+    yield bare_forks
+    bare_forks.close()
 
 
 @pytest.fixture(scope="session")

@@ -145,6 +145,10 @@ class AlteredLibrary:
         shutil.copytree(spec.submodule_search_locations[0], self._root)
         self.env = {"PYTHONPATH": str(folder)}
 
+    def put_on_path(self) -> None:
+        """Have this process find it in place of the installed one."""
+        sys.path.insert(0, self.env["PYTHONPATH"])
+
     def replace(self, old: str, new: str, *modules: str) -> None:
         """Replace a text in modules, each of which must have it."""
         for module in modules:
@@ -180,7 +184,8 @@ def main(*modules: str) -> None:
 
 
 def _import_what_the_library_does() -> None:
-    """Import all that livekit-agents imports, but not what is under test or imported by that."""
+    """Import pytest and all that livekit-agents imports, but not what is under test or imported by that."""
+    importlib.import_module("pytest")
     find = "import json, sys, livekit.agents; print(json.dumps(list(sys.modules)))"
     for name in json.loads(subprocess.check_output([sys.executable, "-c", find], env=clean_environment())):
         if name.partition(".")[0] not in OURS:
@@ -202,8 +207,9 @@ def _in_fork(folder: Path, cwd: str, call: bytes) -> int:
         (folder / "result").write_bytes(result)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else bool(end.code)
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        report = traceback.TracebackException.from_exception(error, capture_locals=function is not _as_python)
+        print(*report.format(), sep="", file=sys.stderr)
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()
