@@ -159,14 +159,16 @@ class Raises:
 
 @pytest.mark.in_fork("library")
 @pytest.mark.parametrize(
-    ("index", "method", "reason"),
+    ("index", "method", "reason", "when_activated"),
     [
-        (1, replacement, "AgentSession._update_activity is now test_other_code.replacement"),
-        (0, mock.MagicMock, "AgentTask.__await_impl is now unittest.mock.MagicMock"),
-        (1, Raises, "unknown, because of RuntimeError"),
+        (1, replacement, "AgentSession._update_activity is now test_other_code.replacement", "unconfirmed"),
+        (0, mock.MagicMock, "AgentTask.__await_impl is now unittest.mock.MagicMock", "unconfirmed"),
+        (1, Raises, "unknown, because of RuntimeError", "failed"),
     ],
 )
-def test_method_that_other_code_has_replaced_is_unconfirmed(index: int, method: Any, reason: str) -> None:
+def test_method_that_other_code_has_replaced_is_unconfirmed(
+    index: int, method: Any, reason: str, when_activated: str
+) -> None:
     from livekit.agents import AgentSession, AgentTask
 
     import onenter_deadlock_fix as shim
@@ -174,7 +176,7 @@ def test_method_that_other_code_has_replaced_is_unconfirmed(index: int, method: 
     owner, name = [(AgentTask, AWAIT_IMPL), (AgentSession, "_update_activity")][index]
     setattr(owner, name, method() if isinstance(method, type) else method)
     statuses = [shim.status(), shim.activate(), shim.deactivate(), shim.activate()]
-    assert [status.state for status in statuses] == ["unconfirmed", "unconfirmed", "off", "unconfirmed"]
+    assert [status.state for status in statuses] == ["unconfirmed", when_activated, "off", when_activated]
     assert reason in statuses[0].reason
     assert "in place" not in statuses[0].reason
 
