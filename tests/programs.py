@@ -56,6 +56,12 @@ def run(command: list[str], *, cwd: Path, env: Variables | None = None) -> Compl
     )
 
 
+def write_script(file: Path, source: str) -> None:
+    """Write a file that can be executed."""
+    file.write_text(source)
+    file.chmod(0o755)
+
+
 def wait_until(
     condition: Callable[[], object],
     process: subprocess.Popen[Any],
