@@ -7,53 +7,33 @@ import sys
 import venv
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from programs import Completed, write_script
 
 from onenter_deadlock_fix.cli.command_status import report_on_command
 from onenter_deadlock_fix.cli.entrypoint import Import, Program, Unreadable
 from onenter_deadlock_fix.cli.launch import BOOTSTRAP
 
-Command = Callable[..., Any]
+Command = Callable[..., Completed]
 
 EXECUTED = "raise SystemExit('executed')\n"
 SHIM = "import onenter_deadlock_fix\n"
 
 
+ACTIVE, INACTIVE = "its Python has the shim by itself", "its Python does not have the shim by itself, and"
+IN_FRONT = {"PYTHONPATH": BOOTSTRAP}
+
+
 @pytest.mark.parametrize(
     ("words", "program", "env", "exit_code", "verdict"),
     [
-        (
-            "{python} -u agent.py start",
-            "",
-            {},
-            1,
-            "NOT ACTIVE: its Python does not have the shim by itself, and its program",
-        ),
-        (
-            "{python} -I agent.py start",
-            "",
-            {"PYTHONPATH": BOOTSTRAP},
-            1,
-            "NOT ACTIVE: its Python does not have the shim",
-        ),
-        ("{python} agent.py start", SHIM, {}, 0, "active: its program imports onenter_deadlock_fix (agent.py, line 1)"),
-        (
-            "{python} -m onenter_deadlock_fix run {python} agent.py",
-            "",
-            {},
-            0,
-            "active: its Python has the shim by itself",
-        ),
-        (
-            "env -C elsewhere {python} agent.py",
-            SHIM,
-            {},
-            3,
-            "can't say: its Python does not have the shim by itself, and",
-        ),
-        ("./agent start", "", {"PYTHONPATH": BOOTSTRAP}, 0, "active: its Python has the shim by itself"),
+        ("python -u agent.py start", "", {}, 1, f"NOT ACTIVE: {INACTIVE} its program does not import"),
+        ("python -I agent.py start", "", IN_FRONT, 1, f"NOT ACTIVE: {INACTIVE}"),
+        ("python agent.py start", SHIM, {}, 0, "active: its program imports onenter_deadlock_fix (agent.py, line 1)"),
+        ("python -m onenter_deadlock_fix run python agent.py", "", {}, 0, f"active: {ACTIVE}"),
+        ("env -C elsewhere python agent.py", SHIM, {}, 3, f"can't say: {INACTIVE}"),
+        ("./agent start", "", IN_FRONT, 0, f"active: {ACTIVE}"),
     ],
 )
 def test_verdict_on_a_command(
@@ -61,9 +41,8 @@ def test_verdict_on_a_command(
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "agent.py").write_text(program + EXECUTED)
-    (tmp_path / "agent").write_text(f"#!/usr/bin/env -S {sys.executable} -u\n{EXECUTED}")
-    (tmp_path / "agent").chmod(0o755)
-    ended = command("status", "--", *words.format(python=sys.executable).split(), env=env)
+    write_script(tmp_path / "agent", f"#!/usr/bin/env -S {sys.executable} -u\n{EXECUTED}")
+    ended = command("status", "--", *words.replace("python ", f"{sys.executable} ").split(), env=env)
     assert (ended.returncode, ended.stderr) == (exit_code, "")
     assert ended.stdout.startswith(verdict)
 
@@ -110,8 +89,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("./start.sh agent.py", "it can't be seen what ./start.sh executes"),
         ("env ./start.sh python agent.py", "it can't be seen what ./start.sh executes"),
         ("uv run start.sh", "it can't be seen what uv executes"),
-        ("uv run my-agent --language python", "it can't be seen what my-agent executes"),
-        ("uv run --frozen my-agent agent.py", "it can't be seen what my-agent executes"),
+        ("uv run --frozen my-agent agent.py --language python", "it can't be seen what my-agent executes"),
         ("nice -n 5 my-agent python", "it can't be seen what my-agent executes"),
         ("uv run with_metadata.py", "it can't be seen what uv executes"),
         ("./python agent.py", "./python ended early: exit code 7"),
@@ -120,9 +98,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_command_whose_python_cannot_be_seen(
     words: str, reason: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, source in {"start.sh": "exit 7", "python": "exit 7", "uv": "exit 7"}.items():
-        (folder / name).write_text(f"#!/bin/sh\n{source}\n")
-        (folder / name).chmod(0o755)
+    for name in ("start.sh", "python", "uv"):
+        write_script(folder / name, "#!/bin/sh\nexit 7\n")
     (folder / "with_metadata.py").write_text("# /// script\n# dependencies = []\n# ///\n")
     monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{folder}")
     report = report_on_command(words.split())
@@ -133,8 +110,7 @@ def test_command_whose_python_cannot_be_seen(
 def test_uv_run_is_examined_in_the_environment_that_uv_chooses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ``uv`` here does as uv's does with a project's environment: it executes Python in it."""
     (folder / "agent.py").write_text(SHIM + EXECUTED)
-    (folder / "uv").write_text(f'#!/bin/sh\ntest "$UV_NO_SYNC" && shift 3 && exec {sys.executable} "$@"\n')
-    (folder / "uv").chmod(0o755)
+    write_script(folder / "uv", f'#!/bin/sh\ntest "$UV_NO_SYNC" && shift 3 && exec {sys.executable} "$@"\n')
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     report = report_on_command(["env", "A=1", "uv", "run", "--frozen", "agent.py", "--in", "python"])
     assert (report.verdict, report.environment.folder) == ("active", sys.prefix)
