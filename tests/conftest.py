@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -77,18 +76,6 @@ def python(tmp_path: Path) -> Callable[..., Completed]:
     return run_python
 
 
-@pytest.fixture
-def output_afresh(python: Callable[..., Completed]) -> Callable[..., Any]:
-    """Run a Python program that must succeed, in a process that has just started, and return the JSON it prints."""
-
-    def run_and_read(source: str, env: dict[str, str] | None = None) -> Any:
-        ended = python(source, env=env)
-        assert ended.returncode == 0, ended.stderr
-        return json.loads(ended.stdout)
-
-    return run_and_read
-
-
 @pytest.fixture(scope="session")
 def forks() -> Iterator[Forks]:
     """A process that has imported what livekit-agents imports, but not livekit-agents, to be forked."""
@@ -111,18 +98,6 @@ def library() -> Iterator[Forks]:
     library = Forks("playing", "scenarios.stage", "random_programs.perform")
     yield library
     library.close()
-
-
-@pytest.fixture
-def output(forks: Forks, tmp_path: Path) -> Callable[..., Any]:
-    """Run a Python program that must succeed, in a fork and an empty folder, and return the JSON value it prints."""
-
-    def run_and_read(source: str, env: dict[str, str] | None = None) -> Any:
-        ended = forks.run(["-c", textwrap.dedent(source)], cwd=tmp_path, env=env)
-        assert ended.returncode == 0, ended.stderr
-        return json.loads(ended.stdout)
-
-    return run_and_read
 
 
 @pytest.fixture

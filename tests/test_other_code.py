@@ -19,61 +19,50 @@ from unittest import mock
 import pytest
 import wrapt
 from programs import Forks
-from wrapped_methods import THE_LIBRARYS_OWN, WRAPPED_ONCE, methods, purge_library, wrappers
+from wrapped_methods import (
+    AWAIT_IMPL,
+    THE_LIBRARYS_OWN,
+    UPDATE_ACTIVITY,
+    WRAPPED_ONCE,
+    classes,
+    methods,
+    purge_library,
+    wrappers,
+)
 
-AWAIT_IMPL = "_AgentTask__await_impl"
+import onenter_deadlock_fix as shim
 
 
 def session() -> Any:
     """Return an AgentSession that can be pickled."""
-    from livekit.agents import AgentSession
-
-    kind = type("Session", (AgentSession,), {"__reduce__": lambda self: (session, ())})
+    kind = type("Session", (classes()[1],), {"__reduce__": lambda self: (session, ())})
     return object.__new__(kind)
 
 
 def introspected() -> list[object]:
-    update_activity = session()._update_activity
-    signature = inspect.signature(update_activity)
-    return [
-        inspect.iscoroutinefunction(update_activity),
-        inspect.ismethod(update_activity),
-        list(signature.parameters),
-        update_activity.__name__,
-        update_activity.__doc__,
-    ]
-
-
-def copies_of(function: Any) -> list[Any]:
-    return [copy.copy(function), copy.deepcopy(function), pickle.loads(pickle.dumps(function))]
+    method = session()._update_activity
+    parameters = list(inspect.signature(method).parameters)
+    return [inspect.iscoroutinefunction(method), inspect.ismethod(method), parameters, method.__name__, method.__doc__]
 
 
 def copied() -> list[object]:
-    method = session()._update_activity
-    copies = copies_of(method)
-    names = [[each.__name__, type(each.__self__).__name__] for each in copies]
-    function = type(method.__self__)._update_activity
-    return [*names, copies[0].__self__ is method.__self__, [each == function for each in copies_of(function)]]
+    method, function = session()._update_activity, classes()[1]._update_activity
+    bound, unbound = ([copy.copy(it), copy.deepcopy(it), pickle.loads(pickle.dumps(it))] for it in (method, function))
+    names = [[each.__name__, type(each.__self__).__name__] for each in bound]
+    return [*names, bound[0].__self__ is method.__self__, [each == function for each in unbound]]
 
 
 def mocked() -> list[object]:
     instance = session()
-    with mock.patch.object(instance, "_update_activity", autospec=True) as autospecced:
+    with mock.patch.object(instance, UPDATE_ACTIVITY, autospec=True) as autospecced:
         is_async = inspect.iscoroutinefunction(autospecced)
-    with mock.patch.object(instance, "_update_activity") as mocked_activity:
+    with mock.patch.object(instance, UPDATE_ACTIVITY) as mocked_activity:
         instance._update_activity("agent", previous_activity="pause").close()
         calls = mocked_activity.call_args_list == [mock.call("agent", previous_activity="pause")]
-    with mock.patch.object(instance, "_update_activity", wraps=instance._update_activity) as spy:
+    with mock.patch.object(instance, UPDATE_ACTIVITY, wraps=instance._update_activity) as spy:
         instance._update_activity("agent").close()
         spied = spy.call_count
-    return [is_async, calls, spied, "_update_activity" in vars(instance)]
-
-
-def deactivated(observe: Callable[[], Any]) -> Any:
-    import onenter_deadlock_fix
-
-    assert onenter_deadlock_fix.deactivate().state == "off"
-    return observe()
+    return [is_async, calls, spied, UPDATE_ACTIVITY in vars(instance)]
 
 
 @pytest.mark.parametrize("observe", [introspected, copied, mocked])
@@ -81,72 +70,60 @@ def test_method_behaves_as_without_the_shim(observe: Callable[[], Any], library:
     assert library.call(observe) == library.call(deactivated, observe)
 
 
-def by_wrapt(owner: Any, wrapper: Any) -> None:
-    wrapt.wrap_function_wrapper(owner, AWAIT_IMPL, wrapper)
-
-
-def by_hand(owner: Any, wrapper: Any) -> None:
-    wrapped = getattr(owner, AWAIT_IMPL)
-    setattr(owner, AWAIT_IMPL, lambda self: wrapper(wrapped, self, (self,), {}))
-
-
-def by_hand_from_the_dictionary(owner: Any, wrapper: Any) -> None:
-    wrapped = vars(owner)[AWAIT_IMPL]
-    setattr(owner, AWAIT_IMPL, lambda self: wrapper(wrapped, self, (self,), {}))
+def deactivated(observe: Callable[[], Any]) -> Any:
+    assert shim.deactivate().state == "off"
+    return observe()
 
 
 @pytest.mark.in_fork("library")
-@pytest.mark.parametrize("wrap", [by_wrapt, by_hand, by_hand_from_the_dictionary])
-def test_wrapper_below_one_of_other_code_forwards_calls_until_it_is_activated_again(wrap: Any) -> None:
-    from livekit.agents import AgentTask
-
-    import onenter_deadlock_fix as shim
-    from onenter_deadlock_fix import _patch
-
+@pytest.mark.parametrize("way", ["by wrapt", "from the class", "from its dictionary"])
+def test_wrapper_below_one_of_other_code_forwards_calls_until_it_is_activated_again(way: str) -> None:
     def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         called.append("other code")
         return wrapped(*args, **kwargs)
 
-    def calls() -> list[str]:
-        called.clear()
-        asyncio.run(await_agent_task())
-        return list(called)
-
     async def await_agent_task() -> None:
-        agent_task: Any = AgentTask(instructions="")
+        instance = agent_task(instructions="")
         with pytest.raises(RuntimeError, match="should only be awaited inside tool_functions"):
-            await agent_task
-        if _patch.awaited_agent_task() is agent_task:
+            await instance
+        if _patch.awaited_agent_task() is instance:
             called.append("shim")
 
+    def state() -> list[object]:
+        called.clear()
+        asyncio.run(await_agent_task())
+        return [methods()[0] is outermost, wrappers()[1], *called]
+
+    from onenter_deadlock_fix import _patch
+
     called: list[str] = []
-    wrap(AgentTask, wrapper)
+    agent_task, _ = classes()
+    if way == "by wrapt":
+        wrapt.wrap_function_wrapper(agent_task, AWAIT_IMPL, wrapper)
+    else:
+        wrapped = getattr(agent_task, AWAIT_IMPL) if way == "from the class" else vars(agent_task)[AWAIT_IMPL]
+        setattr(agent_task, AWAIT_IMPL, lambda self: wrapper(wrapped, self, (self,), {}))
     outermost = methods()[0]
-    assert calls() == ["other code", "shim"]
+    assert state() == [True, 1, "other code", "shim"]
     shim.deactivate()
-    assert (methods()[0] is outermost, wrappers()[1], calls()) == (True, 0, ["other code"])
+    assert state() == [True, 0, "other code"]
     shim.activate()
-    assert (methods()[0] is outermost, wrappers()[1], calls()) == (True, 1, ["other code", "shim"])
+    assert state() == [True, 1, "other code", "shim"]
 
 
 @pytest.mark.in_fork("library")
 def test_keyword_that_only_a_wrapper_of_other_code_has_reaches_it() -> None:
-    from livekit.agents import AgentSession
-
-    import onenter_deadlock_fix as shim
-
-    def wrap(wrapped: Any) -> Any:
-        @functools.wraps(wrapped)
-        def wrapper(self: Any, agent: Any, *, reason: Any = None, **kwargs: Any) -> list[Any]:
-            return [reason, agent, kwargs.get("wait_on_enter")]
-
-        return wrapper
-
     shim.deactivate()
-    AgentSession._update_activity = wrap(AgentSession._update_activity)  # type: ignore[method-assign]
+    _, agent_session = classes()
+    wrapped = agent_session._update_activity
+
+    @functools.wraps(wrapped)
+    def wrapper(self: Any, agent: Any, *, reason: Any = None, **kwargs: Any) -> list[Any]:
+        return [reason, agent, kwargs.get("wait_on_enter")]
+
+    agent_session._update_activity = wrapper
     assert shim.activate().state == "patched"
-    update_activity: Any = AgentSession._update_activity.__get__(object.__new__(AgentSession))
-    assert update_activity("agent", reason="slow", wait_on_enter=False) == ["slow", "agent", False]
+    assert session()._update_activity("agent", reason="slow", wait_on_enter=False) == ["slow", "agent", False]
 
 
 def replacement(self: Any, agent: Any, **others: Any) -> None: ...
@@ -169,12 +146,7 @@ class Raises:
 def test_method_that_other_code_has_replaced_is_unconfirmed(
     index: int, method: Any, reason: str, when_activated: str
 ) -> None:
-    from livekit.agents import AgentSession, AgentTask
-
-    import onenter_deadlock_fix as shim
-
-    owner, name = [(AgentTask, AWAIT_IMPL), (AgentSession, "_update_activity")][index]
-    setattr(owner, name, method() if isinstance(method, type) else method)
+    setattr(classes()[index], [AWAIT_IMPL, UPDATE_ACTIVITY][index], method() if isinstance(method, type) else method)
     statuses = [shim.status(), shim.activate(), shim.deactivate(), shim.activate()]
     assert [status.state for status in statuses] == ["unconfirmed", when_activated, "off", when_activated]
     assert reason in statuses[0].reason
@@ -183,27 +155,21 @@ def test_method_that_other_code_has_replaced_is_unconfirmed(
 
 @pytest.mark.in_fork("library")
 def test_method_that_other_code_has_restored_or_deleted() -> None:
-    from livekit.agents import AgentSession, AgentTask
-
-    import onenter_deadlock_fix as shim
-
+    agent_task, agent_session = classes()
     own = [method.__wrapped__ for method in methods()]
-    setattr(AgentTask, AWAIT_IMPL, own[0])  # as monkeypatch does at the end of a test
-    AgentSession._update_activity = own[1]
+    setattr(agent_task, AWAIT_IMPL, own[0])  # as monkeypatch does at the end of a test
+    agent_session._update_activity = own[1]
     assert (shim.activate().state, wrappers()) == ("patched", WRAPPED_ONCE)
-
-    del AgentSession._update_activity
+    del agent_session._update_activity
     assert shim.deactivate().state == "off"
-    AgentSession._update_activity = own[1]
+    agent_session._update_activity = own[1]
     assert wrappers() == THE_LIBRARYS_OWN
 
 
 @pytest.mark.in_fork
 @pytest.mark.parametrize("library_comes_last", [True, False])
 def test_two_copies_of_the_package_both_patch(library_comes_last: bool, tmp_path: Path) -> None:
-    import onenter_deadlock_fix
-
-    package = Path(onenter_deadlock_fix.__file__).parent
+    package = Path(shim.__file__).parent
     shutil.copytree(package, tmp_path / "vendored" / package.name)
     sys.path.insert(0, str(tmp_path))
     if not library_comes_last:
@@ -211,18 +177,16 @@ def test_two_copies_of_the_package_both_patch(library_comes_last: bool, tmp_path
     other = importlib.import_module("vendored.onenter_deadlock_fix")
     importlib.import_module("livekit.agents")
 
-    assert (onenter_deadlock_fix.status().state, other.status().state) == ("patched", "patched")
+    assert (shim.status().state, other.status().state) == ("patched", "patched")
 
 
 @pytest.mark.in_fork
 def test_purged_library_is_not_kept_alive() -> None:
-    import onenter_deadlock_fix
-
     sessions = []
     for _ in range(2):
         import livekit.agents
 
-        assert onenter_deadlock_fix.status().state == "patched"
+        assert shim.status().state == "patched"
         sessions.append(weakref.ref(livekit.agents.AgentSession))
         purge_library()
         del livekit

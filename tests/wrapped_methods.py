@@ -8,12 +8,18 @@ from typing import Any
 WRAPPED_ONCE, THE_LIBRARYS_OWN = [1, 1], [0, 0]
 
 
+AWAIT_IMPL, UPDATE_ACTIVITY = "_AgentTask__await_impl", "_update_activity"
+
+
+def classes() -> list[Any]:
+    """Return AgentTask and AgentSession as they are imported now."""
+    voice = "livekit.agents.voice"
+    return [sys.modules[f"{voice}.agent"].AgentTask, sys.modules[f"{voice}.agent_session"].AgentSession]
+
+
 def methods() -> list[Any]:
     """Return what the classes have now as ``AgentTask.__await_impl`` and ``AgentSession._update_activity``."""
-    voice = "livekit.agents.voice"
-    agent_task = sys.modules[f"{voice}.agent"].AgentTask
-    agent_session = sys.modules[f"{voice}.agent_session"].AgentSession
-    return [vars(agent_task)["_AgentTask__await_impl"], vars(agent_session)["_update_activity"]]
+    return [vars(owner)[name] for owner, name in zip(classes(), (AWAIT_IMPL, UPDATE_ACTIVITY))]
 
 
 def wrappers() -> list[int]:
