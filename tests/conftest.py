@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -17,22 +16,17 @@ from programs import AlteredLibrary, Completed, Forks, run
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers",
-        "in_fork(fixture='forks'): run the test in a fork of that fixture's process; False: in this process, as usual",
-    )
+    marker = "in_fork(fixture='forks'): call the test in a fork of that fixture's process; False: in no fork"
+    config.addinivalue_line("markers", marker)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a test that has the marker ``in_fork`` in a fork, with its arguments, which must be picklable."""
-    marker = pyfuncitem.get_closest_marker("in_fork")
+@pytest.fixture(autouse=True)
+def in_fork(request: pytest.FixtureRequest) -> None:
+    """Have a test with the marker ``in_fork`` called in a fork, with its arguments, which must be picklable."""
+    marker = request.node.get_closest_marker("in_fork")
     fixture = marker and (marker.args or ("forks",))[0]
-    if not fixture:
-        return None
-    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    pyfuncitem._request.getfixturevalue(fixture).call(pyfuncitem.function, **arguments)
-    return True
+    if fixture:
+        request.node.obj = partial(request.getfixturevalue(fixture).call, request.function)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -58,10 +52,10 @@ def prepared(request: pytest.FixtureRequest) -> Callable[[type[Prepared]], Prepa
     """Return what was made before the tests, or skip what needs it."""
 
     def prepared(kind: type[Prepared]) -> Prepared:
-        found = kind(request.config.cache.mkdir("onenter-deadlock-fix"))  # type: ignore[union-attr]
-        if not found.is_ready():
-            pytest.skip(f"{' '.join(found.packages)} could not be installed; the first lines of this run say why")
-        return found
+        packages = kind(request.config.cache.mkdir("onenter-deadlock-fix"))  # type: ignore[union-attr]
+        if not packages.is_ready():
+            pytest.skip(f"{' '.join(kind.packages)} could not be installed; the first lines of this run say why")
+        return packages
 
     return prepared
 
@@ -71,7 +65,7 @@ def python(tmp_path: Path) -> Callable[..., Completed]:
     """Run a Python program, given as its source, in a process of its own and an empty folder."""
 
     def run_python(source: str, *options: str, env: dict[str, str] | None = None) -> Completed:
-        return run([sys.executable, *options, "-c", textwrap.dedent(source)], cwd=tmp_path, env=env)
+        return run([sys.executable, *options, "-c", source], cwd=tmp_path, env=env)
 
     return run_python
 

@@ -40,20 +40,15 @@ Variables = Mapping[str, str]
 
 def clean_environment(variables: Variables | None = None) -> dict[str, str]:
     """Return this process's environment without what the package reads from it, and with these variables."""
-    ignored = ("PYTHONPATH", "AUTOWRAPT_BOOTSTRAP")
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ignored and not name.startswith("ONENTER_DEADLOCK_FIX")
-    }
+    ignored = ("PYTHONPATH", "AUTOWRAPT_BOOTSTRAP", "ONENTER_DEADLOCK_FIX")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ignored)}
     return {**kept, **(variables or {})}
 
 
 def run(command: list[str], *, cwd: Path, env: Variables | None = None) -> Completed:
     """Run a command to its end, in a clean environment with these variables."""
-    return subprocess.run(
-        command, cwd=cwd, env=clean_environment(env), capture_output=True, text=True, timeout=LIMIT, check=False
-    )
+    environment = clean_environment(env)
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False)
 
 
 def write_script(file: Path, source: str) -> None:
@@ -84,19 +79,16 @@ class Forks:
 
     def __init__(self, *modules: str) -> None:
         """Import these modules, or without any those that livekit-agents imports from other packages."""
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, *modules],
-            env=clean_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        command = [sys.executable, __file__, *modules]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, env=clean_environment(), stdin=pipe, stdout=pipe)
 
     def run(self, arguments: list[str], *, cwd: Path, env: Variables | None = None) -> Completed:
         """Do as ``python`` does with these arguments: ``-c`` or ``-m`` and what follows, or a file and what follows."""
         code, stdout, stderr, _ = self._fork(_as_python, (arguments, clean_environment(env)), {}, cwd)
         return subprocess.CompletedProcess(arguments, code, stdout, stderr)
 
-    def call(self, function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+    def call(self, function: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Result:
         """Return what a function returns, or fail with what it raises. It must be found by its module and name."""
         code, _, stderr, result = self._fork(function, args, kwargs, TESTS)
         assert result is not None, f"{function.__qualname__}() has ended with {code}\n{stderr}"

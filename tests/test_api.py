@@ -72,9 +72,8 @@ def test_deactivate_puts_the_librarys_own_functions_back_and_activate_patches_ag
         assert state == "patched" or methods() == own
 
 
-@pytest.mark.parametrize("word", ["off", " No"])
-def test_switch_in_the_environment_overrides_activate(word: str) -> None:
-    os.environ["ONENTER_DEADLOCK_FIX"] = word
+def test_switch_in_the_environment_overrides_activate() -> None:
+    os.environ["ONENTER_DEADLOCK_FIX"] = "off"
     import livekit.agents  # noqa: F401
 
     assert (shim.activate().state, wrappers()) == ("off", THE_LIBRARYS_OWN)

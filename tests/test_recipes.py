@@ -80,16 +80,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("context")
     (made,) = re.findall(r"(?m)^pip (wheel .*) /path/to/onenter-deadlock-fix$", PAGE)
     # by the hatchling that is installed here, and without the index
-    ended = run(
-        [sys.executable, "-m", "pip", *made.split(), str(ROOT)], cwd=folder, env={"PIP_NO_BUILD_ISOLATION": "0"}
-    )
+    command = [sys.executable, "-m", "pip", *made.split(), str(ROOT)]
+    ended = run(command, cwd=folder, env={"PIP_NO_BUILD_ISOLATION": "0"})
     assert ended.returncode == 0, ended.stderr
     (folder / "agent.py").write_text(AGENT)
     return folder
 
 
 def add_packages(environment: Path) -> None:
-    """Put what is installed here, but for this package, into an environment, by links: there are thousands of files."""
+    """Link what is installed here, but for this package, into an environment. pip uninstalls nothing through links."""
     variables = {"base": str(environment), "platbase": str(environment)}
     here, there = Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("purelib", vars=variables))
     for entry in here.iterdir():

@@ -33,13 +33,6 @@ def test_shim_is_active_in_the_command_and_in_its_children(command: Command) -> 
     assert (ended.stdout, ended.stderr, ended.returncode) == ("True\nTrue\n", "", 0)
 
 
-@pytest.mark.parametrize("start", [[], ["--"]])
-def test_arguments_reach_the_command_as_they_are(start: list[str], command: Command) -> None:
-    arguments = ["--help", "--det", "-x", "a b", "--", "start", "--"]
-    ended = command("run", *start, sys.executable, "-c", "import sys; print(sys.argv[1:])", *arguments)
-    assert ended.stdout == f"{arguments}\n"
-
-
 def test_command_is_found_on_path_and_executed_in_place(tmp_path: Path) -> None:
     write_script(tmp_path / "agent", "#!/bin/sh\necho $$\nexit 7\n")
     path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
@@ -50,103 +43,88 @@ def test_command_is_found_on_path_and_executed_in_place(tmp_path: Path) -> None:
     assert (output, process.returncode) == (f"{process.pid}\n", 7)  # so signals reach it
 
 
-def test_script_without_a_first_line_for_it_is_executed_as_a_shell_does(tmp_path: Path, command: Command) -> None:
-    (tmp_path / "first").mkdir()
+def error(message: str) -> str:
+    return f"onenter-deadlock-fix: {message}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "exit_code", "stdout", "stderr"),
+    [
+        # arguments reach the command as they are
+        ("echo --help --det -x 'a b' -- start --", {}, 0, "--help --det -x a b -- start --\n", ""),
+        ("-- echo -- x", {}, 0, "-- x\n", ""),
+        # a script without a first line for it is executed as a shell does
+        ("start 'a b' -c", {"PATH": "first:second:/bin"}, 0, "first: a b -c\n", ""),
+        # the command gets the signals that run has got, and CPython ignores SIGPIPE
+        ("bash -c 'yes | head -1; echo ${PIPESTATUS[0]}'", {}, 0, f"y\n{128 + signal.SIGPIPE}\n", ""),
+        # the bootstrap folder comes first on PYTHONPATH, and once; an empty entry is the working directory
+        ("sh -c 'echo $PYTHONPATH'", {}, 0, f"{BOOTSTRAP}\n", ""),
+        ("sh -c 'echo $PYTHONPATH'", {"PYTHONPATH": "/a:relative"}, 0, f"{BOOTSTRAP}:/a:relative\n", ""),
+        ("sh -c 'echo $PYTHONPATH'", {"PYTHONPATH": f"/a:{BOOTSTRAP}"}, 0, f"{BOOTSTRAP}:/a\n", ""),
+        ("sh -c 'echo $PYTHONPATH'", {"PYTHONPATH": ":/a"}, 0, f"{BOOTSTRAP}::/a\n", ""),
+        # detection is requested in the environment
+        ("--detect resolve --detect-after 0.05 sh -c 'echo $ONENTER_DEADLOCK_FIX_DETECT_AFTER'", {}, 0, "0.05\n", ""),
+        *(
+            (f"--detect '{mode}' sh -c 'echo \"$ONENTER_DEADLOCK_FIX_DETECT\"'", {}, 0, f"{mode}\n", "")
+            for mode in ("resolve", "on", " Report")
+        ),
+        # .env.local is loaded, then .env; what is set stays
+        ("sh -c 'echo $FIRST $SECOND'", {}, 0, ".env.local .env\n", ""),
+        ("sh -c 'echo $FIRST $SECOND'", {"FIRST": "set"}, 0, "set .env\n", ""),
+        # what can't be executed
+        ("no-such-command", {}, 127, "", error("no-such-command: command not found")),
+        ("''", {}, 127, "", error("'': command not found")),
+        ("./text/agent", {}, 127, "", error("./text/agent: command not found")),
+        ("./missing", {}, 127, "", error("./missing: command not found")),
+        ("./text", {}, 126, "", error("./text cannot be executed: Permission denied")),
+        ("./folder", {}, 126, "", error("./folder cannot be executed: Permission denied")),
+        ("./binary", {}, 126, "", error("./binary cannot be executed: Exec format error")),
+    ],
+)
+def test_command(
+    words: str, env: dict[str, str], exit_code: int, stdout: str, stderr: str, tmp_path: Path, command: Command
+) -> None:
+    for folder in ("first", "second", "folder"):
+        (tmp_path / folder).mkdir()
     write_script(tmp_path / "first" / "start", 'echo "first: $*"\n')
-    write_script(tmp_path / "start", "#!/bin/sh\necho second\n")
-    path = os.pathsep.join([str(tmp_path / "first"), str(tmp_path), os.environ["PATH"]])
-    ended = command("run", "start", "a b", "-c", env={"PATH": path})
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "first: a b -c\n", "")
+    write_script(tmp_path / "second" / "start", "#!/bin/sh\necho second\n")
+    write_script(tmp_path / "binary", "\x7fELF\0no program")
+    (tmp_path / "text").write_text("print()")
+    (tmp_path / ".env").write_text("FIRST='.env'\nSECOND=.env\n")
+    (tmp_path / ".env.local").write_text("FIRST=.env.local\n")
+    ended = command("run", *shlex.split(words), env=env)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (exit_code, stdout, stderr)
 
 
-def test_command_ignores_what_run_was_started_to_ignore_and_nothing_else(tmp_path: Path, command: Command) -> None:
-    ended = command("run", "bash", "-c", "yes | head -1; echo ${PIPESTATUS[0]}")
-    assert ended.stdout == f"y\n{128 + signal.SIGPIPE}\n"
+def test_signal_that_run_was_started_to_ignore_is_ignored(tmp_path: Path) -> None:
     ended = run(["sh", "-c", f"trap '' HUP; exec {SHIM} run sh -c 'kill -HUP $$; echo alive'"], cwd=tmp_path)
     assert ended.stdout == "alive\n"
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("", BOOTSTRAP),
-        ("/a:/b c", f"{BOOTSTRAP}:/a:/b c"),
-        (f"/a:{BOOTSTRAP}", f"{BOOTSTRAP}:/a"),
-        ("relative", f"{BOOTSTRAP}:relative"),
-        (":/a", f"{BOOTSTRAP}::/a"),  # an empty entry is the working directory
-    ],
-)
-def test_bootstrap_folder_comes_first_on_pythonpath_and_once(before: str, after: str, command: Command) -> None:
-    ended = command("run", "sh", "-c", 'echo "$PYTHONPATH"', env={"PYTHONPATH": before})
-    assert ended.stdout == f"{after}\n"
-
-
-@pytest.mark.parametrize("mode", ["resolve", "on", " Report"])
-def test_detection_is_requested_in_the_environment_of_the_command(mode: str, command: Command) -> None:
-    variables = 'echo "$ONENTER_DEADLOCK_FIX_DETECT $ONENTER_DEADLOCK_FIX_DETECT_AFTER"'
-    ended = command("run", "--detect", mode, "--detect-after", "0.05", "sh", "-c", variables)
-    assert ended.stdout == f"{mode} 0.05\n"
-
-
-GREET = ("run", "sh", "-c", 'echo "$GREETING"')
-
-
-def test_env_local_comes_before_env_and_the_environment_before_both(tmp_path: Path, command: Command) -> None:
-    (tmp_path / ".env").write_text("GREETING='good morning'\n")
-    assert command(*GREET).stdout == "good morning\n"
-    (tmp_path / ".env.local").write_text("GREETING=hello\n")
-    assert command(*GREET).stdout == "hello\n"
-    assert command(*GREET, env={"GREETING": "hi"}).stdout == "hi\n"
-
-
 def test_unreadable_env_file_is_reported_and_the_command_is_executed(tmp_path: Path, command: Command) -> None:
     (tmp_path / ".env").write_bytes(b"NAME=\xff\xfe\n")
-    ended = command(*GREET)
-    assert (ended.returncode, ended.stdout) == (0, "\n")
+    ended = command("run", "echo", "executed")
+    assert (ended.returncode, ended.stdout) == (0, "executed\n")
     assert ended.stderr.startswith("onenter-deadlock-fix: .env was not loaded: ")
     assert ended.stderr.count("\n") == 1
     assert command("path").stderr == ""  # no other command loads it
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error"),
+    ("option", "values", "error"),
     [
-        ([], "required: COMMAND"),
-        (["--det", "report", "echo"], "unrecognized arguments: --det"),  # no abbreviations
-        *(
-            (["--detect-after", value, "echo"], f"{value!r} is no number of seconds from 0.05 on")
-            for value in ("0.049", "nan", "inf", "soon", "")
-        ),
-        *((["--detect", mode, "echo"], f"{mode!r} is no mode (off, report, resolve)") for mode in ("maybe", "")),
+        ("", [""], "required: COMMAND"),
+        ("--det {} echo", ["report"], "unrecognized arguments: --det"),  # no abbreviations
+        ("--detect-after '{}' echo", ["0.049", "nan", "inf", "soon", ""], "'{}' is no number of seconds from 0.05 on"),
+        ("--detect '{}' echo", ["maybe", ""], "'{}' is no mode (off, report, resolve)"),
     ],
 )
-def test_wrong_usage(arguments: list[str], error: str, command: Command) -> None:
-    ended = command("run", *arguments)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith("usage: onenter-deadlock-fix ")
-    assert error in ended.stderr
-
-
-@pytest.mark.parametrize(
-    ("name", "exit_code", "error"),
-    [
-        ("no-such-command", 127, "no-such-command: command not found"),
-        ("", 127, "'': command not found"),
-        ("./text/agent", 127, "./text/agent: command not found"),
-        ("./missing", 127, "./missing: command not found"),
-        ("./text", 126, "./text cannot be executed: Permission denied"),
-        ("./folder", 126, "./folder cannot be executed: Permission denied"),
-        ("./binary", 126, "./binary cannot be executed: Exec format error"),
-    ],
-)
-def test_command_that_cannot_be_executed(
-    name: str, exit_code: int, error: str, tmp_path: Path, command: Command
-) -> None:
-    (tmp_path / "text").write_text("print()")
-    (tmp_path / "folder").mkdir()
-    write_script(tmp_path / "binary", "\x7fELF\0no program")
-    ended = command("run", name)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (exit_code, "", f"onenter-deadlock-fix: {error}\n")
+def test_wrong_usage(option: str, values: list[str], error: str, command: Command) -> None:
+    for value in values:
+        ended = command("run", *shlex.split(option.format(value)))
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert ended.stderr.startswith("usage: onenter-deadlock-fix ")
+        assert error.format(value) in ended.stderr
 
 
 ENV = "env would take away the PYTHONPATH that activates the shim"

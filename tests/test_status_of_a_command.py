@@ -7,6 +7,7 @@ import sys
 import venv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from programs import Completed, write_script
@@ -47,13 +48,6 @@ def test_verdict_on_a_command(
     assert ended.stdout.startswith(verdict)
 
 
-@pytest.fixture
-def bare_python(tmp_path: Path) -> str:
-    """The interpreter of an environment without the shim, into which a test can put a livekit-agents."""
-    venv.create(tmp_path / "bare", symlinks=True)
-    return str(tmp_path / "bare" / "bin" / "python")
-
-
 @pytest.mark.parametrize(
     ("release", "exit_code", "verdict"),
     [
@@ -62,16 +56,17 @@ def bare_python(tmp_path: Path) -> str:
         (None, 3, "can't say: livekit-agents is not installed in this environment"),
     ],
 )
-def test_verdict_on_a_command_of_another_environment(
-    release: str | None, exit_code: int, verdict: str, bare_python: str, tmp_path: Path, command: Command
+def test_verdict_on_a_command_of_an_environment_without_the_shim(
+    release: str | None, exit_code: int, verdict: str, tmp_path: Path, command: Command
 ) -> None:
+    venv.create(tmp_path / "bare", symlinks=True)
     (tmp_path / "agent.py").write_text(SHIM + EXECUTED)
     if release:
         package = next((tmp_path / "bare" / "lib").glob("python*/site-packages")) / "livekit" / "agents"
         package.mkdir(parents=True)
         (package / "__init__.py").touch()
         (package / "version.py").write_text(f"__version__ = {release!r}\n")
-    ended = command("status", bare_python, "agent.py", "start")
+    ended = command("status", str(tmp_path / "bare" / "bin" / "python"), "agent.py", "start")
     assert (ended.returncode, ended.stderr, ended.stdout.splitlines()[0]) == (exit_code, "", verdict)
 
 
@@ -107,16 +102,23 @@ def test_command_whose_python_cannot_be_seen(
     assert report.reason.startswith(reason)
 
 
-def test_uv_run_is_examined_in_the_environment_that_uv_chooses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ``uv`` here does as uv's does with a project's environment: it executes Python in it."""
-    (folder / "agent.py").write_text(SHIM + EXECUTED)
-    write_script(folder / "uv", f'#!/bin/sh\ntest "$UV_NO_SYNC" && shift 3 && exec {sys.executable} "$@"\n')
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    report = report_on_command(["env", "A=1", "uv", "run", "--frozen", "agent.py", "--in", "python"])
-    assert (report.verdict, report.environment.folder) == ("active", sys.prefix)
-
-
 CERTAIN, UNCERTAIN = Import("agent.py, line 1", True), Import("agent.py, line 2", False)
+SOURCES = {
+    "helped.py": "import os\nfrom helper import x",
+    "helper.py": SHIM,
+    "lonely.py": "import other, installed\nif os: import helper",
+    "app/__init__.py": SHIM,
+    "app/worker.py": "",
+    "app/__main__.py": "",
+    "site/other.py": SHIM,
+    "site/installed/__init__.py": "",
+    "site/installed/__main__.py": "from .inner import run",
+    "site/installed/inner/__init__.py": "from . import deep",
+    "site/installed/inner/deep.py": SHIM,
+    "bin/script": "import sys\nfrom installed.__main__ import main",
+    "bin/script.py": "from installed.__main__ import main",
+    "broken.py": "import (",
+}
 
 
 @pytest.mark.parametrize(
@@ -141,8 +143,8 @@ def test_import_in_the_program_itself(source: str, expected: Import | None, fold
 @pytest.mark.parametrize(
     ("program", "found_in"),
     [
-        ("agent.py", "helper.py"),
-        ("-m agent", "helper.py"),
+        ("helped.py", "helper.py"),
+        ("-m helped", "helper.py"),
         ("-m app", "app/__init__.py"),
         ("-m app.worker", "app/__init__.py"),
         ("-m installed", "site/installed/inner/deep.py"),
@@ -150,37 +152,21 @@ def test_import_in_the_program_itself(source: str, expected: Import | None, fold
         ("-c import\thelper", "helper.py"),
         ("bin/script.py", None),
         ("lonely.py", None),
+        *((program, Unreadable) for program in ("missing.py", "broken.py", "-", "", "-m missing", "bin")),
     ],
 )
-def test_import_in_the_modules_of_a_program(program: str, found_in: str | None, folder: Path) -> None:
-    sources = {
-        "agent.py": "import os\nfrom helper import x",
-        "helper.py": SHIM,
-        "lonely.py": "import other, installed\nif os: import helper",
-        "app/__init__.py": SHIM,
-        "app/worker.py": "",
-        "app/__main__.py": "",
-        "site/other.py": SHIM,
-        "site/installed/__init__.py": "",
-        "site/installed/__main__.py": "from .inner import run",
-        "site/installed/inner/__init__.py": "from . import deep",
-        "site/installed/inner/deep.py": SHIM,
-        "bin/script": "import sys\nfrom installed.__main__ import main",
-        "bin/script.py": "from installed.__main__ import main",
-    }
-    for name, source in sources.items():
+def test_import_in_the_modules_of_a_program(program: str, found_in: Any, folder: Path) -> None:
+    for name, source in SOURCES.items():
         (folder / name).parent.mkdir(exist_ok=True, parents=True)
         (folder / name).write_text(source)
-    found = Program(program.split(" "), str(folder), [str(folder / "site")]).find_import()
-    assert (found and found.place) == (found_in and f"{found_in}, line 1")
-
-
-@pytest.mark.parametrize("program", ["missing.py", "broken.py", "-", "", "-m missing", "folder"])
-def test_program_that_cannot_be_read(program: str, folder: Path) -> None:
-    (folder / "broken.py").write_text("import (")
-    (folder / "folder").mkdir()
-    with pytest.raises(Unreadable):
-        Program(program.split(), str(folder), []).find_import()
+    words = program.split(" ") if program else []
+    asked = Program(words, str(folder), [str(folder / "site")])
+    if found_in is Unreadable:
+        with pytest.raises(Unreadable):
+            asked.find_import()
+    else:
+        found = asked.find_import()
+        assert (found and found.place) == (found_in and f"{found_in}, line 1")
 
 
 @pytest.mark.parametrize("name", ["livekit/agents/__init__.py", "livekit.py", "onenter_deadlock_fix/__init__.py"])

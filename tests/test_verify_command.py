@@ -58,22 +58,14 @@ def test_affected_release_hangs_without_the_shim_and_completes_with_it(command: 
     assert with_shim.splitlines()[-1] == verdict
 
 
-def test_release_that_hangs_with_the_shim_too_is_not_fixed_also_in_json(
-    altered: AlteredLibrary, command: Command
-) -> None:
+def test_release_that_hangs_with_the_shim_too_is_not_fixed(altered: AlteredLibrary, command: Command) -> None:
     altered.set_version("1.3.6")  # says that it has the fix, and has it not
     ended = command("verify", "--timeout", "1", "--json", env=altered.env)
     assert (ended.returncode, ended.stderr) == (1, "")
     report = json.loads(ended.stdout)
     assert report["verdict"].startswith("NOT FIXED: on livekit-agents 1.3.6")
-    assert (report["livekit_agents"], report["without"]["outcome"], report["with"]["outcome"]) == (
-        "1.3.6",
-        "hung",
-        "hung",
-    )
-    assert [without_numbers(wait) for wait in report["without"]["waits"]] == [
-        line.strip() for line in CYCLE.strip().splitlines()
-    ]
+    assert [report[name]["outcome"] for name in ("without", "with")] == ["hung", "hung"]
+    assert [f"    {without_numbers(wait)}" for wait in report["without"]["waits"]] == CYCLE.splitlines()[1:]
 
 
 def test_run_that_breaks_off_is_no_verdict(altered: AlteredLibrary, command: Command) -> None:
