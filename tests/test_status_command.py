@@ -194,6 +194,16 @@ def test_name_that_the_encoding_of_the_output_does_not_have_is_escaped(tmp_path:
 
 NEEDED = "packaging is not installed in this environment, and onenter-deadlock-fix needs it"
 NOT_LOADED = "python-dotenv is not installed, so .env.local and .env are not loaded"
+WITHOUT = """
+import sys
+class Finder:
+    def find_spec(name, path=None, target=None):
+        if name == "{missing}":
+            raise ModuleNotFoundError(name=name)
+sys.meta_path.insert(0, Finder)
+from onenter_deadlock_fix.cli.main import main
+sys.exit(main({arguments}))
+"""
 
 
 @pytest.mark.parametrize(
@@ -203,6 +213,5 @@ NOT_LOADED = "python-dotenv is not installed, so .env.local and .env are not loa
 def test_dependency_that_is_not_installed_is_reported(
     missing: str, arguments: list[str], exit_code: int, error: str, python: Callable[..., Completed]
 ) -> None:
-    main = f"from onenter_deadlock_fix.cli.main import main; sys.exit(main({arguments}))"
-    ended = python(f"import sys; sys.modules[{missing!r}] = None; {main}")
+    ended = python(WITHOUT.format(missing=missing, arguments=arguments))
     assert (ended.returncode, ended.stderr) == (exit_code, f"onenter-deadlock-fix: {error}\n")
