@@ -51,9 +51,16 @@ def run(command: list[str], *, cwd: Path, env: Variables | None = None) -> Compl
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False)
 
 
+def write_files(folder: Path, sources: Mapping[str, str]) -> None:
+    """Write files, given as their path in a folder and their source, and the folders that they are in."""
+    for path, source in sources.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(source)
+
+
 def write_script(file: Path, source: str) -> None:
     """Write a file that can be executed."""
-    file.write_text(source)
+    write_files(file.parent, {file.name: source})
     file.chmod(0o755)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from programs import Completed, run
+from programs import Completed, run, write_files
 
 from onenter_deadlock_fix.cli.launch import BOOTSTRAP
 
@@ -54,8 +54,7 @@ def theirs(tmp_path: Path) -> Path:
 
 
 def with_sitecustomize(folder: Path, source: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "sitecustomize.py").write_text(source)
+    write_files(folder, {"sitecustomize.py": source})
     return folder
 
 
@@ -145,8 +144,7 @@ def test_shim_that_cannot_be_imported_is_reported_in_one_line(
 ) -> None:
     (theirs / "livekit").mkdir()
     if "with a package" in command:
-        (theirs / "onenter_deadlock_fix").mkdir()
-        (theirs / "onenter_deadlock_fix" / "__init__.py").write_text("from . import _import_hook\n")
+        write_files(theirs, {"onenter_deadlock_fix/__init__.py": "from . import _import_hook\n"})
     ended = run([other_python, "-c", command], cwd=tmp_path, env=pythonpath(BOOTSTRAP, theirs))
     assert (ended.returncode, ended.stdout) == (0, output)
     line = f"onenter-deadlock-fix: not activated in {other_python}: {reason}"

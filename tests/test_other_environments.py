@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from programs import write_script
 from test_status_command import describe
 
 from onenter_deadlock_fix.environment.examination import Environment
@@ -32,9 +33,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
 def make_environment(folder: Path, release: str = "1.3.5") -> Environment:
     packages = folder / "lib" / "python3.12" / "site-packages"
     describe(packages, "livekit-agents", release)
-    (folder / "bin").mkdir()
-    (folder / "bin" / "python3").touch()
-    (folder / "bin" / "python3").chmod(0o755)
+    write_script(folder / "bin" / "python3", "")
     return Environment(folder=str(folder), path=(str(packages),), livekit_agents=release)
 
 

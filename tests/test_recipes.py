@@ -13,7 +13,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from programs import run, write_script
+from programs import run, write_files, write_script
 from uv import find_uv_bin
 
 ROOT = Path(__file__).parent.parent
@@ -114,10 +114,8 @@ def uv_image(tmp_path: Path) -> Image:
     """Return an image made as LiveKit's starter is: uv has put its packages into /app/.venv."""
     image = Image(tmp_path / "root", ["uv", "run", "src/agent.py", "start"])
     (image.commands / "uv").symlink_to(find_uv_bin())
-    (image.workdir / "src").mkdir()
-    (image.workdir / "src" / "agent.py").write_text(AGENT)
     project = f'[project]\nname = "agent"\nversion = "1"\nrequires-python = ">={sysconfig.get_python_version()}"\n'
-    (image.workdir / "pyproject.toml").write_text(project)
+    write_files(image.workdir, {"src/agent.py": AGENT, "pyproject.toml": project})
     # nothing of the tests' own environment is to be found, or written to
     image.environment.update(UV_OFFLINE="1", UV_PYTHON="", UV_PROJECT_ENVIRONMENT="", VIRTUAL_ENV="")
     image.execute(f"uv sync --python {shlex.quote(sys.executable)}")

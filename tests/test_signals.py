@@ -134,7 +134,7 @@ def test_exception_in_a_log_handler_is_raised_if_and_only_if_a_signal_handler_ra
         caller = sys._getframe(1)  # held by a variable, as a signal handler's parameter holds it
         raise TimeLimit(caller)
 
-    import onenter_deadlock_fix  # noqa: F401
+    import onenter_deadlock_fix
 
     names: dict[str, Any] = {"TimeLimit": TimeLimit}
     exec(f"def handler({parameters or ''}): raise TimeLimit", names)
@@ -142,3 +142,4 @@ def test_exception_in_a_log_handler_is_raised_if_and_only_if_a_signal_handler_ra
     record(logging.DEBUG, on_record)
     with pytest.raises(TimeLimit) if parameters else contextlib.nullcontext():
         import livekit.agents  # noqa: F401
+    assert parameters or onenter_deadlock_fix.status().state == "patched"

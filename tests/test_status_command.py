@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from programs import AlteredLibrary, Completed, Forks, run
+from programs import AlteredLibrary, Completed, Forks, run, write_files, write_script
 
 import onenter_deadlock_fix
 from onenter_deadlock_fix.cli.launch import BOOTSTRAP
@@ -126,9 +126,8 @@ def test_verdict_on_an_environment(
 
 def describe(folder: Path, name: str, release: str) -> None:
     """Have a folder say that a release is installed in it."""
-    metadata = folder / f"{name.replace('-', '_')}-{release.split()[0]}.dist-info" / "METADATA"
-    metadata.parent.mkdir(parents=True)
-    metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {release}\n")
+    metadata = f"{name.replace('-', '_')}-{release.split()[0]}.dist-info/METADATA"
+    write_files(folder, {metadata: f"Metadata-Version: 2.1\nName: {name}\nVersion: {release}\n"})
 
 
 def test_missing_library_is_reported(tmp_path: Path, report: Report) -> None:
@@ -139,8 +138,8 @@ def test_missing_library_is_reported(tmp_path: Path, report: Report) -> None:
 
 def test_other_environment_is_warned_of_and_nothing_of_the_folder_is_executed(tmp_path: Path, command: Command) -> None:
     describe(tmp_path / ".venv" / "lib" / "python3.12" / "site-packages", "livekit-agents", "1.3.4; rm -rf ~")
-    for name in ("argparse", "json", "dotenv", "packaging", "wrapt", "logging", "livekit", "sitecustomize"):
-        (tmp_path / f"{name}.py").write_text("import os; os._exit(9)\n")
+    names = ("argparse", "json", "dotenv", "packaging", "wrapt", "logging", "livekit", "sitecustomize")
+    write_files(tmp_path, {f"{name}.py": "import os; os._exit(9)\n" for name in names})
     (tmp_path / ".env").write_text("ONENTER_DEADLOCK_FIX=off\n")
     ended = command("status")
     assert (ended.returncode, ended.stderr) == (3, "")
@@ -164,9 +163,12 @@ def test_other_environment_is_warned_of_and_nothing_of_the_folder_is_executed(tm
         ("run 2>&- no-such-command", 127, ""),
         ("run 2>/dev/full no-such-command", 127, ""),
         ("run 2>/dev/full --no-such-option", 2, ""),
+        ("run 2>&- ./agent", 5, ""),  # without the warning
+        ("run 2>/dev/full ./agent", 5, ""),
     ],
 )
 def test_output_that_cannot_be_written(arguments: str, exit_code: int, error: str, tmp_path: Path) -> None:
+    write_script(tmp_path / "agent", f"#!{sys.executable} -I\nraise SystemExit(5)\n")
     ended = run(["sh", "-c", f"{sys.executable} -m onenter_deadlock_fix {arguments}"], cwd=tmp_path)
     assert (ended.returncode, ended.stdout, ended.stderr) == (exit_code, "", error)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import Completed, write_script
+from programs import Completed, write_files, write_script
 
 from onenter_deadlock_fix.cli.command_status import report_on_command
 from onenter_deadlock_fix.cli.entrypoint import Import, Program, Unreadable
@@ -31,7 +31,6 @@ IN_FRONT = {"PYTHONPATH": BOOTSTRAP}
     [
         ("python -u agent.py start", "", {}, 1, f"NOT ACTIVE: {INACTIVE} its program does not import"),
         ("python -I agent.py start", "", IN_FRONT, 1, f"NOT ACTIVE: {INACTIVE}"),
-        ("python agent.py start", SHIM, {}, 0, "active: its program imports onenter_deadlock_fix (agent.py, line 1)"),
         ("python -m onenter_deadlock_fix run python agent.py", "", {}, 0, f"active: {ACTIVE}"),
         ("env -C elsewhere python agent.py", SHIM, {}, 3, f"can't say: {INACTIVE}"),
         ("./agent start", "", IN_FRONT, 0, f"active: {ACTIVE}"),
@@ -62,10 +61,9 @@ def test_verdict_on_a_command_of_an_environment_without_the_shim(
     venv.create(tmp_path / "bare", symlinks=True)
     (tmp_path / "agent.py").write_text(SHIM + EXECUTED)
     if release:
-        package = next((tmp_path / "bare" / "lib").glob("python*/site-packages")) / "livekit" / "agents"
-        package.mkdir(parents=True)
-        (package / "__init__.py").touch()
-        (package / "version.py").write_text(f"__version__ = {release!r}\n")
+        (packages,) = (tmp_path / "bare" / "lib").glob("python*/site-packages")
+        version = f"__version__ = {release!r}\n"
+        write_files(packages, {"livekit/agents/__init__.py": "", "livekit/agents/version.py": version})
     ended = command("status", str(tmp_path / "bare" / "bin" / "python"), "agent.py", "start")
     assert (ended.returncode, ended.stderr, ended.stdout.splitlines()[0]) == (exit_code, "", verdict)
 
@@ -156,9 +154,7 @@ def test_import_in_the_program_itself(source: str, expected: Import | None, fold
     ],
 )
 def test_import_in_the_modules_of_a_program(program: str, found_in: Any, folder: Path) -> None:
-    for name, source in SOURCES.items():
-        (folder / name).parent.mkdir(exist_ok=True, parents=True)
-        (folder / name).write_text(source)
+    write_files(folder, SOURCES)
     words = program.split(" ") if program else []
     asked = Program(words, str(folder), [str(folder / "site")])
     if found_in is Unreadable:
@@ -175,7 +171,6 @@ def test_folder_that_has_a_library_of_its_own(name: str, program: str, directory
     (tmp_path / "livekit").mkdir()  # alone, it hides nothing
     asked = Program(program.split(), str(tmp_path / directory), [])
     asked.check_folder()
-    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-    (tmp_path / name).touch()
+    write_files(tmp_path, {name: ""})
     with pytest.raises(Unreadable):
         asked.check_folder()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from programs import AlteredLibrary, Completed
+from programs import AlteredLibrary, Completed, write_files
 from test_status_command import describe
 
 import onenter_deadlock_fix
@@ -84,8 +84,7 @@ def test_library_is_the_one_that_a_program_here_imports_and_another_environment_
     altered.replace("blocked_tasks=[current_task]", backport, "voice/agent.py")
     shutil.copytree(Path(onenter_deadlock_fix.__file__).parent, tmp_path / "site" / "onenter_deadlock_fix")
     AlteredLibrary(tmp_path / "site").set_version("1.1.7")  # beside the shim, as in site-packages
-    (tmp_path / "livekit").mkdir()
-    (tmp_path / "livekit" / "__init__.py").write_text("raise SystemExit('imported from the working directory')\n")
+    write_files(tmp_path, {"livekit/__init__.py": "raise SystemExit('imported from the working directory')\n"})
     describe(tmp_path / ".venv" / "lib" / "python3.12" / "site-packages", "livekit-agents", "1.3.5")
     ended = command("verify", env={"PYTHONPATH": f"altered{os.pathsep}{tmp_path / 'site'}"})
     assert (ended.returncode, ended.stderr) == (3, "")
