@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any, Callable
 
 import pytest
+from programs import AlteredLibrary
 from wrapped_methods import THE_LIBRARYS_OWN, WRAPPED_ONCE, classes, methods, purge_library, wrappers
 
 import onenter_deadlock_fix
@@ -86,6 +87,14 @@ def test_found_by_another_finder(position: int, alter: Callable[[ModuleSpec], Mo
         library.AgentTask  # noqa: B018
     assert wrappers() == WRAPPED_ONCE
     assert type(library.__spec__) is (Spec if alter is of_another_class else ModuleSpec)
+
+
+def test_finder_that_is_asked_once_in_the_middle_moves_in_front_of_others(altered: AlteredLibrary) -> None:
+    altered.replace("\nimport asyncio", "\nimport tabnanny\nimport asyncio", "voice/agent.py")
+    altered.put_on_path()
+    sys.meta_path.insert(0, OtherFinder(copy.copy))  # type: ignore[arg-type]
+    import_library()
+    assert wrappers() == WRAPPED_ONCE
 
 
 @pytest.mark.parametrize("is_lazy", [False, True])
