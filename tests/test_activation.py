@@ -9,6 +9,7 @@ from typing import Any, Callable
 
 import pytest
 from programs import AlteredLibrary
+from recorder import record
 from wrapped_methods import WRAPPED_ONCE, wrappers
 
 pytestmark = pytest.mark.in_fork  # where neither the package nor livekit-agents is imported
@@ -66,9 +67,11 @@ def test_library_is_patched_once(imports: str) -> None:
 def test_half_imported_library_is_patched_when_it_is_complete(module: str, after: str, altered: AlteredLibrary) -> None:
     altered.replace(f"\n{after}", f"\nimport onenter_deadlock_fix\n{after}", module)
     altered.put_on_path()
+    recorder = record()
     import livekit.agents  # noqa: F401
 
     assert wrappers() == WRAPPED_ONCE
+    assert recorder.messages() == []  # nothing was tried before
 
 
 def test_library_that_another_thread_imports_meanwhile_is_patched() -> None:
