@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import textwrap
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +13,20 @@ import pytest
 from other_tools import Environment
 from prepared import OldRelease, OldReleaseWithRealtimeModel, Prepared
 from programs import AlteredLibrary, Completed, Forks, run
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    marker = "in_fork(fixture='forks'): call the test in a fork of that fixture's process; False: in no fork"
+    config.addinivalue_line("markers", marker)
+
+
+@pytest.fixture(autouse=True)
+def in_fork(request: pytest.FixtureRequest) -> None:
+    """Have a test with the marker ``in_fork`` called in a fork, with its arguments, which must be picklable."""
+    marker = request.node.get_closest_marker("in_fork")
+    fixture = marker and (marker.args or ("forks",))[0]
+    if fixture:
+        request.node.obj = partial(request.getfixturevalue(fixture).call, request.function)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -40,10 +52,10 @@ def prepared(request: pytest.FixtureRequest) -> Callable[[type[Prepared]], Prepa
     """Return what was made before the tests, or skip what needs it."""
 
     def prepared(kind: type[Prepared]) -> Prepared:
-        found = kind(request.config.cache.mkdir("onenter-deadlock-fix"))  # type: ignore[union-attr]
-        if not found.is_ready():
-            pytest.skip(f"{' '.join(found.packages)} could not be installed; the first lines of this run say why")
-        return found
+        packages = kind(request.config.cache.mkdir("onenter-deadlock-fix"))  # type: ignore[union-attr]
+        if not packages.is_ready():
+            pytest.skip(f"{' '.join(kind.packages)} could not be installed; the first lines of this run say why")
+        return packages
 
     return prepared
 
@@ -53,21 +65,9 @@ def python(tmp_path: Path) -> Callable[..., Completed]:
     """Run a Python program, given as its source, in a process of its own and an empty folder."""
 
     def run_python(source: str, *options: str, env: dict[str, str] | None = None) -> Completed:
-        return run([sys.executable, *options, "-c", textwrap.dedent(source)], cwd=tmp_path, env=env)
+        return run([sys.executable, *options, "-c", source], cwd=tmp_path, env=env)
 
     return run_python
-
-
-@pytest.fixture
-def output_afresh(python: Callable[..., Completed]) -> Callable[..., Any]:
-    """Run a Python program that must succeed, in a process that has just started, and return the JSON it prints."""
-
-    def run_and_read(source: str, env: dict[str, str] | None = None) -> Any:
-        ended = python(source, env=env)
-        assert ended.returncode == 0, ended.stderr
-        return json.loads(ended.stdout)
-
-    return run_and_read
 
 
 @pytest.fixture(scope="session")
@@ -79,23 +79,19 @@ def forks() -> Iterator[Forks]:
 
 
 @pytest.fixture(scope="session")
+def bare_forks() -> Iterator[Forks]:
+    """A process that has imported nothing of all this, to be forked where it matters what is imported when."""
+    bare_forks = Forks("pytest")
+    yield bare_forks
+    bare_forks.close()
+
+
+@pytest.fixture(scope="session")
 def library() -> Iterator[Forks]:
     """A process that has imported the package and livekit-agents, to be forked."""
     library = Forks("playing", "scenarios.stage", "random_programs.perform")
     yield library
     library.close()
-
-
-@pytest.fixture
-def output(forks: Forks, tmp_path: Path) -> Callable[..., Any]:
-    """Run a Python program that must succeed, in a fork and an empty folder, and return the JSON value it prints."""
-
-    def run_and_read(source: str, env: dict[str, str] | None = None) -> Any:
-        ended = forks.run(["-c", textwrap.dedent(source)], cwd=tmp_path, env=env)
-        assert ended.returncode == 0, ended.stderr
-        return json.loads(ended.stdout)
-
-    return run_and_read
 
 
 @pytest.fixture

@@ -11,28 +11,15 @@ import venv
 from pathlib import Path
 
 from prepared import Prepared
-from programs import TESTS, Completed, run
+from programs import TESTS, Completed, run, write_script
 
-PACKAGES = (
-    "opentelemetry-distro==0.59b0",
-    "opentelemetry-instrumentation==0.59b0",
-    "ddtrace==4.16.0",
-    "newrelic==14.1.0",
-    "elastic-apm==6.26.2",
-)
-# on, but without anybody to send something to
+# switched on, but with nobody to send something to
 OFFLINE = {
-    "OTEL_TRACES_EXPORTER": "none",
-    "OTEL_METRICS_EXPORTER": "none",
-    "OTEL_LOGS_EXPORTER": "none",
-    "DD_TRACE_ENABLED": "false",
-    "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
-    "DD_REMOTE_CONFIGURATION_ENABLED": "false",
-    "NEW_RELIC_LICENSE_KEY": "none",
-    "NEW_RELIC_DEVELOPER_MODE": "true",
-    "NEW_RELIC_MONITOR_MODE": "false",
+    **{f"OTEL_{signals}_EXPORTER": "none" for signals in ("TRACES", "METRICS", "LOGS")},
+    **dict.fromkeys(("DD_TRACE_ENABLED", "DD_INSTRUMENTATION_TELEMETRY_ENABLED"), "false"),
+    **{"DD_REMOTE_CONFIGURATION_ENABLED": "false", "ELASTIC_APM_CENTRAL_CONFIG": "false"},
+    **{"NEW_RELIC_LICENSE_KEY": "none", "NEW_RELIC_DEVELOPER_MODE": "true", "NEW_RELIC_MONITOR_MODE": "false"},
     "ELASTIC_APM_DISABLE_SEND": "true",
-    "ELASTIC_APM_CENTRAL_CONFIG": "false",
 }
 
 
@@ -40,7 +27,13 @@ class Environment(Prepared):
     """An environment that has the tools, beside what is installed in that of the tests."""
 
     test_file = TESTS / "test_other_tools.py"
-    packages = PACKAGES
+    packages = (
+        "opentelemetry-distro==0.59b0",
+        "opentelemetry-instrumentation==0.59b0",
+        "ddtrace==4.16.0",
+        "newrelic==14.1.0",
+        "elastic-apm==6.26.2",
+    )
 
     @property
     def site_packages(self) -> Path:
@@ -51,9 +44,9 @@ class Environment(Prepared):
         # has .pth files read as well, as that of an editable install
         added = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
         (self.site_packages / "environment_of_the_tests.pth").write_text(added)
-        python, script = self.folder / "bin" / "python", self.folder / "bin" / "onenter-deadlock-fix"
-        script.write_text(f"#!{python}\nimport sys\nfrom onenter_deadlock_fix.cli.main import main\nsys.exit(main())\n")
-        script.chmod(0o755)
+        python = self.folder / "bin" / "python"
+        command = "import sys\nfrom onenter_deadlock_fix.cli.main import main\nsys.exit(main())\n"
+        write_script(self.folder / "bin" / "onenter-deadlock-fix", f"#!{python}\n{command}")
         return [str(python), "-m", "pip", "install"]
 
     def run(self, *command: str, cwd: Path, **variables: str) -> Completed:

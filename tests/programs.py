@@ -40,20 +40,28 @@ Variables = Mapping[str, str]
 
 def clean_environment(variables: Variables | None = None) -> dict[str, str]:
     """Return this process's environment without what the package reads from it, and with these variables."""
-    ignored = ("PYTHONPATH", "AUTOWRAPT_BOOTSTRAP")
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ignored and not name.startswith("ONENTER_DEADLOCK_FIX")
-    }
+    ignored = ("PYTHONPATH", "AUTOWRAPT_BOOTSTRAP", "ONENTER_DEADLOCK_FIX")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ignored)}
     return {**kept, **(variables or {})}
 
 
 def run(command: list[str], *, cwd: Path, env: Variables | None = None) -> Completed:
     """Run a command to its end, in a clean environment with these variables."""
-    return subprocess.run(
-        command, cwd=cwd, env=clean_environment(env), capture_output=True, text=True, timeout=LIMIT, check=False
-    )
+    environment = clean_environment(env)
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False)
+
+
+def write_files(folder: Path, sources: Mapping[str, str]) -> None:
+    """Write files, given as their path in a folder and their source, and the folders that they are in."""
+    for path, source in sources.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(source)
+
+
+def write_script(file: Path, source: str) -> None:
+    """Write a file that can be executed."""
+    write_files(file.parent, {file.name: source})
+    file.chmod(0o755)
 
 
 def wait_until(
@@ -78,19 +86,16 @@ class Forks:
 
     def __init__(self, *modules: str) -> None:
         """Import these modules, or without any those that livekit-agents imports from other packages."""
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, *modules],
-            env=clean_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        command = [sys.executable, __file__, *modules]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, env=clean_environment(), stdin=pipe, stdout=pipe)
 
     def run(self, arguments: list[str], *, cwd: Path, env: Variables | None = None) -> Completed:
         """Do as ``python`` does with these arguments: ``-c`` or ``-m`` and what follows, or a file and what follows."""
         code, stdout, stderr, _ = self._fork(_as_python, (arguments, clean_environment(env)), {}, cwd)
         return subprocess.CompletedProcess(arguments, code, stdout, stderr)
 
-    def call(self, function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+    def call(self, function: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Result:
         """Return what a function returns, or fail with what it raises. It must be found by its module and name."""
         code, _, stderr, result = self._fork(function, args, kwargs, TESTS)
         assert result is not None, f"{function.__qualname__}() has ended with {code}\n{stderr}"
@@ -145,6 +150,10 @@ class AlteredLibrary:
         shutil.copytree(spec.submodule_search_locations[0], self._root)
         self.env = {"PYTHONPATH": str(folder)}
 
+    def put_on_path(self) -> None:
+        """Have this process find it in place of the installed one."""
+        sys.path.insert(0, self.env["PYTHONPATH"])
+
     def replace(self, old: str, new: str, *modules: str) -> None:
         """Replace a text in modules, each of which must have it."""
         for module in modules:
@@ -180,7 +189,8 @@ def main(*modules: str) -> None:
 
 
 def _import_what_the_library_does() -> None:
-    """Import all that livekit-agents imports, but not what is under test or imported by that."""
+    """Import pytest and all that livekit-agents imports, but not what is under test or imported by that."""
+    importlib.import_module("pytest")
     find = "import json, sys, livekit.agents; print(json.dumps(list(sys.modules)))"
     for name in json.loads(subprocess.check_output([sys.executable, "-c", find], env=clean_environment())):
         if name.partition(".")[0] not in OURS:
@@ -202,8 +212,9 @@ def _in_fork(folder: Path, cwd: str, call: bytes) -> int:
         (folder / "result").write_bytes(result)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else bool(end.code)
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        report = traceback.TracebackException.from_exception(error, capture_locals=function is not _as_python)
+        print(*report.format(), sep="", file=sys.stderr)
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,39 +1,60 @@
-"""The bootstrap folder on PYTHONPATH activates the shim and is otherwise not noticed."""
+"""The bootstrap folder on PYTHONPATH, a sitecustomize and autowrapt activate the shim, and change nothing else."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import sys
 import venv
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from programs import run
+from programs import Completed, run, write_files
 
 from onenter_deadlock_fix.cli.launch import BOOTSTRAP
 
-Output = Callable[..., Any]
+Python = Callable[..., Completed]
 
-# The shim is imported when somebody looks for the library, and not before.
-SEEN = """
-import json, sys
-finder = [finder for finder in sys.meta_path if "deadlock" in getattr(finder, "__file__", "")]
-before = "onenter_deadlock_fix" in sys.modules
-for found in finder:
-    found.find_spec("livekit.agents")
-seen = [not before and "onenter_deadlock_fix" in sys.modules]
-print(json.dumps(seen + [getattr(sys.modules.get("sitecustomize"), "NAME", None)]))
+STATE = """
+import livekit.agents
+from wrapped_methods import wrappers
+print(sys.modules["onenter_deadlock_fix"].status().state, *wrappers())
 """
+# The shim is imported when livekit.agents is looked for, and not before.
+LOOK = """
+import importlib.util, sys
+assert "onenter_deadlock_fix" not in sys.modules
+for _ in range(2):
+    importlib.util.find_spec("livekit.agents")
+print("onenter_deadlock_fix" in sys.modules, getattr(sys.modules.get("sitecustomize"), "NAME", None))
+"""
+SITECUSTOMIZE_OF_DATADOG = """
+import os, sys
+here = os.path.dirname(__file__)
+sys.path.remove(here)
+sys.tool = sys.modules.pop('sitecustomize')
+import sitecustomize
+sys.path.insert(0, here)
+"""
+FINDER_IN_FRONT = """
+import sys
+from importlib.machinery import PathFinder
+class InFront:
+    def find_spec(name, path=None, target=None):
+        return PathFinder.find_spec(name, path) if name == 'livekit.agents' else None
+sys.meta_path.insert(0, InFront)
+"""
+AUTOWRAPT = {"AUTOWRAPT_BOOTSTRAP": "onenter_deadlock_fix"}
 
 
 @pytest.fixture
 def theirs(tmp_path: Path) -> Path:
     """A folder with a sitecustomize of somebody else's."""
-    folder = tmp_path / "theirs"
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text("NAME = 'theirs'\n")
+    return with_sitecustomize(tmp_path / "theirs", "NAME = 'theirs'\n")
+
+
+def with_sitecustomize(folder: Path, source: str) -> Path:
+    write_files(folder, {"sitecustomize.py": source})
     return folder
 
 
@@ -41,97 +62,65 @@ def pythonpath(*folders: object) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(map(str, folders))}
 
 
-def test_library_is_patched(output_afresh: Output) -> None:
-    source = "import json, livekit.agents, onenter_deadlock_fix; print(json.dumps(onenter_deadlock_fix.status().state))"
-    assert output_afresh(source, env=pythonpath(BOOTSTRAP)) == "patched"
-
-
-def test_teams_own_sitecustomize_with_one_line_is_enough(tmp_path: Path, output_afresh: Output) -> None:
-    (tmp_path / "sitecustomize.py").write_text("import onenter_deadlock_fix\n")
-    source = "import json, livekit.agents, sys; print(json.dumps(sys.modules['onenter_deadlock_fix'].status().state))"
-    assert output_afresh(source, env=pythonpath(tmp_path)) == "patched"
-
-
-def test_sitecustomize_that_would_have_been_found_still_runs(theirs: Path, output_afresh: Output) -> None:
-    assert output_afresh(SEEN, env=pythonpath(BOOTSTRAP, theirs)) == [True, "theirs"]
-    assert output_afresh(SEEN, env=pythonpath(f"{BOOTSTRAP}/", BOOTSTRAP, theirs)) == [True, "theirs"]
-
-
-def test_sitecustomize_of_another_tool_that_runs_the_next_one_is_no_obstacle(
-    tmp_path: Path, theirs: Path, output_afresh: Output
+@pytest.mark.parametrize(
+    ("env", "sitecustomize", "first", "state"),
+    [
+        (pythonpath(BOOTSTRAP), "", "", "patched 1 1"),
+        (pythonpath(BOOTSTRAP, "theirs"), FINDER_IN_FRONT, "", "patched 1 1"),
+        (pythonpath("theirs"), "import onenter_deadlock_fix", "", "patched 1 1"),
+        (AUTOWRAPT, "", "", "patched 1 1"),
+        (AUTOWRAPT, "", "import onenter_deadlock_fix", "patched 1 1"),
+        (AUTOWRAPT, "", "import onenter_deadlock_fix as shim; shim.deactivate()", "off 0 0"),
+    ],
+)
+def test_library_is_patched_once(
+    env: dict[str, str], sitecustomize: str, first: str, state: str, theirs: Path, python: Python
 ) -> None:
-    tool = tmp_path / "tool"
-    tool.mkdir()
-    # as Datadog's does it
-    (tool / "sitecustomize.py").write_text(
-        "import os, sys\n"
-        "here = os.path.dirname(__file__)\n"
-        "sys.path.remove(here)\n"
-        "sys.tool = sys.modules.pop('sitecustomize')\n"
-        "import sitecustomize\n"
-        "sys.path.insert(0, here)\n"
-    )
-    source = f"import sys; assert sys.tool\n{SEEN}"
-    assert output_afresh(source, env=pythonpath(tool, BOOTSTRAP, theirs)) == [True, "theirs"]
-    assert output_afresh(source, env=pythonpath(BOOTSTRAP, tool, theirs)) == [True, "theirs"]
+    with_sitecustomize(theirs, sitecustomize)
+    tests = Path(__file__).parent
+    ended = python(f"import sys; sys.path.append({str(tests)!r})\n{first}\n{STATE}", env=env)
+    assert ended.stdout == f"{state}\n", ended.stderr
 
 
-def test_error_of_the_next_sitecustomize_is_reported_as_without_us(theirs: Path, python: Callable[..., Any]) -> None:
-    (theirs / "sitecustomize.py").write_text("raise RuntimeError('theirs is broken')\n")
-    bare = python("print('alive')", env=pythonpath(theirs))
-    ended = python("print('alive')", env=pythonpath(BOOTSTRAP, theirs))
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{BOOTSTRAP}:theirs",
+        f"{BOOTSTRAP}/:{BOOTSTRAP}:theirs",
+        f"tool:{BOOTSTRAP}:theirs",
+        f"{BOOTSTRAP}:tool:theirs",
+        "{here}/a b/bootstrap:theirs",  # other installations of the folder
+        "relative/bootstrap/:theirs",
+        ":theirs",
+    ],
+)
+def test_sitecustomize_that_python_would_find_is_executed(
+    path: str, theirs: Path, tmp_path: Path, python: Python
+) -> None:
+    with_sitecustomize(tmp_path / "tool", SITECUSTOMIZE_OF_DATADOG)
+    for other in ("a b/bootstrap", "relative/bootstrap", "."):
+        shutil.copytree(BOOTSTRAP, tmp_path / other, dirs_exist_ok=True)
+    source = f"import sys; assert hasattr(sys, 'tool') == {'tool' in path}\n{LOOK}"
+    ended = python(source, env={"PYTHONPATH": path.format(here=tmp_path)})
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True theirs\n", "")
+
+
+def test_error_of_the_next_sitecustomize_is_reported_as_without_the_shim(theirs: Path, python: Python) -> None:
+    with_sitecustomize(theirs, "raise RuntimeError('theirs is broken')\n")
+    source = "import sys; print([entry for entry in sys.path if 'bootstrap' not in entry])"
+    bare, ended = (python(source, env=pythonpath(*path)) for path in ([theirs], [BOOTSTRAP, theirs]))
     assert (ended.returncode, ended.stdout, ended.stderr) == (bare.returncode, bare.stdout, bare.stderr)
     assert "theirs is broken" in ended.stderr
 
 
-def test_folder_stays_on_the_path_where_it_was(theirs: Path, output_afresh: Output) -> None:
-    source = "import json, sys; print(json.dumps(sys.path[1:3]))"
-    assert output_afresh(source, env=pythonpath(theirs, BOOTSTRAP)) == [str(theirs), BOOTSTRAP]
-
-
-def test_library_that_another_finder_finds_first_is_patched(theirs: Path, output_afresh: Output) -> None:
-    (theirs / "sitecustomize.py").write_text(
-        "import sys\n"
-        "from importlib.machinery import PathFinder\n"
-        "class InFront:\n"
-        "    def find_spec(name, path=None, target=None):\n"
-        "        return PathFinder.find_spec(name, path) if name == 'livekit.agents' else None\n"
-        "sys.meta_path.insert(0, InFront)\n"
-    )
-    source = "import json, sys, livekit.agents; print(json.dumps(sys.modules['onenter_deadlock_fix'].status().state))"
-    assert output_afresh(source, env=pythonpath(BOOTSTRAP, theirs)) == "patched"
-
-
-def test_finder_is_asked_again_by_whoever_has_kept_it(theirs: Path, output_afresh: Output) -> None:
-    source = """
-import importlib.util, json, sys
-kept = list(sys.meta_path)
-found = [finder.find_spec("livekit.agents", None) for _ in range(2) for finder in kept[:1]]
-import livekit.agents
-print(json.dumps(sys.modules["onenter_deadlock_fix"].status().state))
-"""
-    assert output_afresh(source, env=pythonpath(BOOTSTRAP)) == "patched"
-
-
-@pytest.mark.parametrize("place", ["a b", "relative", ""])
-def test_folder_is_found_however_it_is_written_in_pythonpath(place: str, tmp_path: Path) -> None:
-    # another installation of the folder: one whose path is not that of the tests
-    folder = tmp_path / place / "bootstrap" if place else tmp_path
-    shutil.copytree(BOOTSTRAP, folder, dirs_exist_ok=True)
-    entry = {"relative": "relative/bootstrap/", "": ""}.get(place, folder)
-    (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs" / "sitecustomize.py").write_text("NAME = 'theirs'\n")
-    seen = SEEN.replace('"deadlock" in getattr(finder, "__file__", "")', 'str(finder).find("sitecustomize") > 0')
-    ended = run([sys.executable, "-c", seen], cwd=tmp_path, env=pythonpath(entry, tmp_path / "theirs"))
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, '[true, "theirs"]\n', "")
+def test_folder_stays_on_the_path_where_it_was(theirs: Path, python: Python) -> None:
+    ended = python("import sys; print(sys.path[1:3])", env=pythonpath(theirs, BOOTSTRAP))
+    assert ended.stdout == f"{[str(theirs), BOOTSTRAP]}\n"
 
 
 @pytest.mark.parametrize("option", ["-S", "-E", "-I"])
-def test_interpreter_that_reads_no_sitecustomize_or_no_pythonpath_is_not_touched(
-    option: str, python: Callable[..., Any]
-) -> None:
-    source = "import sys; print('onenter_deadlock_fix' in sys.modules)"
-    ended = python(source, option, env=pythonpath(BOOTSTRAP))
+def test_interpreter_that_reads_no_sitecustomize_or_no_pythonpath_is_not_touched(option: str, python: Python) -> None:
+    ended = python("import sys; print('onenter_deadlock_fix' in sys.modules)", option, env=pythonpath(BOOTSTRAP))
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "False\n", "")
 
 
@@ -142,51 +131,41 @@ def other_python(tmp_path: Path) -> str:
     return str(tmp_path / "venv" / "bin" / "python")
 
 
-def test_interpreter_of_another_environment_says_so_once_when_somebody_looks_for_the_library(
-    other_python: str, tmp_path: Path, theirs: Path
+@pytest.mark.parametrize(
+    ("command", "output", "reason"),
+    [
+        (LOOK, "False theirs\n", "ModuleNotFoundError(\"No module named 'onenter_deadlock_fix'\")"),
+        (f"# with a package\n{LOOK}", "False theirs\n", "ImportError("),
+        ("import json, livekit", "", None),  # nobody has looked for livekit.agents
+    ],
+)
+def test_shim_that_cannot_be_imported_is_reported_in_one_line(
+    command: str, output: str, reason: str | None, other_python: str, tmp_path: Path, theirs: Path
 ) -> None:
     (theirs / "livekit").mkdir()
-    looks = "import importlib.util; print([importlib.util.find_spec('livekit.agents') for _ in range(2)])"
-    ended = run([other_python, "-c", looks], cwd=tmp_path, env=pythonpath(BOOTSTRAP, theirs))
-    assert (ended.returncode, ended.stdout) == (0, "[None, None]\n")
-    assert ended.stderr == (
-        f"onenter-deadlock-fix: not activated in {other_python}: "
-        "ModuleNotFoundError(\"No module named 'onenter_deadlock_fix'\")\n"
-    )
+    if "with a package" in command:
+        write_files(theirs, {"onenter_deadlock_fix/__init__.py": "from . import _import_hook\n"})
+    ended = run([other_python, "-c", command], cwd=tmp_path, env=pythonpath(BOOTSTRAP, theirs))
+    assert (ended.returncode, ended.stdout) == (0, output)
+    line = f"onenter-deadlock-fix: not activated in {other_python}: {reason}"
+    assert [error.startswith(line) for error in ended.stderr.splitlines()] == ([True] if reason else [])
 
-    ended = run([other_python, "-c", "import json, livekit"], cwd=tmp_path, env=pythonpath(BOOTSTRAP, theirs))
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
-
-
-def test_error_of_ours_is_one_line_and_stops_nothing(other_python: str, tmp_path: Path, theirs: Path) -> None:
-    broken = tmp_path / "broken"
-    (broken / "onenter_deadlock_fix").mkdir(parents=True)
-    (broken / "onenter_deadlock_fix" / "__init__.py").write_text("from . import _import_hook\n")
-    ended = run([other_python, "-c", SEEN], cwd=tmp_path, env=pythonpath(BOOTSTRAP, theirs, broken))
-    assert (ended.returncode, ended.stdout) == (0, '[false, "theirs"]\n')
-    assert ended.stderr.startswith(f"onenter-deadlock-fix: not activated in {other_python}: ImportError(")
-    assert ended.stderr.count("\n") == 1
+    without_stderr = ["sh", "-c", 'exec "$0" -c "$1" 2>&-', other_python, command]
+    ended = run(without_stderr, cwd=tmp_path, env=pythonpath(BOOTSTRAP, theirs))
+    assert (ended.returncode, ended.stdout) == (0, output)
 
 
-def test_error_of_ours_stops_nothing_where_there_is_no_stderr(other_python: str, tmp_path: Path) -> None:
-    (tmp_path / "livekit").mkdir()
-    looks = "import importlib.util; importlib.util.find_spec('livekit.agents'); print('alive')"
-    closed = ["sh", "-c", f'exec {other_python} -c "{looks}" 2>&-']
-    ended = run(closed, cwd=tmp_path, env=pythonpath(BOOTSTRAP, tmp_path))
-    assert (ended.returncode, ended.stdout) == (0, "alive\n")
-
-
-def older_pythons() -> list[str]:
+def older_pythons() -> list[Any]:
     """Return the Pythons below 3.9 that pyenv has here; on most machines there is none."""
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
     found = {tuple(map(int, path.parts[-3].split(".")[:2])): path for path in versions.glob("[23].*.*/bin/python")}
-    return sorted(str(path) for version, path in found.items() if version < (3, 9))
+    older = sorted(str(path) for version, path in found.items() if version < (3, 9))
+    return older or [pytest.param("", marks=pytest.mark.skip("no older Python"))]
 
 
-@pytest.mark.parametrize(
-    "interpreter", older_pythons() or [pytest.param("", marks=pytest.mark.skip("no older Python"))]
-)
-def test_older_python_goes_on_silently(interpreter: str, tmp_path: Path, theirs: Path) -> None:
-    package_root = Path(BOOTSTRAP).parents[1]
-    ended = run([interpreter, "-c", SEEN], cwd=tmp_path, env=pythonpath(BOOTSTRAP, theirs, package_root))
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, '[false, "theirs"]\n', "")
+@pytest.mark.parametrize("interpreter", older_pythons())
+def test_older_python_is_not_touched(interpreter: str, tmp_path: Path, theirs: Path) -> None:
+    source = "import sys, sitecustomize; print([sitecustomize.NAME, len(sys.meta_path)])"
+    paths = [theirs], [BOOTSTRAP, theirs, Path(BOOTSTRAP).parents[1]]
+    bare, ended = (run([interpreter, "-c", source], cwd=tmp_path, env=pythonpath(*path)) for path in paths)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, bare.stdout, "")

@@ -1,4 +1,4 @@
-"""What came out of all releases and the guard agree, it is told of every scenario, and the page is made of it.
+"""The results of all releases are as promised, the guard agrees with them, and the page is generated from them.
 
 ``compatibility/results.json`` is written by ``nox -s compatibility``, and in part by ``nox -s record``.
 """
@@ -27,85 +27,62 @@ RESULTS = results.read()
 ABORTED = "ends_with_a_time_out"
 
 
-def way(scenario: str, row: str) -> Any:
-    """Return how a scenario ended on a row."""
-    (way,) = (way for way in RESULTS["scenarios"][scenario]["ended"] if row in way["on"])
-    return way
-
-
-@pytest.mark.parametrize("row", RESULTS["rows"])
-def test_guard_calls_a_release_affected_if_and_only_if_the_pattern_hangs_on_it(row: str) -> None:
-    affected = _guard.FIRST_AFFECTED <= Version(row.split()[0]) < _guard.FIRST_FIXED
-    pattern, about = way(data.PATTERN, row), RESULTS["rows"][row]
-    assert pattern["without"] == ("hangs" if affected else "completes")
-    assert pattern["with"] == "completes"
-    assert about["state"] == ("patched" if affected else "fixed-upstream")
-    assert about["functions"] == ("wrapped" if affected else "its own")
-
-
-def test_both_ends_of_the_guards_range_were_played() -> None:
-    releases = {Version(row) for row in RESULTS["rows"] if " " not in row}
-    assert min(releases) == _guard.FIRST_AFFECTED
-    assert _guard.FIRST_FIXED in releases
-
-
-def test_all_is_as_promised() -> None:
+def test_results_are_as_promised_and_the_guard_agrees_with_them() -> None:
     assert RESULTS["problems"] == []
+    rows = {row: Version(row.split()[0]) for row in RESULTS["rows"]}
+    affected = {row for row, version in rows.items() if _guard.FIRST_AFFECTED <= version < _guard.FIRST_FIXED}
+    hangs = {
+        row for way in RESULTS["scenarios"][data.PATTERN]["ended"] if way["without"] == "hangs" for row in way["on"]
+    }
+    assert hangs == affected == {row for row, about in RESULTS["rows"].items() if about["state"] == "patched"}
+    assert min(rows.values()) == _guard.FIRST_AFFECTED
+    assert _guard.FIRST_FIXED in rows.values()
 
 
 def test_every_scenario_was_played_on_the_boundary_releases() -> None:
-    there_are = scenarios().keys()
-    assert RESULTS["scenarios"].keys() == there_are
-    for name in there_are:
-        for release in data.BOUNDARIES:
-            assert way(name, release)
+    assert RESULTS["scenarios"].keys() == scenarios().keys()
+    for name, results_of_it in RESULTS["scenarios"].items():
+        rows = [row for way in results_of_it["ended"] for row in way["on"]]
+        assert {*data.BOUNDARIES} <= {*rows}, name
+        assert len({*rows}) == len(rows), name
 
 
-@pytest.mark.parametrize("scenario", RESULTS["scenarios"])
-def test_every_scenario_ends_on_1_3_5_with_the_shim_as_on_the_release_with_the_fix(scenario: str) -> None:
-    ways = [way for way in RESULTS["scenarios"][scenario]["ended"] if "1.3.5" in {row.split()[0] for row in way["on"]}]
-    assert all(way["same"] for way in ways)
-
-
-def test_the_page_is_what_the_results_make() -> None:
+def test_page_is_generated_from_the_results() -> None:
     assert data.PAGE.read_text(encoding="utf-8") == page.page(RESULTS)
 
 
-def test_every_row_of_a_table_is_as_long_as_its_head() -> None:
-    told = page.page(results.with_some(NOTHING, [played("1.3.5"), played("1.3.6")], REFERENCE, [ABORTED], []))
-    for text in (told, page.page(RESULTS)):
+def test_rows_of_a_table_are_as_long_as_its_head() -> None:
+    recorded = results.with_some(NOTHING, [played("1.3.5"), played("1.3.6")], REFERENCE, [ABORTED], [])
+    for text in (page.page(recorded), page.page(RESULTS)):
         tables = re.findall(r"(?m)(?:^\|.*\n)+", text)
         assert len(tables) >= 6
         for table in tables:
             assert len({line.count(" | ") for line in table.splitlines()}) == 1, table
 
 
-# What a run of two scenarios is, as far as it is the same for all. No page and no promise is made of anything else.
+# A run of two scenarios, with what the page and the promises depend on.
 NOTHING = {"date": "", "shim": "", "machine": "", "rows": {}, "not_played": {}, "scenarios": {}, "problems": []}
 SCENARIOS = (data.PATTERN, ABORTED)
-DEADLOCK, LET_GO = {"level": "ERROR", "lines": [True]}, {"level": "WARNING", "lines": []}
+DEADLOCK, RELEASE = {"level": "ERROR", "lines": [True]}, {"level": "WARNING", "lines": []}
 
 
 def run(release: str, state: str, detection: str, log: list[Any]) -> dict[str, Any]:
-    is_patched = state == "patched"
-    functions = dict.fromkeys(promise.OF_THE_FIX, "wrapped" if is_patched else "its own")
+    functions = dict.fromkeys(promise.OF_THE_FIX, "wrapped" if state == "patched" else "its own")
     functions["AgentActivity.update_chat_ctx"] = "its own"  # on every release that is played here
     functions["AgentActivity.pause"] = "its own" if detection == "off" else "wrapped"
     ended = "hangs" if state == "off" and release == "1.3.5" else "completed"
+    outcomes = {name: {"ended": "completed", "waits": [], "steps": []} for name in SCENARIOS}
     return {
         **{"livekit_agents": release, "python": "3.11.7", "wrapt": "2.0.0", "wrapt_extension": True, "shim": "0.1.0"},
         **{"state": state, "detection": detection, "functions": functions},
-        "scenarios": dict.fromkeys(SCENARIOS, "What it is."),
+        "scenarios": dict.fromkeys(SCENARIOS, "A sentence."),
         "declared": {data.PATTERN: {}, ABORTED: {"aborted": True}},
-        "outcomes": {
-            data.PATTERN: {"ended": ended, "waits": [], "steps": []},
-            ABORTED: {"ended": "completed", "waits": [], "steps": []},
-        },
+        "outcomes": {**outcomes, data.PATTERN: {**outcomes[data.PATTERN], "ended": ended}},
         "log": {data.PATTERN: [], ABORTED: log},
     }
 
 
-def played(release: str, report: Any = (DEADLOCK,), resolve: Any = (DEADLOCK, LET_GO)) -> Played:
+def played(release: str, report: Any = (DEADLOCK,), resolve: Any = (DEADLOCK, RELEASE)) -> Played:
     state = "patched" if release == "1.3.5" else "fixed-upstream"
     return Played(
         data.Row(release),
@@ -119,18 +96,16 @@ def played(release: str, report: Any = (DEADLOCK,), resolve: Any = (DEADLOCK, LE
 REFERENCE = played("1.3.6").without
 
 
-def test_what_is_declared_to_be_aborted_must_be_reported_and_resolved_before_that() -> None:
-    for release in ("1.3.5", "1.3.6"):
-        assert list(promise.violations(played(release), REFERENCE)) == []
-        assert list(promise.violations(played(release, report=[]), REFERENCE)) == [
-            f"{ABORTED} is deadlocked until it is aborted, and is not reported"
-        ]
-        assert list(promise.violations(played(release, resolve=[DEADLOCK]), REFERENCE)) == [
-            f"{ABORTED} is not resolved before it is aborted"
-        ]
+@pytest.mark.parametrize("release", ["1.3.5", "1.3.6"])
+def test_aborted_scenario_must_be_reported_and_resolved_before_that(release: str) -> None:
+    not_reported = f"{ABORTED} is deadlocked until it is aborted, and is not reported"
+    not_resolved = f"{ABORTED} is not resolved before it is aborted"
+    assert list(promise.violations(played(release), REFERENCE)) == []
+    assert list(promise.violations(played(release, report=[]), REFERENCE)) == [not_reported]
+    assert list(promise.violations(played(release, resolve=[DEADLOCK]), REFERENCE)) == [not_resolved]
 
 
-def test_fix_must_not_wrap_what_needs_it_on_earlier_releases_only() -> None:
+def test_fix_must_not_wrap_what_only_earlier_releases_need() -> None:
     later = played("1.3.5")
     later.default["functions"]["AgentActivity.update_chat_ctx"] = "wrapped"
     assert list(promise.violations(later, REFERENCE)) == ["AgentActivity.update_chat_ctx: wrapped, not its own"]

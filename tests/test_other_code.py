@@ -1,157 +1,194 @@
-"""What other code does to the wrapped methods, to the package and to livekit-agents."""
+"""What other code does to the wrapped methods, and beside the package: wrappers, mocks, copies, replacements."""
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import functools
 import gc
+import importlib
 import inspect
 import pickle
 import shutil
 import sys
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 from unittest import mock
 
 import pytest
+import wrapt
 from programs import Forks
+from wrapped_methods import (
+    AWAIT_IMPL,
+    THE_LIBRARYS_OWN,
+    UPDATE_ACTIVITY,
+    WRAPPED_ONCE,
+    classes,
+    methods,
+    purge_library,
+    wrappers,
+)
 
-METHODS = "import onenter_deadlock_fix as shim\nfrom livekit.agents import AgentSession, AgentTask\n"
+import onenter_deadlock_fix as shim
 
 
-def a_session() -> Any:
+def session() -> Any:
     """Return an AgentSession that can be pickled."""
-    from livekit.agents import AgentSession
-
-    kind = type("Session", (AgentSession,), {"__reduce__": lambda self: (a_session, ())})
+    kind = type("Session", (classes()[1],), {"__reduce__": lambda self: (session, ())})
     return object.__new__(kind)
 
 
 def introspected() -> list[object]:
-    update_activity = a_session()._update_activity
-    signature = inspect.signature(update_activity)
-    return [
-        inspect.iscoroutinefunction(update_activity),
-        inspect.ismethod(update_activity),
-        list(signature.parameters),
-        update_activity.__name__,
-        update_activity.__doc__,
-    ]
+    method = session()._update_activity
+    parameters = list(inspect.signature(method).parameters)
+    return [inspect.iscoroutinefunction(method), inspect.ismethod(method), parameters, method.__name__, method.__doc__]
 
 
 def copied() -> list[object]:
-    session = a_session()
-    method = session._update_activity
-    copies = [copy.copy(method), copy.deepcopy(method), pickle.loads(pickle.dumps(method))]
-    return [[each.__name__, type(each.__self__).__name__] for each in copies] + [copies[0].__self__ is session]
+    method, function = session()._update_activity, classes()[1]._update_activity
+    bound, unbound = ([copy.copy(it), copy.deepcopy(it), pickle.loads(pickle.dumps(it))] for it in (method, function))
+    names = [[each.__name__, type(each.__self__).__name__] for each in bound]
+    return [*names, bound[0].__self__ is method.__self__, [each == function for each in unbound]]
 
 
 def mocked() -> list[object]:
-    session = a_session()
-    with mock.patch.object(session, "_update_activity", autospec=True) as autospecced:
+    instance = session()
+    with mock.patch.object(instance, UPDATE_ACTIVITY, autospec=True) as autospecced:
         is_async = inspect.iscoroutinefunction(autospecced)
-    with mock.patch.object(session, "_update_activity") as mocked_activity:
-        session._update_activity("agent", previous_activity="pause").close()
+    with mock.patch.object(instance, UPDATE_ACTIVITY) as mocked_activity:
+        instance._update_activity("agent", previous_activity="pause").close()
         calls = mocked_activity.call_args_list == [mock.call("agent", previous_activity="pause")]
-    with mock.patch.object(session, "_update_activity", wraps=session._update_activity) as spy:
-        session._update_activity("agent").close()
+    with mock.patch.object(instance, UPDATE_ACTIVITY, wraps=instance._update_activity) as spy:
+        instance._update_activity("agent").close()
         spied = spy.call_count
-    return [is_async, calls, spied, "_update_activity" in vars(session)]
+    return [is_async, calls, spied, UPDATE_ACTIVITY in vars(instance)]
 
 
-@pytest.mark.parametrize("look", [introspected, copied, mocked])
-def test_bound_method_does_as_without_the_shim(look: Any, library: Forks) -> None:
-    assert library.call(look) == library.call(deactivated, look)
+@pytest.mark.parametrize("observe", [introspected, copied, mocked])
+def test_method_behaves_as_without_the_shim(observe: Callable[[], Any], library: Forks) -> None:
+    assert library.call(observe) == library.call(deactivated, observe)
 
 
-def deactivated(look: Any) -> Any:
-    import onenter_deadlock_fix
-
-    assert onenter_deadlock_fix.deactivate().state == "off"
-    return look()
+def deactivated(observe: Callable[[], Any]) -> Any:
+    assert shim.deactivate().state == "off"
+    return observe()
 
 
-REPLACED = """
-def replacement(self, agent, **others): ...
-AgentSession._update_activity = replacement
-"""
-REPLACED_BY_A_MOCK = """
-from unittest.mock import MagicMock
-AgentTask._AgentTask__await_impl = MagicMock()
-"""
+@pytest.mark.in_fork("library")
+@pytest.mark.parametrize("way", ["by wrapt", "from the class", "from its dictionary"])
+def test_wrapper_below_one_of_other_code_forwards_calls_until_it_is_activated_again(way: str) -> None:
+    def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        called.append("other code")
+        return wrapped(*args, **kwargs)
+
+    async def await_agent_task() -> None:
+        instance = agent_task(instructions="")
+        with pytest.raises(RuntimeError, match="should only be awaited inside tool_functions"):
+            await instance
+        if _patch.awaited_agent_task() is instance:
+            called.append("shim")
+
+    def state() -> list[object]:
+        called.clear()
+        asyncio.run(await_agent_task())
+        return [methods()[0] is outermost, wrappers()[1], *called]
+
+    from onenter_deadlock_fix import _patch
+
+    called: list[str] = []
+    agent_task, _ = classes()
+    if way == "by wrapt":
+        wrapt.wrap_function_wrapper(agent_task, AWAIT_IMPL, wrapper)
+    else:
+        wrapped = getattr(agent_task, AWAIT_IMPL) if way == "from the class" else vars(agent_task)[AWAIT_IMPL]
+        setattr(agent_task, AWAIT_IMPL, lambda self: wrapper(wrapped, self, (self,), {}))
+    outermost = methods()[0]
+    assert state() == [True, 1, "other code", "shim"]
+    shim.deactivate()
+    assert state() == [True, 0, "other code"]
+    shim.activate()
+    assert state() == [True, 1, "other code", "shim"]
 
 
+@pytest.mark.in_fork("library")
+def test_keyword_that_only_a_wrapper_of_other_code_has_reaches_it() -> None:
+    shim.deactivate()
+    _, agent_session = classes()
+    wrapped = agent_session._update_activity
+
+    @functools.wraps(wrapped)
+    def wrapper(self: Any, agent: Any, *, reason: Any = None, **kwargs: Any) -> list[Any]:
+        return [reason, agent, kwargs.get("wait_on_enter")]
+
+    agent_session._update_activity = wrapper
+    assert shim.activate().state == "patched"
+    assert session()._update_activity("agent", reason="slow", wait_on_enter=False) == ["slow", "agent", False]
+
+
+def replacement(self: Any, agent: Any, **others: Any) -> None: ...
+
+
+class Raises:
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError(name)
+
+
+@pytest.mark.in_fork("library")
 @pytest.mark.parametrize(
-    ("replace", "named"),
+    ("index", "method", "reason", "when_activated"),
     [
-        (REPLACED, "AgentSession._update_activity is now __main__.replacement"),
-        (REPLACED_BY_A_MOCK, "AgentTask.__await_impl is now "),
+        (1, replacement, "AgentSession._update_activity is now test_other_code.replacement", "unconfirmed"),
+        (0, mock.MagicMock, "AgentTask.__await_impl is now unittest.mock.MagicMock", "unconfirmed"),
+        (1, Raises, "unknown, because of RuntimeError", "failed"),
     ],
 )
-def test_method_that_was_replaced_since_is_unconfirmed(replace: str, named: str, output: Any) -> None:
-    asked = "[shim.status(), shim.activate(), shim.deactivate(), shim.activate()]"
-    told = f"import json\nprint(json.dumps([[status.state, status.reason] for status in {asked}]))"
-    seen = output(f"{METHODS}{replace}{told}")
-    assert [state for state, _ in seen] == ["unconfirmed", "unconfirmed", "off", "unconfirmed"]
-    assert named in seen[0][1]
-    assert "in place" not in seen[0][1]
+def test_method_that_other_code_has_replaced_is_unconfirmed(
+    index: int, method: Any, reason: str, when_activated: str
+) -> None:
+    setattr(classes()[index], [AWAIT_IMPL, UPDATE_ACTIVITY][index], method() if isinstance(method, type) else method)
+    statuses = [shim.status(), shim.activate(), shim.deactivate(), shim.activate()]
+    assert [status.state for status in statuses] == ["unconfirmed", when_activated, "off", when_activated]
+    assert reason in statuses[0].reason
+    assert "in place" not in statuses[0].reason
 
 
-@pytest.mark.parametrize("order", ["both, then the library", "the library between them"])
-def test_two_copies_of_the_package_are_both_patched(order: str, tmp_path: Path, forks: Forks) -> None:
-    import onenter_deadlock_fix
+@pytest.mark.in_fork("library")
+def test_method_that_other_code_has_restored_or_deleted() -> None:
+    agent_task, agent_session = classes()
+    own = [method.__wrapped__ for method in methods()]
+    setattr(agent_task, AWAIT_IMPL, own[0])  # as monkeypatch does at the end of a test
+    agent_session._update_activity = own[1]
+    assert (shim.activate().state, wrappers()) == ("patched", WRAPPED_ONCE)
+    del agent_session._update_activity
+    assert shim.deactivate().state == "off"
+    agent_session._update_activity = own[1]
+    assert wrappers() == THE_LIBRARYS_OWN
 
-    (tmp_path / "vendored").mkdir()
-    (tmp_path / "vendored" / "__init__.py").touch()
-    shutil.copytree(Path(onenter_deadlock_fix.__file__).parent, tmp_path / "vendored" / "onenter_deadlock_fix")
-    imports = ["import onenter_deadlock_fix as one", "import vendored.onenter_deadlock_fix as other"]
-    imports.insert(2 if order.startswith("both") else 1, "import livekit.agents")
-    program = [*imports, "print(one.status().state, other.status().state)"]
-    ended = forks.run(["-c", "\n".join(program)], cwd=tmp_path)
-    assert ended.stdout == "patched patched\n", ended.stderr
+
+@pytest.mark.in_fork
+@pytest.mark.parametrize("library_comes_last", [True, False])
+def test_two_copies_of_the_package_both_patch(library_comes_last: bool, tmp_path: Path) -> None:
+    package = Path(shim.__file__).parent
+    shutil.copytree(package, tmp_path / "vendored" / package.name)
+    sys.path.insert(0, str(tmp_path))
+    if not library_comes_last:
+        importlib.import_module("livekit.agents")
+    other = importlib.import_module("vendored.onenter_deadlock_fix")
+    importlib.import_module("livekit.agents")
+
+    assert (shim.status().state, other.status().state) == ("patched", "patched")
 
 
-def alive_after_purges() -> list[bool]:
-    import onenter_deadlock_fix
-
-    alive = []
+@pytest.mark.in_fork
+def test_purged_library_is_not_kept_alive() -> None:
+    sessions = []
     for _ in range(2):
         import livekit.agents
 
-        assert onenter_deadlock_fix.status().state == "patched"
-        alive.append(weakref.ref(livekit.agents.AgentSession))
-        for name in [name for name in sys.modules if name.partition(".")[0] in ("livekit", "prometheus_client")]:
-            del sys.modules[name]
+        assert shim.status().state == "patched"
+        sessions.append(weakref.ref(livekit.agents.AgentSession))
+        purge_library()
         del livekit
     gc.collect()
-    return [each() is not None for each in alive]
-
-
-def test_library_that_was_purged_is_not_kept_alive(forks: Forks) -> None:
-    # the last one is alive without the shim, too
-    assert forks.call(alive_after_purges) == [False, True]
-
-
-AT_SHUTDOWN = """
-import atexit, builtins, sys
-import onenter_deadlock_fix as shim
-LIBRARY
-
-class Calls:
-    def __del__(self):
-        for call in (shim.status, shim.activate, shim.deactivate, shim.detect):
-            call()
-        print("called", flush=True)
-
-atexit.register(Calls().__del__)
-kept, builtins.kept, sys.kept, shim._activation.kept = Calls(), Calls(), Calls(), Calls()
-kept.itself = kept
-"""
-
-
-@pytest.mark.parametrize("imported", ["", "import livekit.agents", "import livekit.agents; shim.detect()"])
-def test_api_raises_nothing_while_the_interpreter_shuts_down(imported: str, python: Any) -> None:
-    ended = python(AT_SHUTDOWN.replace("LIBRARY", imported))
-    assert ended.returncode == 0
-    assert ended.stdout.count("called") >= 3  # some objects are never deleted
-    assert "Exception ignored" not in ended.stderr
+    assert [session() is not None for session in sessions] == [False, True]  # the last also without the shim

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from programs import write_script
 from test_status_command import describe
 
 from onenter_deadlock_fix.environment.examination import Environment
@@ -32,27 +33,16 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
 def make_environment(folder: Path, release: str = "1.3.5") -> Environment:
     packages = folder / "lib" / "python3.12" / "site-packages"
     describe(packages, "livekit-agents", release)
-    (folder / "bin").mkdir()
-    (folder / "bin" / "python3").touch()
-    (folder / "bin" / "python3").chmod(0o755)
+    write_script(folder / "bin" / "python3", "")
     return Environment(folder=str(folder), path=(str(packages),), livekit_agents=release)
 
 
-@pytest.mark.parametrize(
-    ("folder", "variable"),
-    [
-        ("work/here/.venv", None),
-        ("work/.venv", None),
-        ("other one", "UV_PROJECT_ENVIRONMENT"),
-        ("other one", "VIRTUAL_ENV"),
-        ("other one", "CONDA_PREFIX"),
-        ("other one", "PATH"),
-    ],
-)
+@pytest.mark.parametrize("variable", [None, "UV_PROJECT_ENVIRONMENT", "VIRTUAL_ENV", "CONDA_PREFIX", "PATH"])
+@pytest.mark.parametrize("folder", ["work/here/.venv", "work/.venv"])
 def test_environment_at_hand_is_warned_of(
     folder: str, variable: str | None, environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = tmp_path / folder
+    other = tmp_path / (f"other {folder}" if variable else folder)
     packages = make_environment(other, "1.3.4").path[0]
     if variable:
         monkeypatch.setenv(variable, f"{other}/bin:{environment.folder}/bin" if variable == "PATH" else str(other))
@@ -87,10 +77,11 @@ def test_livekit_agents_of_the_working_directory_is_warned_of(environment: Envir
 def test_environment_that_was_made_for_the_command_is_warned_of(
     mark: str, environment: Environment, tmp_path: Path
 ) -> None:
-    (Path(environment.folder) / "pyvenv.cfg").write_text("home = /usr/bin\nuv = 0.13.9\n")
-    (Path(environment.folder) / "../CACHEDIR.TAG").touch()  # as nox does in a project
+    folder = Path(environment.folder)
+    (folder / "pyvenv.cfg").write_text("home = /usr/bin\nuv = 0.13.9\n")
+    (folder.parent / "CACHEDIR.TAG").touch()  # as nox does in a project
     assert other_environments(environment) == []
-    (Path(environment.folder) / mark).write_text("relocatable = true\n")
+    (folder / mark).write_text("relocatable = true\n")
     (warning,) = other_environments(environment)
     assert warning.startswith(f"{environment.folder} was made for this command alone, by uvx or pipx")
 

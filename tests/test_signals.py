@@ -1,16 +1,20 @@
-"""A signal may strike at any line of the shim: what its handler calls holds, and what it raises is not swallowed."""
+"""A signal may strike at any line of the shim: what its handler calls takes effect, and what it raises is raised."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import itertools
+import logging
 import os
 import signal
 import sys
-from pathlib import Path
 from types import FrameType
 from typing import Any, Callable
 
 import pytest
-from programs import Forks, run
+from recorder import record
+from wrapped_methods import THE_LIBRARYS_OWN, WRAPPED_ONCE, wrappers
 
 PACKAGE = f"{os.sep}onenter_deadlock_fix{os.sep}"
 
@@ -19,10 +23,9 @@ class TimeLimit(Exception):
     pass
 
 
-def strikes_at(line: int, call: Callable[[], object], handler: Callable[[], object]) -> bool:
-    """Call something, and a signal handler at the given line of the shim's code; return whether it got that far."""
+def strikes_at(line: int, call: Callable[[], object]) -> bool:
+    """Call a function, and raise a signal at the given line of the shim's code; return whether it got that far."""
     lines = 0
-    signal.signal(signal.SIGUSR1, lambda number, frame: handler())
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
         nonlocal lines
@@ -44,115 +47,99 @@ def strikes_at(line: int, call: Callable[[], object], handler: Callable[[], obje
     return lines >= line
 
 
-def wrapped() -> list[bool]:
-    from livekit.agents import AgentSession, AgentTask
-
-    methods = [vars(AgentTask)["_AgentTask__await_impl"], vars(AgentSession)["_update_activity"]]
-    return [type(method).__module__ == "onenter_deadlock_fix._wrapping" for method in methods]
-
-
-def calls_at_every_line(calls: str, during: str) -> list[int]:
-    """Return the lines of a call of the API at which a handler's call of it leaves the two in disagreement."""
-    import onenter_deadlock_fix as shim
-    from onenter_deadlock_fix import _activation
-
-    inconsistent, line = [], 0
-    is_over = False
-    while not is_over:
-        line += 1
-        (shim.deactivate if during == "activate" else shim.activate)()
-        is_over = not strikes_at(line, getattr(shim, during), getattr(shim, calls))
-        # whichever of the two was the last to set it
-        if wrapped() != [_activation._settings["fix"]] * 2:
-            inconsistent.append(line)
-    assert line > 100, "the shim's lines were not counted"
-    return inconsistent
-
-
-def raises_at_every_line(during: str) -> list[int]:
-    """Return the lines at which what a handler raises is swallowed, or one wrapper is left alone."""
-    import onenter_deadlock_fix as shim
-
-    def handler() -> None:
-        raise TimeLimit
-
-    wrong, line = [], 0
-    is_over = False
-    while not is_over:
-        line += 1
-        (shim.deactivate if during == "activate" else shim.activate)()
-        try:
-            is_over = not strikes_at(line, getattr(shim, during), handler)
-            is_swallowed = not is_over
-        except TimeLimit:
-            is_swallowed = False
-        state = shim.status().state  # finishes what was interrupted
-        if is_swallowed or wrapped() != [state == "patched"] * 2:
-            wrong.append(line)
-    assert line > 100, "the shim's lines were not counted"
-    return wrong
-
-
+@pytest.mark.in_fork("library")
 @pytest.mark.parametrize(
-    ("calls", "during"),
-    [("status", "activate"), ("deactivate", "activate"), ("activate", "deactivate"), ("detect", "activate")],
-)
-def test_handler_may_call_the_api_at_any_line(calls: str, during: str, library: Forks) -> None:
-    assert library.call(calls_at_every_line, calls, during) == []
-
-
-@pytest.mark.parametrize("during", ["activate", "deactivate"])
-def test_what_a_handler_raises_at_any_line_is_raised_and_the_next_status_finishes(during: str, library: Forks) -> None:
-    assert library.call(raises_at_every_line, during) == []
-
-
-IMPORT = """
-import signal, sys
-STARTS
-class TimeLimit(Exception):
-    pass
-
-def handler(number, frame):
-    raise ERROR
-
-signal.signal(signal.SIGUSR1, handler)
-
-def trace(frame, event, argument):
-    if frame.f_code.co_filename.endswith("FILE") and frame.f_code.co_name == "FUNCTION":
-        sys.settrace(None)
-        signal.raise_signal(signal.SIGUSR1)
-
-sys.settrace(trace)
-try:
-    import livekit.agents
-except ERROR:
-    print("raised")
-import livekit.agents
-import tabnanny  # the next import of anything
-from livekit.agents import AgentTask
-print(type(vars(AgentTask)["_AgentTask__await_impl"]).__module__, sys.modules["onenter_deadlock_fix"].status().state)
-"""
-
-
-@pytest.mark.parametrize("error", ["TimeLimit", "KeyboardInterrupt"])
-@pytest.mark.parametrize(
-    ("file", "function", "starts"),
+    ("during", "handler_calls"),  # or raises an exception
     [
-        ("_activation.py", "_apply", "import onenter_deadlock_fix"),
-        ("_guard.py", "first_mismatch", "import onenter_deadlock_fix"),
-        ("_wrapping.py", "install", "import onenter_deadlock_fix"),
-        ("onenter_deadlock_fix/__init__.py", "<module>", ""),
-        ("_activation.py", "<module>", ""),
+        *(("activate", name) for name in ("status", "deactivate", "detect", None)),
+        *(("deactivate", name) for name in ("activate", None)),
     ],
 )
-def test_what_a_handler_raises_in_the_import_is_raised_and_the_next_import_finishes(
-    file: str, function: str, starts: str, error: str, tmp_path: Path, forks: Forks
+def test_signal_at_any_line_of_a_call(during: str, handler_calls: str | None) -> None:
+    import onenter_deadlock_fix as shim
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        if handler_calls is None:
+            raise TimeLimit
+        getattr(shim, handler_calls)()
+
+    signal.signal(signal.SIGUSR1, handler)
+    wrong = []
+    for line in itertools.count(1):
+        (shim.deactivate if during == "activate" else shim.activate)()
+        is_raised = False
+        try:
+            if not strikes_at(line, getattr(shim, during)):
+                break
+        except TimeLimit:
+            is_raised = True
+            shim.status()  # finishes what was interrupted
+        now = wrappers()
+        is_consistent = now == (WRAPPED_ONCE if shim.status().state == "patched" else THE_LIBRARYS_OWN)
+        if not is_consistent or is_raised != (handler_calls is None):
+            wrong.append(line)
+    assert line > 100, "the shim's lines were not counted"
+    assert wrong == []
+
+
+@pytest.mark.in_fork
+@pytest.mark.parametrize("error", [TimeLimit, KeyboardInterrupt])
+@pytest.mark.parametrize(
+    ("file", "name", "is_imported_by_the_bootstrap_folder"),
+    [
+        ("_activation.py", "_apply", False),
+        ("_guard.py", "first_mismatch", False),
+        ("_wrapping.py", "install", False),
+        ("onenter_deadlock_fix/__init__.py", "<module>", True),
+        ("_activation.py", "<module>", True),
+    ],
+)
+def test_exception_of_a_handler_in_the_import_of_the_library_is_raised_and_the_next_import_finishes(
+    file: str, name: str, is_imported_by_the_bootstrap_folder: bool, error: type[BaseException]
 ) -> None:
-    program = IMPORT.replace("STARTS", starts).replace("FILE", file).replace("FUNCTION", function)
-    program = program.replace("ERROR", error)
-    if starts:
-        ended = forks.run(["-c", program], cwd=tmp_path)
-    else:  # the bootstrap folder imports the package when the library is looked for
-        folder = run([sys.executable, "-m", "onenter_deadlock_fix", "path"], cwd=tmp_path).stdout.strip()
-        ended = run([sys.executable, "-c", program], cwd=tmp_path, env={"PYTHONPATH": folder})
-    assert ended.stdout.splitlines() == ["raised", "onenter_deadlock_fix._wrapping patched"], ended.stderr
+    def handler(number: int, frame: FrameType | None) -> None:
+        raise error
+
+    def trace(frame: FrameType, event: str, argument: object) -> None:
+        if frame.f_code.co_filename.endswith(file) and frame.f_code.co_name == name:
+            sys.settrace(None)
+            signal.raise_signal(signal.SIGUSR1)
+
+    signal.signal(signal.SIGUSR1, handler)
+    if is_imported_by_the_bootstrap_folder:
+        package = importlib.util.find_spec("onenter_deadlock_fix")
+        assert package
+        sys.path.insert(0, f"{package.submodule_search_locations[0]}/bootstrap")  # type: ignore[index]
+        importlib.import_module("sitecustomize")
+    else:
+        importlib.import_module("onenter_deadlock_fix")
+    sys.settrace(trace)
+    with pytest.raises(error):
+        import livekit.agents
+    assert sys.gettrace() is None, "the function was not called"
+    import tabnanny  # noqa: F401  # the next import of anything
+
+    import livekit.agents  # noqa: F401
+
+    assert wrappers() == WRAPPED_ONCE
+    assert sys.modules["onenter_deadlock_fix"].status().state == "patched"
+
+
+@pytest.mark.in_fork
+@pytest.mark.parametrize("parameters", ["number, frame", "*args", "number, frame=None, *, more=()", None])
+def test_exception_in_a_log_handler_is_raised_if_and_only_if_a_signal_handler_raises_it(parameters: str | None) -> None:
+    def on_record(record: logging.LogRecord) -> None:
+        if parameters:
+            signal.raise_signal(signal.SIGUSR1)
+        caller = sys._getframe(1)  # held by a variable, as a signal handler's parameter holds it
+        raise TimeLimit(caller)
+
+    import onenter_deadlock_fix
+
+    names: dict[str, Any] = {"TimeLimit": TimeLimit}
+    exec(f"def handler({parameters or ''}): raise TimeLimit", names)
+    signal.signal(signal.SIGUSR1, names["handler"])
+    record(logging.DEBUG, on_record)
+    with pytest.raises(TimeLimit) if parameters else contextlib.nullcontext():
+        import livekit.agents  # noqa: F401
+    assert parameters or onenter_deadlock_fix.status().state == "patched"

@@ -11,21 +11,22 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from programs import AlteredLibrary, Forks, run
+from programs import AlteredLibrary, Completed, Forks, run, write_files, write_script
 
 import onenter_deadlock_fix
 from onenter_deadlock_fix.cli.launch import BOOTSTRAP
 from onenter_deadlock_fix.cli.status import StatusReport, verdict_on
 from onenter_deadlock_fix.environment.examination import PROBE, read_probe
 
-Command = Callable[..., Any]
+Command = Callable[..., Completed]
 Report = Callable[[dict[str, str]], tuple[int, str]]
 
 PATCHED = "livekit-agents 1.3.5 has the on_enter deadlock of livekit/agents issue #4109; both wrappers are in place"
-ENVIRONMENT = (
-    f"environment: {sys.prefix} with onenter-deadlock-fix {onenter_deadlock_fix.__version__}, livekit-agents 1.3.5, "
-    f"Python {platform.python_version()}, wrapt {version('wrapt')}; detection: off"
-)
+BROKEN = "can't say: livekit-agents 1.3.5 does not import: {}; it needs beside it: 'openai<3'"
+SESSION, TRACES = "voice/agent_session.py", "telemetry/traces.py"
+SEALED = "AgentSession._update_activity.__signature__ = 'broken'"
+NO_LOG_DATA = "raise ImportError('no\\nLogData')"
+REPLACED = "voice.AgentSession._update_activity = lambda *_, **__: None"
 
 
 @pytest.fixture
@@ -38,12 +39,13 @@ def command(command: Command) -> Command:
 def test_ready_environment_is_not_called_active(command: Command) -> None:
     ended = command("status")
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.splitlines() == [
-        f"ready (patched where onenter_deadlock_fix is imported): {PATCHED}",
+    ready, not_active, environment = ended.stdout.splitlines()
+    assert ready == f"ready (patched where onenter_deadlock_fix is imported): {PATCHED}"
+    assert not_active == (
         "NOT ACTIVE BY ITSELF: a program here has the deadlock unless it imports onenter_deadlock_fix or is started by "
-        "onenter-deadlock-fix run (to ask about one: onenter-deadlock-fix status -- COMMAND)",
-        ENVIRONMENT,
-    ]
+        "onenter-deadlock-fix run (to ask about one: onenter-deadlock-fix status -- COMMAND)"
+    )
+    assert environment.startswith(f"environment: {sys.prefix} with onenter-deadlock-fix ")  # the rest: test_docs.py
 
 
 def test_json_has_the_same_for_machines(command: Command) -> None:
@@ -95,110 +97,80 @@ def report(forks: Forks, tmp_path: Path) -> Report:
     return report
 
 
+# a release, the value of ONENTER_DEADLOCK_FIX, a statement appended to a module, and what is reported
 @pytest.mark.parametrize(
-    ("release", "switch", "verdict"),
+    ("release", "switch", "appended", "exit_code", "line"),
     [
-        ("1.3.6", "on", (0, "not needed (fixed-upstream): livekit-agents 1.3.6 has upstream's fix")),
-        ("1.1.7", "on", (0, "not needed (predates): livekit-agents 1.1.7 is older than AgentTask")),
-        ("1.3.6", "off", (0, "not needed (off): switched off by ONENTER_DEADLOCK_FIX=off")),
-        ("1.3.5", "off", (1, "NOT READY (off): switched off by ONENTER_DEADLOCK_FIX=off")),
-        ("no version", "on", (1, "NOT READY (unrecognised): not patched: livekit-agents no version")),
+        ("1.3.6", "on", None, 0, "not needed (fixed-upstream): livekit-agents 1.3.6 has upstream's fix"),
+        ("1.1.7", "on", None, 0, "not needed (predates): livekit-agents 1.1.7 is older than AgentTask"),
+        ("1.3.6", "off", None, 0, "not needed (off): switched off by ONENTER_DEADLOCK_FIX=off"),
+        ("1.3.5", "off", None, 1, "NOT READY (off): switched off by ONENTER_DEADLOCK_FIX=off"),
+        ("no version", "on", None, 1, "NOT READY (unrecognised): not patched: livekit-agents no version"),
+        ("1.3.5", "on", (SEALED, SESSION), 1, "NOT READY (failed): not patched because of an error: TypeError"),
+        ("1.3.5", "on", (NO_LOG_DATA, TRACES), 3, BROKEN.format("ImportError: no LogData")),
+        ("1.3.5", "on", ("raise SystemExit(0)", TRACES), 3, BROKEN.format("SystemExit: 0")),
+        ("1.3.5", "on", (REPLACED, "__init__.py"), 3, "can't say (unconfirmed): patched, but other code has replaced"),
     ],
 )
-def test_exit_code_tells_whether_the_environment_is_ready(
-    release: str, switch: str, verdict: tuple[int, str], altered: AlteredLibrary, report: Report
+def test_verdict_on_an_environment(
+    release: str, switch: str, appended: Any, exit_code: int, line: str, altered: AlteredLibrary, report: Report
 ) -> None:
     altered.set_version(release)
-    exit_code, line = report({**altered.env, "ONENTER_DEADLOCK_FIX": switch})
-    assert (exit_code, line[: len(verdict[1])]) == verdict
-
-
-@pytest.mark.parametrize(
-    ("statement", "module", "exit_code", "beginning"),
-    [
-        (
-            "AgentSession._update_activity.__signature__ = 'broken'",
-            "voice/agent_session.py",
-            1,
-            "NOT READY (failed): not patched because of an error: TypeError",
-        ),
-        (
-            "raise ImportError('no\\nLogData')",
-            "telemetry/traces.py",
-            3,
-            "can't say: livekit-agents 1.3.5 does not import: ImportError: no LogData; it needs beside it: 'openai<3'",
-        ),
-        (
-            "raise SystemExit(0)",
-            "telemetry/traces.py",
-            3,
-            "can't say: livekit-agents 1.3.5 does not import: SystemExit: 0; it needs beside it: 'openai<3'",
-        ),
-        (  # after the shim has patched it
-            "voice.AgentSession._update_activity = lambda *_, **__: None",
-            "__init__.py",
-            3,
-            "can't say (unconfirmed): patched, but other code has replaced a method since: ",
-        ),
-    ],
-)
-def test_library_that_is_broken(
-    statement: str, module: str, exit_code: int, beginning: str, altered: AlteredLibrary, tmp_path: Path, report: Report
-) -> None:
-    altered.append(statement, module)
-    altered.append("import onenter_deadlock_fix", "version.py")
+    altered.append("import onenter_deadlock_fix", "version.py")  # so that it is patched before a method is replaced
+    if appended:
+        altered.append(*appended)
     describe(Path(altered.env["PYTHONPATH"]), "openai", "3.1")  # found before what is really installed
-    code, line = report(altered.env)
-    assert (code, line[: len(beginning)]) == (exit_code, beginning)
+    code, first_line = report({**altered.env, "ONENTER_DEADLOCK_FIX": switch})
+    assert (code, first_line[: len(line)]) == (exit_code, line)
 
 
 def describe(folder: Path, name: str, release: str) -> None:
     """Have a folder say that a release is installed in it."""
-    metadata = folder / f"{name.replace('-', '_')}-{release.split()[0]}.dist-info" / "METADATA"
-    metadata.parent.mkdir(parents=True)
-    metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {release}\n")
+    metadata = f"{name.replace('-', '_')}-{release.split()[0]}.dist-info/METADATA"
+    write_files(folder, {metadata: f"Metadata-Version: 2.1\nName: {name}\nVersion: {release}\n"})
 
 
 def test_missing_library_is_reported(tmp_path: Path, report: Report) -> None:
     (tmp_path / "livekit.py").touch()  # found before the installed one: the same error as where none is installed
-    assert report({"PYTHONPATH": str(tmp_path)}) == (
-        3,
-        "can't say: livekit-agents is not installed in this environment",
-    )
+    line = "can't say: livekit-agents is not installed in this environment"
+    assert report({"PYTHONPATH": str(tmp_path)}) == (3, line)
 
 
 def test_other_environment_is_warned_of_and_nothing_of_the_folder_is_executed(tmp_path: Path, command: Command) -> None:
     describe(tmp_path / ".venv" / "lib" / "python3.12" / "site-packages", "livekit-agents", "1.3.4; rm -rf ~")
-    for name in ("argparse", "json", "dotenv", "packaging", "wrapt", "logging", "livekit", "sitecustomize"):
-        (tmp_path / f"{name}.py").write_text("import os; os._exit(9)\n")
+    names = ("argparse", "json", "dotenv", "packaging", "wrapt", "logging", "livekit", "sitecustomize")
+    write_files(tmp_path, {f"{name}.py": "import os; os._exit(9)\n" for name in names})
     (tmp_path / ".env").write_text("ONENTER_DEADLOCK_FIX=off\n")
     ended = command("status")
     assert (ended.returncode, ended.stderr) == (3, "")
-    first, *_, last = ended.stdout.splitlines()
-    assert first == (
-        "can't say which environment your programs use (see the warning); of this one: "
-        f"ready (patched where onenter_deadlock_fix is imported): {PATCHED}"
-    )
     warning = (
         f"this says nothing about {tmp_path}/.venv, which has a livekit-agents; to ask there: "
         f"install onenter-deadlock-fix in it, and {tmp_path}/.venv/bin/onenter-deadlock-fix status"
     )
-    assert last == f"warning: {warning}"
+    cannot_say = "can't say which environment your programs use (see the warning); of this one: ready (patched where "
+    assert ended.stdout.startswith(cannot_say)
+    assert ended.stdout.endswith(f"\nwarning: {warning}\n")
     report = json.loads(command("status", "--json").stdout)
     assert (report["verdict"], report["ready"], report["warnings"]) == ("can't say", True, [warning])
 
 
-def test_output_that_nobody_reads_or_that_cannot_be_written_is_no_traceback(tmp_path: Path) -> None:
-    for shell, exit_code, error in [
-        ("{} path | true", 0, ""),
-        ("{} path > /dev/full", 3, "onenter-deadlock-fix: [Errno 28] No space left on device\n"),
-        ("{} path >&-", 0, ""),
-        ("{} run 2>&- no-such-command", 127, ""),
-        ("{} run 2>/dev/full no-such-command", 127, ""),
-        ("{} run 2>/dev/full --no-such-option", 2, ""),
-    ]:
-        ended = run(["sh", "-c", shell.format(f"{sys.executable} -m onenter_deadlock_fix")], cwd=tmp_path)
-        assert (shell, ended.returncode, ended.stdout, ended.stderr) == (shell, exit_code, "", error)
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "error"),
+    [
+        ("path | true", 0, ""),
+        ("path > /dev/full", 3, "onenter-deadlock-fix: [Errno 28] No space left on device\n"),
+        ("path >&-", 0, ""),
+        ("run 2>&- no-such-command", 127, ""),
+        ("run 2>/dev/full no-such-command", 127, ""),
+        ("run 2>/dev/full --no-such-option", 2, ""),
+        ("run 2>&- ./agent", 5, ""),  # without the warning
+        ("run 2>/dev/full ./agent", 5, ""),
+    ],
+)
+def test_output_that_cannot_be_written(arguments: str, exit_code: int, error: str, tmp_path: Path) -> None:
+    write_script(tmp_path / "agent", f"#!{sys.executable} -I\nraise SystemExit(5)\n")
+    ended = run(["sh", "-c", f"{sys.executable} -m onenter_deadlock_fix {arguments}"], cwd=tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (exit_code, "", error)
 
 
 def test_name_that_is_not_utf_8_is_no_traceback_and_valid_json(tmp_path: Path, command: Command) -> None:
@@ -216,39 +188,32 @@ def test_name_that_is_not_utf_8_is_no_traceback_and_valid_json(tmp_path: Path, c
 
 
 def test_name_that_the_encoding_of_the_output_does_not_have_is_escaped(tmp_path: Path) -> None:
-    ended = run(
-        [sys.executable, "-m", "onenter_deadlock_fix", "status", "n\N{LATIN SMALL LETTER O WITH DIAERESIS}"],
-        cwd=tmp_path,
-        env={"PYTHONIOENCODING": "ascii"},
-    )
+    name = "n\N{LATIN SMALL LETTER O WITH DIAERESIS}"
+    command = [sys.executable, "-m", "onenter_deadlock_fix", "status", name]
+    ended = run(command, cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})
     assert (ended.returncode, ended.stdout, ended.stderr) == (3, "can't say: 'n\\xf6': command not found\n", "")
+
+
+NEEDED = "packaging is not installed in this environment, and onenter-deadlock-fix needs it"
+NOT_LOADED = "python-dotenv is not installed, so .env.local and .env are not loaded"
+WITHOUT = """
+import sys
+class Finder:
+    def find_spec(name, path=None, target=None):
+        if name == "{missing}":
+            raise ModuleNotFoundError(name=name)
+sys.meta_path.insert(0, Finder)
+from onenter_deadlock_fix.cli.main import main
+sys.exit(main({arguments}))
+"""
 
 
 @pytest.mark.parametrize(
     ("missing", "arguments", "exit_code", "error"),
-    [
-        ("dotenv", ["run", "true"], 0, "python-dotenv is not installed, so .env.local and .env are not loaded"),
-        (
-            "packaging",
-            ["status"],
-            3,
-            "packaging is not installed in this environment, and onenter-deadlock-fix needs it",
-        ),
-    ],
+    [("dotenv", ["run", "true"], 0, NOT_LOADED), ("packaging", ["status"], 3, NEEDED)],
 )
 def test_dependency_that_is_not_installed_is_reported(
-    missing: str, arguments: list[str], exit_code: int, error: str, python: Callable[..., Any]
+    missing: str, arguments: list[str], exit_code: int, error: str, python: Callable[..., Completed]
 ) -> None:
-    ended = python(
-        f"""
-        import sys
-        class Without:
-            def find_spec(self, name, path=None, target=None):
-                if name == {missing!r}:
-                    raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-        sys.meta_path.insert(0, Without())
-        from onenter_deadlock_fix.cli.main import main
-        sys.exit(main({arguments}))
-        """
-    )
+    ended = python(WITHOUT.format(missing=missing, arguments=arguments))
     assert (ended.returncode, ended.stderr) == (exit_code, f"onenter-deadlock-fix: {error}\n")

@@ -10,50 +10,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import Completed, write_files, write_script
 
 from onenter_deadlock_fix.cli.command_status import report_on_command
 from onenter_deadlock_fix.cli.entrypoint import Import, Program, Unreadable
 from onenter_deadlock_fix.cli.launch import BOOTSTRAP
 
-Command = Callable[..., Any]
+Command = Callable[..., Completed]
 
 EXECUTED = "raise SystemExit('executed')\n"
 SHIM = "import onenter_deadlock_fix\n"
 
 
+ACTIVE, INACTIVE = "its Python has the shim by itself", "its Python does not have the shim by itself, and"
+IN_FRONT = {"PYTHONPATH": BOOTSTRAP}
+
+
 @pytest.mark.parametrize(
     ("words", "program", "env", "exit_code", "verdict"),
     [
-        (
-            "{python} -u agent.py start",
-            "",
-            {},
-            1,
-            "NOT ACTIVE: its Python does not have the shim by itself, and its program",
-        ),
-        (
-            "{python} -I agent.py start",
-            "",
-            {"PYTHONPATH": BOOTSTRAP},
-            1,
-            "NOT ACTIVE: its Python does not have the shim",
-        ),
-        ("{python} agent.py start", SHIM, {}, 0, "active: its program imports onenter_deadlock_fix (agent.py, line 1)"),
-        (
-            "{python} -m onenter_deadlock_fix run {python} agent.py",
-            "",
-            {},
-            0,
-            "active: its Python has the shim by itself",
-        ),
-        (
-            "env -C elsewhere {python} agent.py",
-            SHIM,
-            {},
-            3,
-            "can't say: its Python does not have the shim by itself, and",
-        ),
-        ("./agent start", "", {"PYTHONPATH": BOOTSTRAP}, 0, "active: its Python has the shim by itself"),
+        ("python -u agent.py start", "", {}, 1, f"NOT ACTIVE: {INACTIVE} its program does not import"),
+        ("python -I agent.py start", "", IN_FRONT, 1, f"NOT ACTIVE: {INACTIVE}"),
+        ("python -m onenter_deadlock_fix run python agent.py", "", {}, 0, f"active: {ACTIVE}"),
+        ("env -C elsewhere python agent.py", SHIM, {}, 3, f"can't say: {INACTIVE}"),
+        ("./agent start", "", IN_FRONT, 0, f"active: {ACTIVE}"),
     ],
 )
 def test_verdict_on_a_command(
@@ -61,18 +41,10 @@ def test_verdict_on_a_command(
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "agent.py").write_text(program + EXECUTED)
-    (tmp_path / "agent").write_text(f"#!/usr/bin/env -S {sys.executable} -u\n{EXECUTED}")
-    (tmp_path / "agent").chmod(0o755)
-    ended = command("status", "--", *words.format(python=sys.executable).split(), env=env)
+    write_script(tmp_path / "agent", f"#!/usr/bin/env -S {sys.executable} -u\n{EXECUTED}")
+    ended = command("status", "--", *words.replace("python ", f"{sys.executable} ").split(), env=env)
     assert (ended.returncode, ended.stderr) == (exit_code, "")
     assert ended.stdout.startswith(verdict)
-
-
-@pytest.fixture
-def bare_python(tmp_path: Path) -> str:
-    """The interpreter of an environment without the shim, into which a test can put a livekit-agents."""
-    venv.create(tmp_path / "bare", symlinks=True)
-    return str(tmp_path / "bare" / "bin" / "python")
 
 
 @pytest.mark.parametrize(
@@ -83,16 +55,16 @@ def bare_python(tmp_path: Path) -> str:
         (None, 3, "can't say: livekit-agents is not installed in this environment"),
     ],
 )
-def test_verdict_on_a_command_of_another_environment(
-    release: str | None, exit_code: int, verdict: str, bare_python: str, tmp_path: Path, command: Command
+def test_verdict_on_a_command_of_an_environment_without_the_shim(
+    release: str | None, exit_code: int, verdict: str, tmp_path: Path, command: Command
 ) -> None:
+    venv.create(tmp_path / "bare", symlinks=True)
     (tmp_path / "agent.py").write_text(SHIM + EXECUTED)
     if release:
-        package = next((tmp_path / "bare" / "lib").glob("python*/site-packages")) / "livekit" / "agents"
-        package.mkdir(parents=True)
-        (package / "__init__.py").touch()
-        (package / "version.py").write_text(f"__version__ = {release!r}\n")
-    ended = command("status", bare_python, "agent.py", "start")
+        (packages,) = (tmp_path / "bare" / "lib").glob("python*/site-packages")
+        version = f"__version__ = {release!r}\n"
+        write_files(packages, {"livekit/agents/__init__.py": "", "livekit/agents/version.py": version})
+    ended = command("status", str(tmp_path / "bare" / "bin" / "python"), "agent.py", "start")
     assert (ended.returncode, ended.stderr, ended.stdout.splitlines()[0]) == (exit_code, "", verdict)
 
 
@@ -110,8 +82,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("./start.sh agent.py", "it can't be seen what ./start.sh executes"),
         ("env ./start.sh python agent.py", "it can't be seen what ./start.sh executes"),
         ("uv run start.sh", "it can't be seen what uv executes"),
-        ("uv run my-agent --language python", "it can't be seen what my-agent executes"),
-        ("uv run --frozen my-agent agent.py", "it can't be seen what my-agent executes"),
+        ("uv run --frozen my-agent agent.py --language python", "it can't be seen what my-agent executes"),
         ("nice -n 5 my-agent python", "it can't be seen what my-agent executes"),
         ("uv run with_metadata.py", "it can't be seen what uv executes"),
         ("./python agent.py", "./python ended early: exit code 7"),
@@ -120,9 +91,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_command_whose_python_cannot_be_seen(
     words: str, reason: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, source in {"start.sh": "exit 7", "python": "exit 7", "uv": "exit 7"}.items():
-        (folder / name).write_text(f"#!/bin/sh\n{source}\n")
-        (folder / name).chmod(0o755)
+    for name in ("start.sh", "python", "uv"):
+        write_script(folder / name, "#!/bin/sh\nexit 7\n")
     (folder / "with_metadata.py").write_text("# /// script\n# dependencies = []\n# ///\n")
     monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{folder}")
     report = report_on_command(words.split())
@@ -130,17 +100,23 @@ def test_command_whose_python_cannot_be_seen(
     assert report.reason.startswith(reason)
 
 
-def test_uv_run_is_examined_in_the_environment_that_uv_chooses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ``uv`` here does as uv's does with a project's environment: it executes Python in it."""
-    (folder / "agent.py").write_text(SHIM + EXECUTED)
-    (folder / "uv").write_text(f'#!/bin/sh\ntest "$UV_NO_SYNC" && shift 3 && exec {sys.executable} "$@"\n')
-    (folder / "uv").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    report = report_on_command(["env", "A=1", "uv", "run", "--frozen", "agent.py", "--in", "python"])
-    assert (report.verdict, report.environment.folder) == ("active", sys.prefix)
-
-
 CERTAIN, UNCERTAIN = Import("agent.py, line 1", True), Import("agent.py, line 2", False)
+SOURCES = {
+    "helped.py": "import os\nfrom helper import x",
+    "helper.py": SHIM,
+    "lonely.py": "import other, installed\nif os: import helper",
+    "app/__init__.py": SHIM,
+    "app/worker.py": "",
+    "app/__main__.py": "",
+    "site/other.py": SHIM,
+    "site/installed/__init__.py": "",
+    "site/installed/__main__.py": "from .inner import run",
+    "site/installed/inner/__init__.py": "from . import deep",
+    "site/installed/inner/deep.py": SHIM,
+    "bin/script": "import sys\nfrom installed.__main__ import main",
+    "bin/script.py": "from installed.__main__ import main",
+    "broken.py": "import (",
+}
 
 
 @pytest.mark.parametrize(
@@ -165,8 +141,8 @@ def test_import_in_the_program_itself(source: str, expected: Import | None, fold
 @pytest.mark.parametrize(
     ("program", "found_in"),
     [
-        ("agent.py", "helper.py"),
-        ("-m agent", "helper.py"),
+        ("helped.py", "helper.py"),
+        ("-m helped", "helper.py"),
         ("-m app", "app/__init__.py"),
         ("-m app.worker", "app/__init__.py"),
         ("-m installed", "site/installed/inner/deep.py"),
@@ -174,37 +150,19 @@ def test_import_in_the_program_itself(source: str, expected: Import | None, fold
         ("-c import\thelper", "helper.py"),
         ("bin/script.py", None),
         ("lonely.py", None),
+        *((program, Unreadable) for program in ("missing.py", "broken.py", "-", "", "-m missing", "bin")),
     ],
 )
-def test_import_in_the_modules_of_a_program(program: str, found_in: str | None, folder: Path) -> None:
-    sources = {
-        "agent.py": "import os\nfrom helper import x",
-        "helper.py": SHIM,
-        "lonely.py": "import other, installed\nif os: import helper",
-        "app/__init__.py": SHIM,
-        "app/worker.py": "",
-        "app/__main__.py": "",
-        "site/other.py": SHIM,
-        "site/installed/__init__.py": "",
-        "site/installed/__main__.py": "from .inner import run",
-        "site/installed/inner/__init__.py": "from . import deep",
-        "site/installed/inner/deep.py": SHIM,
-        "bin/script": "import sys\nfrom installed.__main__ import main",
-        "bin/script.py": "from installed.__main__ import main",
-    }
-    for name, source in sources.items():
-        (folder / name).parent.mkdir(exist_ok=True, parents=True)
-        (folder / name).write_text(source)
-    found = Program(program.split(" "), str(folder), [str(folder / "site")]).find_import()
-    assert (found and found.place) == (found_in and f"{found_in}, line 1")
-
-
-@pytest.mark.parametrize("program", ["missing.py", "broken.py", "-", "", "-m missing", "folder"])
-def test_program_that_cannot_be_read(program: str, folder: Path) -> None:
-    (folder / "broken.py").write_text("import (")
-    (folder / "folder").mkdir()
-    with pytest.raises(Unreadable):
-        Program(program.split(), str(folder), []).find_import()
+def test_import_in_the_modules_of_a_program(program: str, found_in: Any, folder: Path) -> None:
+    write_files(folder, SOURCES)
+    words = program.split(" ") if program else []
+    asked = Program(words, str(folder), [str(folder / "site")])
+    if found_in is Unreadable:
+        with pytest.raises(Unreadable):
+            asked.find_import()
+    else:
+        found = asked.find_import()
+        assert (found and found.place) == (found_in and f"{found_in}, line 1")
 
 
 @pytest.mark.parametrize("name", ["livekit/agents/__init__.py", "livekit.py", "onenter_deadlock_fix/__init__.py"])
@@ -213,7 +171,6 @@ def test_folder_that_has_a_library_of_its_own(name: str, program: str, directory
     (tmp_path / "livekit").mkdir()  # alone, it hides nothing
     asked = Program(program.split(), str(tmp_path / directory), [])
     asked.check_folder()
-    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-    (tmp_path / name).touch()
+    write_files(tmp_path, {name: ""})
     with pytest.raises(Unreadable):
         asked.check_folder()

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
-from programs import run
+from programs import TESTS, run
 
-PROGRAM = Path(__file__).parent / "typed" / "users_program.py"
+PROGRAM = TESTS / "typed" / "users_program.py"
 WRONG = {n for n, line in enumerate(PROGRAM.read_text().splitlines(), start=1) if line.endswith("# wrong")}
 
 
 def test_mypy(tmp_path: Path) -> None:
     ended = run([sys.executable, "-m", "mypy", "--strict", "--no-pretty", str(PROGRAM)], cwd=tmp_path)
-    found = [line.split(":") for line in ended.stdout.splitlines() if ": error: " in line]
-    assert {int(number) for _, number, *_ in found} == WRONG, ended.stdout + ended.stderr
+    assert {int(line) for line in re.findall(r":(\d+): error: ", ended.stdout)} == WRONG, ended.stdout + ended.stderr
 
 
 def test_pyright(tmp_path: Path) -> None:
@@ -23,6 +23,6 @@ def test_pyright(tmp_path: Path) -> None:
     (tmp_path / PROGRAM.name).write_text(PROGRAM.read_text())
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
     ended = run(command, cwd=tmp_path)
-    found = json.loads(ended.stdout)["generalDiagnostics"]
-    lines = {problem["range"]["start"]["line"] + 1 for problem in found if problem["severity"] == "error"}
+    problems = json.loads(ended.stdout)["generalDiagnostics"]
+    lines = {problem["range"]["start"]["line"] + 1 for problem in problems if problem["severity"] == "error"}
     assert lines == WRONG, ended.stdout + ended.stderr

@@ -1,0 +1,197 @@
+"""livekit-agents is patched by the end of its import, in whatever way it is imported, also if nobody calls status()."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import importlib.util
+import sys
+import threading
+import warnings
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any, Callable
+
+import pytest
+from programs import AlteredLibrary
+from wrapped_methods import THE_LIBRARYS_OWN, WRAPPED_ONCE, classes, methods, purge_library, wrappers
+
+import onenter_deadlock_fix
+
+pytestmark = pytest.mark.in_fork
+
+LIBRARY, VOICE = "livekit.agents", "livekit.agents.voice"
+
+
+class OtherFinder:
+    """Another tool's finder: finds all of ``livekit``, and alters the spec of one module."""
+
+    def __init__(self, alter: Callable[[ModuleSpec], ModuleSpec], altered: str = LIBRARY) -> None:
+        self._alter = alter
+        self._altered = altered
+
+    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path) if name.startswith("livekit") else None
+        return self._alter(spec) if spec and name == self._altered else spec
+
+
+class Spec(ModuleSpec):
+    """A spec of a class of its own, as in public import hooks."""
+
+    __slots__ = ("more",)
+
+
+def of_another_class(spec: ModuleSpec) -> ModuleSpec:
+    other = Spec(spec.name, spec.loader, origin=spec.origin, is_package=True)
+    other.submodule_search_locations = spec.submodule_search_locations
+    other.has_location = True
+    return other
+
+
+def loaded_lazily(spec: ModuleSpec) -> ModuleSpec:
+    assert spec.loader
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    return spec
+
+
+def loaded_as_before_python_3_4(spec: ModuleSpec) -> ModuleSpec:
+    class Loader:
+        load_module = staticmethod(spec.loader.load_module)  # type: ignore[union-attr]
+
+    spec.loader = Loader()  # type: ignore[assignment]
+    return spec
+
+
+def import_library() -> ModuleType:
+    return importlib.import_module(LIBRARY)
+
+
+@pytest.mark.in_fork("bare_forks")  # where the library still imports modules that no finder but ours is asked for
+@pytest.mark.parametrize(
+    ("position", "alter", "altered"),
+    [
+        (0, copy.copy, LIBRARY),
+        (0, of_another_class, LIBRARY),
+        (1, of_another_class, LIBRARY),
+        (0, loaded_lazily, LIBRARY),
+        (0, loaded_lazily, VOICE),
+        (0, loaded_as_before_python_3_4, LIBRARY),
+    ],
+)
+def test_found_by_another_finder(position: int, alter: Callable[[ModuleSpec], ModuleSpec], altered: str) -> None:
+    warnings.simplefilter("ignore")
+    sys.meta_path.insert(position, OtherFinder(alter, altered))  # type: ignore[arg-type]
+    library = import_library()
+    if (alter, altered) == (loaded_lazily, LIBRARY):
+        assert VOICE not in sys.modules
+        library.AgentTask  # noqa: B018
+    assert wrappers() == WRAPPED_ONCE
+    assert type(library.__spec__) is (Spec if alter is of_another_class else ModuleSpec)
+
+
+def test_finder_that_is_asked_once_in_the_middle_moves_in_front_of_others(altered: AlteredLibrary) -> None:
+    altered.replace("\nimport asyncio", "\nimport tabnanny\nimport asyncio", "voice/agent.py")
+    altered.put_on_path()
+    sys.meta_path.insert(0, OtherFinder(copy.copy))  # type: ignore[arg-type]
+    import_library()
+    assert wrappers() == WRAPPED_ONCE
+
+
+@pytest.mark.parametrize("is_lazy", [False, True])
+def test_loaded_as_the_documentation_of_importlib_shows(is_lazy: bool) -> None:
+    import livekit
+
+    spec = PathFinder.find_spec(LIBRARY, livekit.__path__)
+    assert spec
+    spec = loaded_lazily(spec) if is_lazy else spec
+    sys.modules[LIBRARY] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)  # type: ignore[union-attr]
+    if is_lazy:
+        onenter_deadlock_fix.status()
+        assert VOICE not in sys.modules, "status() has loaded it"
+        module.AgentTask  # noqa: B018
+    assert wrappers() == WRAPPED_ONCE
+
+
+def test_found_several_times_and_its_loader_and_spec_are_its_own() -> None:
+    specs = [importlib.util.find_spec(LIBRARY) for _ in range(3)]
+    library = import_library()
+    specs += [importlib.util.find_spec(LIBRARY), library.__spec__]
+    assert {type(spec) for spec in specs} == {ModuleSpec}
+    assert type(library.__loader__).__name__ == "SourceFileLoader"
+    assert library.__loader__ is specs[-1].loader  # type: ignore[union-attr]
+    assert wrappers() == WRAPPED_ONCE
+
+
+def fails_at_its_end(spec: ModuleSpec) -> ModuleSpec:
+    execute = spec.loader.exec_module  # type: ignore[union-attr]
+    spec.loader.exec_module = lambda module: (execute(module), 1 / 0)  # type: ignore[union-attr,method-assign]
+    return spec
+
+
+def test_import_that_fails_at_its_end_and_is_tried_again() -> None:
+    sys.meta_path.insert(1, OtherFinder(fails_at_its_end))  # type: ignore[arg-type]
+    with pytest.raises(ZeroDivisionError):
+        import_library()
+    del sys.meta_path[1]
+    assert onenter_deadlock_fix.status().state == "pending"
+    import_library()
+    assert wrappers() == WRAPPED_ONCE
+
+
+@pytest.mark.parametrize("renewed", ["library", "agent", "voice"])
+def test_renewed_in_part(renewed: str) -> None:
+    import_library()
+    first = classes()[0]
+    if renewed == "voice":
+        for name in [name for name in sys.modules if name.startswith(VOICE)]:
+            del sys.modules[name]
+        importlib.import_module(VOICE)
+    else:
+        importlib.reload(sys.modules[LIBRARY if renewed == "library" else f"{VOICE}.agent"])
+    import tabnanny  # noqa: F401  # the next import of anything
+
+    assert wrappers() == WRAPPED_ONCE
+    assert (classes()[0] is first) == (renewed == "library")
+
+
+def test_purged_and_imported_anew() -> None:
+    first = import_library().AgentTask
+    purge_library()
+    assert onenter_deadlock_fix.status().state == "pending"
+    assert import_library().AgentTask is not first
+    assert wrappers() == WRAPPED_ONCE
+    assert hasattr(vars(first)["_AgentTask__await_impl"], "__wrapped__"), "a session of the purged library goes on"
+    assert (onenter_deadlock_fix.deactivate().state, wrappers()) == ("off", THE_LIBRARYS_OWN)
+    assert (onenter_deadlock_fix.activate().state, wrappers()) == ("patched", WRAPPED_ONCE)
+
+
+def test_imported_without_the_finder_until_status_is_called() -> None:
+    ours = [finder for finder in sys.meta_path if type(finder).__module__.startswith("onenter_deadlock_fix")]
+    sys.meta_path[:] = [finder for finder in sys.meta_path if finder not in ours]
+    import_library()
+    assert onenter_deadlock_fix.status().state == "patched"
+    assert wrappers() == WRAPPED_ONCE
+
+
+def test_unusual_object_was_in_its_place() -> None:
+    class Unusual:
+        def __getattr__(self, name: str) -> object:
+            raise RuntimeError(f"there is no {name}")
+
+    sys.modules[LIBRARY] = sys.modules[VOICE] = Unusual()  # type: ignore[assignment]
+    import tabnanny  # noqa: F401  # the import of any module is not disturbed
+
+    assert onenter_deadlock_fix.status().state == "failed"
+    del sys.modules[LIBRARY], sys.modules[VOICE]
+    import_library()
+    assert wrappers() == WRAPPED_ONCE
+
+
+def test_imported_by_several_threads() -> None:
+    threads = [threading.Thread(target=import_library) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [hasattr(method, "__wrapped__") for method in methods()] == [True, True]
