@@ -88,7 +88,7 @@ def _reconcile(classes: "Optional[list[Any]]") -> None:
                 continue  # another thread has changed the settings, so apply them again
             _applied = ([current and ref(current) for current in classes], settings, verdict, outcome)
         if before is None or before[3] != outcome:
-            _log(level, *outcome, error)
+            _log(outcome, level, error)
 
 
 def _applied_to(classes: "Optional[list[Any]]") -> "Any":
@@ -152,7 +152,7 @@ def _configure_detection(
     global _detection
     try:
         if _detection is None:
-            is_requested = settings["detect"] or os.environ.get("ONENTER_DEADLOCK_FIX_DETECT", "off") != "off"
+            is_requested = settings["detect"] or os.environ.get("ONENTER_DEADLOCK_FIX_DETECT") not in (None, "", "off")
             if not (settings["detection"] and is_requested):
                 return "off", [], None
             from . import detection as _detection
@@ -171,20 +171,14 @@ def _log_status_once() -> None:
     if not _was_logged:
         _was_logged = True
         now = status()
-        level = "INFO" if now.state == "patched" else "WARNING"
-        _log(level, now.state, now.livekit_agents, [now.reason], now.detection)
+        outcome = (now.state, now.livekit_agents, [now.reason], now.detection)
+        _log(outcome, "INFO" if now.state == "patched" else "WARNING")
 
 
-def _log(
-    level: str,
-    state: "State",
-    release: "Optional[str]",
-    reasons: "list[str]",
-    detection: "Detection",
-    error: "Any" = None,
-) -> None:
+def _log(outcome: "Outcome", level: str, error: "Optional[Exception]" = None) -> None:
     import logging
 
+    state, release, reasons, detection = outcome
     effect = {"patched": "active", "fixed-upstream": "not needed", "predates": "not needed"}.get(state, "NOT active")
     detected = "" if detection == "off" else f"; detection: {detection}"
     text = f"onenter-deadlock-fix is {effect} on livekit-agents {release} ({state}): {'; '.join(reasons)}{detected}"

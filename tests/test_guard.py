@@ -72,7 +72,6 @@ INNER = "def __await_impl(self):\n        return self.__inner()\n\n    async def
 WAIT_ON_ENTER = "wait_on_enter: bool = True,"
 SESSION_OF_THE_OLD_ACTIVITY = "        session = old_activity.session\n"
 LOGS_ON_ENTER = f"{SESSION_OF_THE_OLD_ACTIVITY}        logger.debug('%s', old_activity._on_enter_task)\n"
-PAUSES, PAUSES_WITHOUT = "pause(blocked_tasks=blocked_tasks or [])", "pause(blocked_tasks=[])"
 
 
 # a text that is replaced in modules, what is appended to the first of them, and what the reason says
@@ -91,7 +90,6 @@ PAUSES, PAUSES_WITHOUT = "pause(blocked_tasks=blocked_tasks or [])", "pause(bloc
         ("_AgentActivityContextVar", "_ActivityVar", [AGENT, ACTIVITY], "", "_AgentActivityContextVar"),
         ("", "", [SESSION], TRACED, UPDATE_ACTIVITY),
         (SESSION_OF_THE_OLD_ACTIVITY, LOGS_ON_ENTER, [AGENT], "", "_on_enter_task, but not as upstream's fix does"),
-        (PAUSES, PAUSES_WITHOUT, [SESSION], "", f"{UPDATE_ACTIVITY} does not pass blocked_tasks on"),
         ("in self._drain_blocked_tasks:", "in ():", [ACTIVITY], "", "_scheduling_task does not use _drain_blocked"),
     ],
 )

@@ -1,6 +1,6 @@
 # Imports the shim when livekit.agents is about to be imported, and then runs the sitecustomize that Python would find
-# without this folder on PYTHONPATH. Every interpreter that inherits PYTHONPATH compiles this file, so it is short, and its
-# syntax is valid for older ones, too.
+# without this folder on PYTHONPATH. Every interpreter that inherits PYTHONPATH compiles this file, so it is short, and
+# valid for older ones, too.
 import sys
 
 modules = sys.modules
