@@ -54,9 +54,9 @@ async def symptoms(file: str) -> list[str]:
     await asyncio.sleep(1)
     lines = []
     for record in recorder.records:
+        error = record.exc_info and record.exc_info[1]
         lines.append(f"{record.levelname} {record.name} - {record.getMessage()}")
-        if record.exc_info and record.exc_info[1]:
-            lines.append(f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}")
+        lines += [f"{type(error).__name__}: {error}"] if error else []
     return lines
 
 

@@ -1,7 +1,7 @@
 """What happens while the shim's lock is held, from the shim's import to a handoff that it changes.
 
-Prints a JSON object: how often the lock was taken, and what was imported, logged or patched while it was held, which an
-import in another thread, or a log handler that waits for one, would turn into a deadlock.
+Prints as JSON how often the lock was taken, and what was imported or logged while it was held, which may be a deadlock
+with an import in another thread, or with a log handler that waits for one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import builtins
 import json
 import logging
 import sys
-from types import TracebackType
 from typing import Any
 
 from recorder import record
@@ -20,24 +19,20 @@ from onenter_deadlock_fix import _activation
 
 
 class Lock:
-    """A lock that knows whether it is held."""
-
-    def __init__(self) -> None:
-        self.held = 0
-        self.taken = 0
+    held = taken = 0
 
     def __enter__(self) -> None:
         self.held += 1
         self.taken += 1
 
-    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.held -= 1
 
 
-def note(what: str) -> None:
-    seen.append(what)
+def note(event: str) -> None:
+    seen.append(event)
     if lock.held:
-        while_held.append(what)
+        while_held.append(event)
 
 
 def noting_import(name: str, *args: Any) -> Any:
@@ -66,6 +61,5 @@ onenter_deadlock_fix.deactivate()
 onenter_deadlock_fix.activate()
 
 builtins.__import__ = real_import
-assert any(what.startswith("import: ") for what in seen), seen
-assert any(what.startswith("log: ") for what in seen), seen
+assert {event.partition(": ")[0] for event in seen} == {"import", "log"}, seen
 json.dump({"taken": lock.taken, "while held": while_held}, sys.stdout)

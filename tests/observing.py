@@ -82,13 +82,10 @@ def observe(
     now = {label(cls, name): vars(cls).get(name) for cls, name in functions}
     watch: Any = sys.modules.get("onenter_deadlock_fix.detection.watch")
     return {
-        "state": status.state,
+        **{name: getattr(status, name) for name in ("state", "detection", "reason")},
         "version": status.livekit_agents,
-        "detection": status.detection,
-        "reason": status.reason,
         "wrapped": [name for name in names if type(now[name]).__module__.startswith("onenter_deadlock_fix.")],
         "replaced": names,
         "after": watch._settings.after if watch and watch._settings else None,
-        "is_imported": any(name.startswith("onenter_deadlock_fix.detection") for name in sys.modules),
         "records": [[one.levelname, one.getMessage(), bool(one.exc_info)] for one in recorder.records],
     }

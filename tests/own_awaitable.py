@@ -1,4 +1,4 @@
-"""An awaitable of the user's whose iterator is no generator, so that nothing can look into it."""
+"""An awaitable of the user's whose iterator is no generator, so that its stack can't be read."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import logging
 from collections.abc import Coroutine
@@ -21,13 +22,11 @@ from onenter_deadlock_fix import detection
 
 AFTER = 0.2  # seconds of the loop's time; what completes does so sooner, unless it is slow on purpose
 LONGEST = 10.0  # seconds of virtual time, which no program needs
-AFTER_AN_ERROR = 1.5  # seconds of real time, in which detection looks again several times
-
-Program = Callable[..., Coroutine[Any, Any, Any]]
+AFTER_AN_ERROR = 1.5  # seconds of real time, in which detection checks several times
 
 
 def play(
-    program: Program,
+    program: Callable[..., Coroutine[Any, Any, Any]],
     mode: str = "off",
     *,
     after: float = AFTER,
@@ -40,7 +39,8 @@ def play(
     """Play a program with arguments until it completes or hangs; return what came of it.
 
     mode, after: those of detection. fix: whether the fix is on. release: what the library is to give as its release.
-    loop: ``virtual`` for virtual time, or a kind of event loop. level: of the records to be kept.
+    loop: ``virtual``, or ``debug``, ``nested`` or ``eager``, which are virtual, too; ``asyncio`` or ``uvloop``.
+    level: of the records to be kept.
     """
     logging.getLogger().addHandler(logging.NullHandler())
     recorder = record(level)
@@ -73,36 +73,22 @@ async def _perform(program: Any, recorder: Recorder, mode: str) -> dict[str, Any
         "over": over,  # whether the program has come to its end
         "result": playing.result() if over else None,
         "cycle": [] if over else detection.cycle(),
-        "state": status.state,
-        "detection": status.detection,
-        "reason": status.reason,
-        "handoffs": status.handoffs,
-        "records": [_as_data(record) for record in recorder.records],
+        **{name: getattr(status, name) for name in ("state", "detection", "reason", "handoffs")},
+        "records": [
+            # as it is, and as livekit-agents' JSON log has it
+            {"level": level, "message": message, "json": json.loads(JsonFormatter().format(record))}
+            for record, (level, message) in zip(recorder.records, recorder.messages())
+        ],
     }
 
 
-def _as_data(record: logging.LogRecord) -> dict[str, Any]:
-    """Return a record as it is, and as livekit-agents' JSON log has it."""
-    as_json = json.loads(JsonFormatter().format(record))
-    return {"level": record.levelname, "message": record.getMessage(), "json": as_json}
-
-
 def _event_loop(kind: str) -> asyncio.AbstractEventLoop:
-    if kind == "uvloop":
-        import uvloop
-
-        return uvloop.new_event_loop()
-    if kind == "asyncio":
-        return asyncio.new_event_loop()
+    if kind in ("asyncio", "uvloop"):
+        return importlib.import_module(kind).new_event_loop()  # type: ignore[no-any-return]
     loop = VirtualTimeLoop()
-    if kind == "debug":
-        loop.set_debug(True)
-    elif kind == "nested":
-        import nest_asyncio  # type: ignore[import-untyped]
-
-        nest_asyncio.apply(loop)  # as livekit-agents' own jupyter module does
-    elif kind == "eager":
+    loop.set_debug(kind == "debug")
+    if kind == "nested":
+        importlib.import_module("nest_asyncio").apply(loop)  # as livekit-agents' own jupyter module does
+    if kind == "eager":
         loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined]
-    else:
-        assert kind == "virtual", kind
     return loop

@@ -1,4 +1,7 @@
-"""In the mode ``report``, a handoff that waits for itself is logged with the lines of the user's own code, once."""
+"""A change that waits for itself is logged once, with the lines of the user's own code; and ``resolve`` releases it.
+
+What is only reported in the mode ``resolve``, and waited for, is checked by the scenarios that say ``reported``.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +9,24 @@ import re
 from typing import Any, Callable
 
 import pytest
-from detecting import at, place
-from detection_programs import deadlocks
+from detecting import at, deadlock, levels, lines
+from detection_programs import deadlocks, locks
+from scenarios import upstream
 
 Play = Callable[..., Any]
 Program = Callable[..., Any]
 
-
-def without_chance(text: str) -> str:
-    return re.sub(r"0x[0-9a-f]+", "ID", re.sub(r"speech_\w+", "SPEECH", text))
-
-
+ITSELF = "deadlock: the handoff to Name waits for itself"
+UPDATE, NEVER = "deadlock: session.update_agent({}) waits for ", "what can never complete"
 ABORTS = "  none of these can complete; a time-out or a cancellation may abort it"
 RESOLVE = "  set ONENTER_DEADLOCK_FIX_DETECT=resolve to let the handoff to Name go on without waiting for "
 
 
-def only_record(seen: Any, level: str) -> Any:
-    (record,) = seen["records"]
-    assert record["level"] == level
-    return record
-
-
-def test_deadlock_is_named_from_waiter_to_waiter_with_the_users_lines(play: Play) -> None:
-    seen = play(deadlocks.nested, "report")
-    assert (seen["over"], len(seen["cycle"])) == (False, 5)  # it is this deadlock
-    said = without_chance(only_record(seen, "ERROR")["message"])
-    assert said.splitlines() == [
-        "deadlock: the handoff to Name waits for itself",
+def test_deadlock_is_described_from_waiter_to_waiter_with_the_users_lines(play: Play) -> None:
+    played = play(deadlocks.nested, "report")
+    assert (played["over"], len(played["cycle"])) == (False, 5)
+    assert lines(played, "ERROR") == [
+        ITSELF,
         "  the tool collect waits for the handoff to Name",
         at("collect waits here", "collect"),
         "  the handoff to Name waits for the reply SPEECH",
@@ -44,13 +38,25 @@ def test_deadlock_is_named_from_waiter_to_waiter_with_the_users_lines(play: Play
         ABORTS,
         RESOLVE + "the reply SPEECH",
     ]
+    # and livekit-agents' JSON log has the same as data
+    assert played["records"][0]["json"]["name"] == "onenter_deadlock_fix"
+    waits = deadlock(played)["waits"]
+    assert [wait["role"] for wait in waits] == ["tool", "handoff", "reply", "tool", "reply"]
+    assert [wait["waits_for"] for wait in waits] == [wait["name"] for wait in [*waits[1:], waits[0]]]
+    places = [at(*line).partition(": ")[0] for line in (("ask calls here", "ask"), ("ask waits here", "inner"))]
+    assert [f"    at {place}" for place in waits[3].pop("lines")] == places
+    assert waits[3] == {"role": "tool", "name": "the tool ask", "waits_for": waits[4]["name"]}
+    assert waits[4] == {"role": "reply", "name": waits[3]["waits_for"], "waits_for": waits[0]["name"]}
 
 
-def test_release_that_is_cured_is_named_where_it_is_known(play: Play) -> None:
-    seen = play(deadlocks.pattern, "report", fix=False)
-    assert (seen["state"], seen["detection"], seen["over"], len(seen["cycle"])) == ("off", "report", False, 4)
-    said = without_chance(only_record(seen, "ERROR")["message"])
-    assert said.splitlines()[1:] == [
+@pytest.mark.parametrize(
+    ("release", "fixed_in"), [(None, "1.3.6"), ("1.3.6", None), ("1.8.9", None), ("acme-build-7", None)]
+)
+def test_release_with_the_fix_is_named_on_older_releases(release: str | None, fixed_in: str | None, play: Play) -> None:
+    played = play(deadlocks.pattern, "report", fix=False, release=release)
+    assert (played["detection"], played["over"], len(played["cycle"])) == ("report", False, 4)
+    assert deadlock(played)["fixed_in"] == fixed_in
+    assert lines(played, "ERROR")[1:] == [
         "  the tool collect waits for the handoff to Name",
         at("collect waits here", "collect"),
         "  the handoff to Name waits for on_enter() of EagerDesk",
@@ -58,182 +64,140 @@ def test_release_that_is_cured_is_named_where_it_is_known(play: Play) -> None:
         at("on_enter waits here", "on_enter"),
         "  the reply SPEECH waits for the tool collect",
         ABORTS,
-        "  fixed in livekit-agents 1.3.6",
+        *([f"  fixed in livekit-agents {fixed_in}"] if fixed_in else []),
         RESOLVE + "on_enter() of EagerDesk",
     ]
 
 
-def test_no_release_is_named_where_only_a_part_of_it_is_cured(play: Play) -> None:
-    seen = play(deadlocks.pattern_and_nested, "report", fix=False)
-    assert seen["cycle"]
-    told = only_record(seen, "ERROR")["json"]["deadlock"]
-    assert told["fixed_in"] is None
-    assert {"on_enter() of Asking", "the tool ask"} < {wait["name"] for wait in told["waits"]}
+def test_no_release_is_named_that_fixes_only_a_part_of_it(play: Play) -> None:
+    found = deadlock(play(deadlocks.pattern, "report", fix=False, tool="ask"))
+    assert {"on_enter() of EagerDesk", "the tool ask"} < {wait["name"] for wait in found["waits"]}
+    assert found["fixed_in"] is None
 
 
-def test_json_log_of_livekit_agents_has_the_same_as_data(play: Play) -> None:
-    told = only_record(play(deadlocks.nested, "report"), "ERROR")["json"]
-    assert told["name"] == "onenter_deadlock_fix"
-    assert told["deadlock"]["fixed_in"] is None
-    assert told["deadlock"]["can_release"] is True
-    waits = told["deadlock"]["waits"]
-    assert [wait["role"] for wait in waits] == ["tool", "handoff", "reply", "tool", "reply"]
-    assert [wait["waits_for"] for wait in waits] == [wait["name"] for wait in [*waits[1:], waits[0]]]
-    file, line, _ = place("ask waits here")
-    places = waits[3].pop("lines")
-    assert waits[3] == {"role": "tool", "name": "the tool ask", "waits_for": waits[4]["name"]}
-    assert places[-1] == f"{file}:{line} in inner"
-    assert waits[4] == {"role": "reply", "name": waits[3]["waits_for"], "waits_for": waits[0]["name"]}
-
-
-def test_helper_task_is_named_with_its_own_line(play: Play) -> None:
-    said = without_chance(only_record(play(deadlocks.helper, "report"), "ERROR")["message"])
-    assert (
-        "\n  the tool ask waits for the task my helper\n"
-        + at("ask calls here", "ask")
-        + "\n"
-        + at("ask waits for its helper here", "wait")
-        + "\n"
-    ) in said
-    assert "\n  the task my helper waits for the reply SPEECH\n" + at("ask waits here", "inner") + "\n" in said
-
-
-def test_of_many_waits_the_first_are_told_and_the_place_of_a_waiter_once(play: Play) -> None:
-    record = only_record(play(deadlocks.wide, "report"), "ERROR")
-    waits = 1 + 1 + 1 + 100 + 100 + 1  # of collect, the handoff, a reply, ask, the helpers, and the other reply
-    assert f"\n  and {waits - 50} waits more\n" in record["message"]
-    assert len(record["json"]["deadlock"]["waits"]) == 50
-    assert record["message"].count(at("ask waits for a hundred here", "wait")) == 1
+SPEECH = {"tool", "reply"}
+HANDOFF = {*SPEECH, "handoff"}
 
 
 @pytest.mark.parametrize(
-    ("program", "name", "roles"),
+    ("program", "first", "roles", "released"),
     [
-        (deadlocks.closing, "the handoff to Name", {"session.drain()", "on_exit", "reply", "tool", "handoff"}),
-        (deadlocks.changing, "session.update_agent(Desk)", {"update_agent()", "reply", "tool", "handoff"}),
-        (deadlocks.two_at_once, "the handoff to Name (ID)", {"reply", "tool", "handoff"}),
+        (deadlocks.nested, ITSELF, HANDOFF, "the reply SPEECH"),
+        (deadlocks.mixed, ITSELF, HANDOFF, "the reply SPEECH; it still waits for the reply SPEECH"),
+        (upstream.on_exit_awaits_a_reply, ITSELF, {*HANDOFF, "update_agent()", "on_exit"}, None),
+        (deadlocks.two_at_once, ITSELF.replace("Name", "Name (ID)"), HANDOFF, None),
+        (deadlocks.changing, UPDATE.format("Desk") + "itself", {*HANDOFF, "update_agent()"}, None),
+        # a drain that waits for a cycle in which nothing drains
+        (locks.in_line_one_after_another, UPDATE.format("Lobby") + NEVER, {*SPEECH, "update_agent()", "task"}, None),
     ],
 )
-def test_every_kind_of_drain_is_looked_at(program: Program, name: str, roles: set[str], play: Play) -> None:
-    seen = play(program, "report")
-    assert not seen["over"]
-    assert seen["cycle"]
-    record = only_record(seen, "ERROR")
-    assert without_chance(record["message"]).startswith(f"deadlock: {name} waits for itself\n")
-    assert {wait["role"] for wait in record["json"]["deadlock"]["waits"]} == roles
+def test_change_is_named_and_what_resolve_would_release(
+    program: Program, first: str, roles: set[str], released: str | None, play: Play
+) -> None:
+    played = play(program, "report")
+    record, data = lines(played, "ERROR"), deadlock(played)
+    assert record[0] == first
+    assert {wait["role"] for wait in data["waits"]} == roles
+    assert data["can_release"] is (released is not None)
+    assert [line for line in record if "=resolve" in line] == ([RESOLVE + released] if released else [])
 
 
-def test_tools_of_the_same_name_are_told_apart(play: Play) -> None:
-    waits = only_record(play(deadlocks.two_at_once, "report"), "ERROR")["json"]["deadlock"]["waits"]
-    tools = [wait["name"] for wait in waits if wait["role"] == "tool"]
-    assert len(tools) == len(set(tools)) == 2
-    assert {without_chance(tool) for tool in tools} == {"the tool collect (ID)"}
+def test_helper_task_is_named_with_its_own_line(play: Play) -> None:
+    record = lines(play(deadlocks.helper, "report"), "ERROR")
+    ask = record.index("  the tool ask waits for the task my helper")
+    lines_of_ask = [at("ask calls here", "ask"), at("ask waits for its helper here", "helper")]
+    named = ["  the task my helper waits for the reply SPEECH", at("ask waits here", "inner")]
+    assert record[ask + 1 : ask + 5] == [*lines_of_ask, *named]
 
 
-def test_drain_that_waits_for_a_cycle_in_which_nothing_drains_is_a_deadlock_too(play: Play) -> None:
-    seen = play(deadlocks.behind, "report")
-    assert seen["cycle"] == ["the tool ask waits for the tool ask"]
-    said = without_chance(only_record(seen, "ERROR")["message"])
-    assert said.splitlines() == [
-        "deadlock: session.drain() waits for what can never complete",
-        "  session.drain() waits for the reply SPEECH",
-        at("drains here", "behind"),
-        "  the reply SPEECH waits for the tool ask",
-        "  the tool ask waits for the tool ask",
-        at("ask calls here", "ask"),
-        at("ask waits for itself here", "wait"),
-        ABORTS,
-    ]
+def test_first_of_many_waits_are_listed_and_the_lines_of_a_waiter_once(play: Play) -> None:
+    played = play(deadlocks.wide, "report")
+    record = lines(played, "ERROR")
+    waits = 1 + 1 + 1 + 100 + 100 + 1  # of collect, the handoff, a reply, ask, the helpers, and the other reply
+    assert f"  and {waits - 50} waits more" in record
+    assert len(deadlock(played)["waits"]) == 50
+    assert record.count(at("ask waits for a hundred here", "wide")) == 1
 
 
 def test_handoff_that_takes_its_time_is_a_warning_and_no_deadlock(play: Play) -> None:
-    seen = play(deadlocks.slow, "report")
-    assert seen["over"]
-    record = only_record(seen, "WARNING")
-    first, *lines = without_chance(record["message"]).splitlines()
+    played = play(deadlocks.slow, "report")
+    first, *waits = lines(played, "WARNING")
+    assert played["over"]
     assert re.fullmatch(r"the handoff to Name has waited for the reply SPEECH for 0\.\d s", first)
-    assert lines == [
+    assert waits == [
         "  the tool collect waits for the handoff to Name",
         at("collect waits here", "collect"),
         "  the handoff to Name waits for the reply SPEECH",
         "  the reply SPEECH waits for the tool ask",
         "  the tool ask",
         at("ask calls here", "ask"),
-        at("ask sleeps here", "wait"),
+        at("ask sleeps here", "slow"),
     ]
-    assert not record["message"].startswith("deadlock")
 
 
-def test_cycle_that_only_a_time_out_will_end_is_a_deadlock(play: Play) -> None:
-    seen = play(deadlocks.timed, "report")
-    assert seen["over"]
-    waits = only_record(seen, "ERROR")["json"]["deadlock"]["waits"]
-    assert [wait["role"] for wait in waits] == ["tool", "handoff", "reply", "tool", "reply"]
+@pytest.mark.parametrize("program", [deadlocks.played_meanwhile, deadlocks.tried_again_and_again])
+def test_deadlock_is_reported_once_while_the_same_tasks_wait(program: Program, play: Play) -> None:
+    played = play(program, "report")
+    assert (played["over"], lines(played, "ERROR")[0]) == (False, ITSELF)
 
 
-def test_handoff_that_nothing_holds_up_is_not_logged(play: Play) -> None:
-    seen = play(deadlocks.quick, "report", after=5)
-    assert (seen["over"], seen["records"]) == (True, [])
-
-
-def test_deadlock_that_goes_on_is_logged_once(play: Play) -> None:
-    seen = play(deadlocks.nested, "report", after=0.05)  # some hundred looks
-    assert len(seen["records"]) == 1
-
-
-def test_deadlock_that_waits_for_another_one_besides_is_told_and_let_go_too(play: Play) -> None:
-    seen = play(deadlocks.behind_another_one, "report")
-    assert (seen["over"], [record["level"] for record in seen["records"]]) == (False, ["ERROR", "ERROR"])
-    told = {without_chance(record["message"]).partition("\n")[0] for record in seen["records"]}
-    # both handoffs are in the record of the first one, and in that of the other one is only itself
-    assert told == {f"deadlock: the handoff to Name{one} waits for itself" for one in (" (ID)", "")}
+def test_deadlock_that_waits_for_another_one_besides_is_reported_and_released_too(play: Play) -> None:
+    played = play(deadlocks.behind_another_one, "report")
+    assert (played["over"], levels(played)) == (False, ["ERROR", "ERROR"])
+    names = {re.sub(r" \(0x\w+\)", " (ID)", record["message"].partition("\n")[0]) for record in played["records"]}
+    # both handoffs are in the record of the first one, and only itself is in that of the other one
+    assert names == {f"deadlock: the handoff to Name{number} waits for itself" for number in (" (ID)", "")}
     assert play(deadlocks.behind_another_one, "resolve")["over"]
 
 
 @pytest.mark.parametrize("begun_first", ["the handoff", "session.drain()"])
-def test_deadlock_with_two_drains_on_it_is_logged_once_with_what_resolve_would_do(begun_first: str, play: Play) -> None:
-    seen = play(deadlocks.two_drains, "report", begun_first=begun_first)
-    assert not seen["over"]
-    record = only_record(seen, "ERROR")
-    assert record["message"].startswith(f"deadlock: {begun_first}")
-    assert {"handoff", "session.drain()"} < {wait["role"] for wait in record["json"]["deadlock"]["waits"]}
-    assert without_chance(record["message"]).splitlines()[-1] == RESOLVE + "the reply SPEECH"
+def test_deadlock_with_two_drains_on_it_is_reported_and_released_once(begun_first: str, play: Play) -> None:
+    played = play(deadlocks.two_drains, "report", begun_first=begun_first)
+    record = lines(played, "ERROR")
+    assert not played["over"]
+    assert record[0].startswith(f"deadlock: {begun_first}")
+    assert {"handoff", "session.drain()"} < {wait["role"] for wait in deadlock(played)["waits"]}
+    assert record[-1] == RESOLVE + "the reply SPEECH"
+    played = play(deadlocks.two_drains, "resolve", begun_first=begun_first)
+    assert (played["over"], levels(played)) == (True, ["ERROR", "WARNING"])
 
 
-@pytest.mark.parametrize("begun_first", ["the handoff", "session.drain()"])
-def test_deadlock_with_two_drains_on_it_is_resolved_whichever_is_looked_at_first(begun_first: str, play: Play) -> None:
-    seen = play(deadlocks.two_drains, "resolve", begun_first=begun_first)
-    assert (seen["over"], [record["level"] for record in seen["records"]]) == (True, ["ERROR", "WARNING"])
+def test_handoff_goes_on_and_a_record_names_what_was_released(play: Play) -> None:
+    played = play(deadlocks.nested, "resolve")
+    assert (played["over"], levels(played)) == (True, ["ERROR", "WARNING"])
+    deadlock, release = played["records"]
+    assert deadlock["message"].startswith("deadlock: the handoff to Name waits for itself\n")
+    assert "ONENTER_DEADLOCK_FIX_DETECT" not in deadlock["message"]
+    reply = re.fullmatch(r"the handoff to Name no longer waits for (the reply speech_\w+)", release["message"])
+    assert reply
+    assert f"  the handoff to Name waits for {reply[1]}\n" in deadlock["message"]
+    assert [wait["waits_for"] for wait in release["json"]["release"]["waits"]] == [reply[1]]
 
 
-def test_what_a_handoff_would_still_wait_for_is_said(play: Play) -> None:
-    record = only_record(play(deadlocks.mixed, "report"), "ERROR")
-    assert without_chance(record["message"]).splitlines()[-1] == (
-        RESOLVE + "the reply SPEECH; it still waits for the reply SPEECH"
-    )
-    assert record["json"]["deadlock"]["can_release"] is True
+def test_detection_alone_releases_the_deadlock_that_the_shim_is_for(play: Play) -> None:
+    played = play(deadlocks.pattern, "resolve", fix=False)
+    assert (played["state"], played["detection"], played["over"]) == ("off", "resolve", True)
+    assert levels(played) == ["ERROR", "WARNING"]
+    assert played["records"][1]["message"] == "the handoff to Name no longer waits for on_enter() of EagerDesk"
 
 
-@pytest.mark.parametrize("program", [deadlocks.closing, deadlocks.changing, deadlocks.two_at_once, deadlocks.behind])
-def test_nothing_is_said_of_resolve_where_it_would_do_nothing(program: Program, play: Play) -> None:
-    record = only_record(play(program, "report"), "ERROR")
-    assert "=resolve" not in record["message"]
-    assert record["json"]["deadlock"]["can_release"] is False
+def test_what_is_on_no_cycle_is_still_waited_for(play: Play) -> None:
+    played = play(deadlocks.mixed, "resolve")  # which checks the order
+    assert played["over"]
+    deadlock, release = played["records"]
+    said = r"the handoff to Name no longer waits for the reply speech_\w+, but still for the reply speech_\w+"
+    assert re.fullmatch(said, release["message"])
+    (waits,) = release["json"]["release"]["waits"]
+    assert waits["waits_for"] in [wait["name"] for wait in deadlock["json"]["deadlock"]["waits"]]
 
 
-@pytest.mark.parametrize("program", [deadlocks.nested, deadlocks.closing, deadlocks.behind, deadlocks.second_in_line])
-def test_no_release_is_named_where_none_is_cured(program: Program, play: Play) -> None:
-    record = only_record(play(program, "report"), "ERROR")
-    assert "fixed in" not in record["message"]
-    assert record["json"]["deadlock"]["fixed_in"] is None
+@pytest.mark.parametrize(("mode", "releases"), [("report", 0), ("resolve", 1)])
+def test_released_speech_that_goes_on_in_the_agent_task_delays_nobody(mode: str, releases: int, play: Play) -> None:
+    played = play(deadlocks.times_out_in_the_agent_task, mode)
+    assert played["over"]
+    assert ["release" in record["json"] for record in played["records"]].count(True) == releases
 
 
-@pytest.mark.parametrize("release", ["1.3.6", "1.8.9", "acme-build-7"])
-def test_release_that_is_cured_is_not_named_on_itself_and_later(release: str, play: Play) -> None:
-    record = only_record(play(deadlocks.pattern, "report", fix=False, release=release), "ERROR")
-    assert "fixed in" not in record["message"]
-
-
-def test_nothing_is_logged_while_detection_is_off(play: Play) -> None:
-    seen = play(deadlocks.nested, "off")
-    assert (seen["over"], len(seen["cycle"]), seen["records"]) == (False, 5, [])
+def test_each_deadlock_is_released(play: Play) -> None:
+    played = play(deadlocks.twice, "resolve")
+    assert (played["over"], levels(played)) == (True, ["ERROR", "WARNING"] * 2)

@@ -4,92 +4,112 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+from collections.abc import Awaitable
+from typing import Any, Callable
 
 from cast import Desk, Name, start
-from livekit.agents import AgentSession, function_tool, llm
+from handoff_programs import entered
+from livekit.agents import AgentSession, function_tool
 from livekit.agents.voice import SpeechHandle
 
-import onenter_deadlock_fix
-from onenter_deadlock_fix.verify.scripted_model import Answer, ScriptedLLM, ToolCall, cue
+
+async def ask(desk: Desk) -> None:
+    """Call the tool ``ask``, and wait for the reply."""
+    session = await start(desk)
+    await session.generate_reply(user_input="ask")
 
 
-class EagerDesk(Desk):
-    async def on_enter(self) -> None:
-        await self.session.generate_reply(user_input="collect")  # on_enter waits here
+def asking(wait: Callable[[Desk], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """Make a program of the way in which the tool ``ask`` waits."""
+
+    @functools.wraps(wait)
+    async def program() -> None:
+        await ask(Desk(wait))
+
+    return program
 
 
 async def nested() -> None:
     """A tool awaits a reply whose tool awaits an AgentTask."""
-    session = await start(Desk(Desk.inner))
-    await session.generate_reply(user_input="ask")
+    await ask(Desk(Desk.inner))
 
 
-async def pattern() -> None:
-    """on_enter awaits a reply whose tool awaits an AgentTask."""
-    desk = EagerDesk()
-    await start(desk)
-    await desk._get_activity_or_raise()._on_enter_task  # type: ignore[misc]
+async def pattern(tool: str = "collect") -> None:
+    """on_enter awaits a reply; its tool awaits an AgentTask (``collect``), or a reply whose tool does (``ask``)."""
 
-
-async def pattern_and_nested() -> None:
-    """on_enter awaits a reply whose tool awaits a reply, and the tool of that awaits an AgentTask."""
-
-    class Asking(Desk):
+    class EagerDesk(Desk):
         async def on_enter(self) -> None:
-            await self.session.generate_reply(user_input="ask")
+            await self.session.generate_reply(user_input=tool)  # on_enter waits here
 
-    desk = Asking(Desk.inner)
-    await start(desk)
-    await desk._get_activity_or_raise()._on_enter_task  # type: ignore[misc]
-
-
-async def helper() -> None:
-    """A tool awaits a helper task, which awaits a reply whose tool awaits an AgentTask."""
-
-    async def wait(desk: Desk) -> None:
-        await asyncio.create_task(desk.inner(), name="my helper")  # ask waits for its helper here
-
-    session = await start(Desk(wait))
-    await session.generate_reply(user_input="ask")
-
-
-async def slow() -> None:
-    """A handoff waits for a tool that takes its time."""
-
-    async def wait(desk: Desk) -> None:
-        desk.session.generate_reply(user_input="collect", tool_choice="auto")
-        await asyncio.sleep(0.6)  # ask sleeps here
-
-    session = await start(Desk(wait))
-    await session.generate_reply(user_input="ask")
-
-
-async def timed() -> None:
-    """A tool gives a reply, whose tool awaits an AgentTask, a time-out."""
-
-    async def wait(desk: Desk) -> None:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(desk.session.generate_reply(user_input="collect", tool_choice="auto"), 0.6)
-
-    session = await start(Desk(wait))
-    await session.generate_reply(user_input="ask")
+    await entered(EagerDesk(Desk.inner))
 
 
 async def quick() -> None:
-    """A handoff that nothing holds up."""
+    """A handoff that nothing delays."""
     session = await start(Desk())
     await session.generate_reply(user_input="collect")
 
 
-async def twice() -> None:
-    """The same deadlock again after the first one was let go."""
+@asking
+async def slow(desk: Desk) -> None:
+    """A handoff waits for a tool that takes its time."""
+    desk.session.generate_reply(user_input="collect", tool_choice="auto")
+    await asyncio.sleep(0.6)  # ask sleeps here
 
-    async def wait(desk: Desk) -> None:
-        await desk.inner()
-        await desk.inner()
 
-    session = await start(Desk(wait))
-    await session.generate_reply(user_input="ask")
+@asking
+async def helper(desk: Desk) -> None:
+    """The tool awaits a helper task, which awaits a reply whose tool awaits an AgentTask."""
+    await asyncio.create_task(desk.inner(), name="my helper")  # ask waits for its helper here
+
+
+@asking
+async def wide(desk: Desk) -> None:
+    """A hundred helpers of the tool await a reply whose tool awaits an AgentTask."""
+    reply = desk.session.generate_reply(user_input="collect", tool_choice="auto")
+
+    async def helper() -> None:
+        await reply
+
+    await asyncio.gather(*(helper() for _ in range(100)))  # ask waits for a hundred here
+
+
+@asking
+async def twice(desk: Desk) -> None:
+    """The same deadlock again after the first one has been released."""
+    await desk.inner()
+    await desk.inner()
+
+
+@asking
+async def tried_again_and_again(desk: Desk) -> None:
+    """The tool gives up the reply that it waits for, and waits for it again, in a task of wait_for()'s each time."""
+    reply = desk.session.generate_reply(user_input="collect", tool_choice="auto")
+
+    async def waiting() -> None:
+        await reply
+
+    while True:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(waiting(), 0.7)
+
+
+async def played_meanwhile() -> None:
+    """A sentence is being said while a handoff hangs, and then is over."""
+
+    async def words() -> Any:
+        yield "One moment, "
+        await asyncio.sleep(3)
+        yield "please."
+
+    class Talking(Desk):
+        @function_tool
+        async def collect(self) -> str:
+            self.session.say(words())
+            return await Name()
+
+    await ask(Talking(Desk.inner))
 
 
 async def mixed() -> None:
@@ -98,35 +118,19 @@ async def mixed() -> None:
 
     class Slow(Desk):
         @function_tool
-        async def look_up(self) -> str:
+        async def look_up(self) -> None:
             await asyncio.sleep(1)
             events.append("look_up is done")
-            return "found"
 
         @function_tool
-        async def collect(self) -> str:
-            name = await Name()
+        async def collect(self) -> None:
+            await Name()
             events.append("collect goes on")
-            return name
 
     session = await start(Slow(Desk.inner))
     session.generate_reply(user_input="look_up")
     await session.generate_reply(user_input="ask")
     assert events == ["look_up is done", "collect goes on"], events
-
-
-async def wide() -> None:
-    """A hundred helpers of a tool await a reply whose tool awaits an AgentTask."""
-
-    async def wait(desk: Desk) -> None:
-        asked = desk.session.generate_reply(user_input="collect", tool_choice="auto")
-
-        async def helper() -> None:
-            await asked
-
-        await asyncio.gather(*(helper() for _ in range(100)))  # ask waits for a hundred here
-
-    await (await start(Desk(wait))).generate_reply(user_input="ask")
 
 
 async def times_out_in_the_agent_task() -> None:
@@ -152,95 +156,31 @@ async def times_out_in_the_agent_task() -> None:
     await session.generate_reply(user_input="collect")
 
 
-async def closing() -> None:
-    """on_exit awaits a reply whose tool awaits an AgentTask, as the session is drained."""
-
-    class Leaving(Desk):
-        async def on_exit(self) -> None:
-            await self.inner()
-
-    session = await start(Leaving())
-    await session.drain()
-
-
-async def changing() -> None:
+@asking
+async def changing(desk: Desk) -> None:
     """update_agent() waits for a tool that then awaits an AgentTask."""
-
-    async def wait(desk: Desk) -> None:
-        desk.session.update_agent(Desk())
-        await asyncio.sleep(0.1)
-        await Name()
-
-    session = await start(Desk(wait))
-    await session.generate_reply(user_input="ask")
+    desk.session.update_agent(Desk())
+    await asyncio.sleep(0.1)
+    await Name()
 
 
 async def two_at_once() -> None:
     """Two replies at the same time have a tool each that awaits an AgentTask."""
     session = await start(Desk())
-    first = session.generate_reply(user_input="collect")
-    second = session.generate_reply(user_input="collect")
-    await asyncio.gather(first.wait_for_playout(), second.wait_for_playout())
-
-
-async def second_in_line() -> None:
-    """One of two tools has the lock that on_enter of the other one's AgentTask waits for, and awaits an AgentTask."""
-    lock = asyncio.Lock()
-
-    class Locked(Name):
-        async def on_enter(self) -> None:
-            await asyncio.sleep(0.05)
-            async with lock:
-                await super().on_enter()
-
-    class Host(Desk):
-        @function_tool
-        async def collect(self) -> str:
-            return await Locked()
-
-    async def wait(_: Desk) -> None:
-        async with lock:
-            await asyncio.sleep(0.02)
-            await Name()
-
-    def both(chat_ctx: llm.ChatContext) -> Answer:
-        return [ToolCall("collect"), ToolCall("ask")] if cue(chat_ctx).role == "user" else ""
-
-    session: AgentSession[None] = AgentSession(llm=ScriptedLLM(both))
-    await session.start(Host(wait))
-    await session.generate_reply(user_input="both")
-
-
-async def behind() -> None:
-    """session.drain() waits for a tool that waits for itself, in a cycle in which nothing drains."""
-
-    async def wait(desk: Desk) -> None:
-        me = asyncio.current_task()
-        assert me is not None
-        await asyncio.create_task(asyncio.wait([me]))  # ask waits for itself here
-
-    session = await start(Desk(wait))
-    session.generate_reply(user_input="ask")
-    await asyncio.sleep(0.1)
-    await session.drain()  # drains here
+    replies = [session.generate_reply(user_input="collect") for _ in range(2)]
+    await asyncio.gather(*(reply.wait_for_playout() for reply in replies))
 
 
 async def behind_another_one() -> None:
     """A handoff waits for itself, and its reply's tool for the deadlock of another session besides."""
-    sessions: list[AgentSession[None]] = []
+    session = await start(Desk(Desk.inner))
+    other = session.generate_reply(user_input="ask")
+    await asyncio.sleep(0)
 
     async def wait_for_both(desk: Desk) -> None:
-        other = sessions[0].current_speech
-        assert other is not None
         await asyncio.gather(desk.inner(), other.wait_for_playout())
 
-    async def wait_for_the_inner_one(desk: Desk) -> None:
-        await desk.inner()
-
-    sessions.append(await start(Desk(wait_for_the_inner_one)))
-    sessions[0].generate_reply(user_input="ask")
-    await asyncio.sleep(0)
-    await (await start(Desk(wait_for_both))).generate_reply(user_input="ask")
+    await ask(Desk(wait_for_both))
 
 
 async def two_drains(begun_first: str) -> None:
@@ -267,13 +207,3 @@ async def two_drains(begun_first: str) -> None:
     sessions.append(await start(Desk(wait_for_the_hand_over)))
     sessions[1].generate_reply(user_input="ask")
     await sessions[0].generate_reply(user_input="ask")
-
-
-async def asked_for_later() -> None:
-    """Detection is asked for when the handoff hangs already."""
-    session = await start(Desk(Desk.inner))
-    hanging = session.generate_reply(user_input="ask")
-    await asyncio.sleep(0.5)
-    assert not hanging.done()
-    onenter_deadlock_fix.detect("resolve", after=0.1)
-    await hanging

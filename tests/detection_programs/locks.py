@@ -1,4 +1,4 @@
-"""Tools that wait for locks, one of which awaits an AgentTask or keeps it waiting."""
+"""Tools that wait for locks, one of which awaits an AgentTask or delays one that does."""
 
 from __future__ import annotations
 
@@ -10,31 +10,26 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Callable
 
-from cast import Name, some_time, start
-from livekit.agents import Agent, function_tool
+from cast import Desk, Lobby, Name, some_time, start
+from livekit.agents import function_tool
 
 from onenter_deadlock_fix import detection
 
-Block = Callable[[], AbstractAsyncContextManager[Any]]
+Block = AbstractAsyncContextManager[Any]
+Way = Callable[[], Awaitable[Any]]
 
 
-class Locking(Agent):
-    """Its tools wait in the ways that they are given; ``collect`` awaits an AgentTask."""
-
-    def __init__(self, collect: Callable[[], Awaitable[Any]], ask: Callable[[], Awaitable[Any]]) -> None:
-        super().__init__(instructions="")
-        self._collect, self._ask = collect, ask
+class Locking(Desk):
+    def __init__(self, collect: Way, ask: Way) -> None:
+        super().__init__(lambda _: ask())
+        self._collect = collect
 
     @function_tool
     async def collect(self) -> None:
         await self._collect()
 
-    @function_tool
-    async def ask(self) -> None:
-        await self._ask()
 
-
-async def both(collect: Callable[[], Awaitable[Any]], ask: Callable[[], Awaitable[Any]]) -> None:
+async def both(collect: Way, ask: Way) -> None:
     """Have the tool of one reply wait first, and then that of another one."""
     session = await start(Locking(collect, ask))
     replies = [session.generate_reply(user_input="collect")]
@@ -49,52 +44,64 @@ async def hand_over() -> None:
     await Name()
 
 
-async def in_the_same(block: Block, other: Block | None = None) -> None:
-    """``collect`` awaits an AgentTask in a block that ``ask`` waits for."""
+async def sleep_in(block: Block, seconds: float = 0) -> None:
+    async with block:
+        await asyncio.sleep(seconds)
+
+
+async def be_notified_in(condition: asyncio.Condition) -> None:
+    async with condition:
+        await condition.wait()
+
+
+async def in_the_same(block: Block, other: Block) -> None:
+    """``collect`` awaits an AgentTask in a block, and ``ask`` waits for a block of the same lock."""
 
     async def collect() -> None:
-        async with block():
-            await some_time()
-            await Name()  # collect is in the block here
+        async with block:
+            await hand_over()
 
-    async def ask() -> None:
-        async with (other or block)():  # ask waits for the block here
-            pass
-
-    await both(collect, ask)
+    await both(collect, lambda: sleep_in(other))
 
 
-async def a_condition_that_another_one_waits_in() -> None:
-    """Somebody waits in the block, too, to be notified, and has let the lock go for that."""
+async def a_condition_that_another_task_waits_in() -> None:
+    """Somebody waits in the block, too, to be notified, and has released the lock for that."""
     condition = asyncio.Condition()
-
-    async def listen() -> None:
-        async with condition:
-            await condition.wait()
-
-    listening = asyncio.ensure_future(listen())
+    listening = asyncio.ensure_future(be_notified_in(condition))
     await asyncio.sleep(0)
-    await in_the_same(lambda: condition)
+    await in_the_same(condition, condition)
     listening.cancel()
 
 
 async def a_condition_and_its_lock() -> None:
     lock = asyncio.Lock()
-    condition = asyncio.Condition(lock)
-    await in_the_same(lambda: condition, lambda: lock)
+    await in_the_same(asyncio.Condition(lock), lock)
+
+
+async def a_semaphore() -> None:
+    """Anybody may release a semaphore, so its holder is not known."""
+    semaphore = asyncio.Semaphore()
+    await in_the_same(semaphore, semaphore)
+
+
+async def acquired_by_hand() -> None:
+    """The lock is taken without a block, so its holder is not known."""
+    lock = asyncio.Lock()
+
+    async def collect() -> None:
+        await lock.acquire()
+        await hand_over()
+
+    await both(collect, lambda: sleep_in(lock))
 
 
 async def the_same_lock_twice() -> None:
-    """``ask`` takes its own lock again, in a function that it calls, and the handoff waits for it."""
+    """``ask`` takes its own lock again, and the handoff waits for it."""
     lock = asyncio.Lock()
 
     async def ask() -> None:
         async with lock:
-            await again()  # ask calls in its own block here
-
-    async def again() -> None:
-        async with lock:  # ask waits for itself in its own block here
-            pass
+            await sleep_in(lock)
 
     await both(hand_over, ask)
 
@@ -116,56 +123,21 @@ async def in_line_one_after_another() -> None:
     waiting: list[None] = []
 
     async def wait_for_itself() -> None:
-        async with lock, lock:
-            pass
+        async with lock:
+            await sleep_in(lock)
 
     async def ask() -> None:
         await asyncio.sleep(0.4 * len(waiting))
         waiting.append(None)
-        async with lock:
-            pass
+        await sleep_in(lock)
 
-    holding = asyncio.ensure_future(wait_for_itself())
+    waiting_for_itself = asyncio.ensure_future(wait_for_itself())
     session = await start(Locking(ask, ask))
     for _ in range(3):
-        asked = session.generate_reply(user_input="ask")
+        session.generate_reply(user_input="ask")
         await asyncio.sleep(0.01)
-    session.update_agent(Agent(instructions=""))
-    await asyncio.gather(asked.wait_for_playout(), holding)
-
-
-async def two_locks_in_opposite_order() -> None:
-    """``ask`` and a helper task of it have a lock each and wait for the other one's."""
-    one, two = asyncio.Lock(), asyncio.Lock()
-
-    async def in_both(first: asyncio.Lock, second: asyncio.Lock) -> None:
-        async with first:
-            await asyncio.sleep(0.01)
-            async with second:
-                pass
-
-    async def ask() -> None:
-        await asyncio.gather(in_both(one, two), in_both(two, one))
-
-    await both(hand_over, ask)
-
-
-async def waiting_to_be_notified() -> None:
-    """``ask`` waits for a condition, whose lock it does not hold meanwhile; somebody notifies it later."""
-    condition = asyncio.Condition()
-
-    async def ask() -> None:
-        async with condition:
-            await condition.wait()
-
-    async def notify() -> None:
-        await asyncio.sleep(1.5)
-        async with condition:
-            condition.notify_all()
-
-    notifying = asyncio.ensure_future(notify())
-    await both(hand_over, ask)
-    await notifying
+    session.update_agent(Lobby())
+    await waiting_for_itself
 
 
 async def notified_meanwhile() -> None:
@@ -178,37 +150,19 @@ async def notified_meanwhile() -> None:
             condition.notify_all()
             await Name()
 
-    async def ask() -> None:
-        async with condition:
-            await condition.wait()
-
-    await both(collect, ask)
+    await both(collect, lambda: be_notified_in(condition))
 
 
-async def in_line_behind_a_sleeper(block: Block, other: Block | None = None) -> None:
-    """``ask`` waits for a block that somebody sleeps in, or in another one of the same lock."""
-
-    async def ask() -> None:
-        async with block():
-            pass
-
-    async def hold() -> None:
-        async with (other or block)():
-            await asyncio.sleep(1.5)
-
-    holding = asyncio.ensure_future(hold())
-    await both(hand_over, ask)
+async def behind_a_sleeper() -> None:
+    """``ask`` waits for a lock that somebody sleeps in the block of."""
+    lock = asyncio.Lock()
+    holding = asyncio.ensure_future(sleep_in(lock, 1.5))
+    await both(hand_over, lambda: sleep_in(lock))
     await holding
 
 
-async def a_holder_that_sleeps() -> None:
-    """The block is that of a lock."""
-    lock = asyncio.Lock()
-    await in_line_behind_a_sleeper(lambda: lock)
-
-
-async def in_line_for_a_context_manager() -> None:
-    """The block is that of a context manager, which has the lock for it; who sleeps has taken the lock by hand."""
+async def in_line_in_a_context_manager() -> None:
+    """``ask`` waits in a context manager, which takes the lock for it; a timer releases the lock."""
     lock = asyncio.Lock()
 
     @contextlib.asynccontextmanager
@@ -216,59 +170,29 @@ async def in_line_for_a_context_manager() -> None:
         async with lock:
             yield
 
-    @contextlib.asynccontextmanager
-    async def by_hand() -> AsyncIterator[None]:
-        await lock.acquire()
-        yield
-        lock.release()
-
-    await in_line_behind_a_sleeper(held, by_hand)
+    await lock.acquire()
+    asyncio.get_running_loop().call_later(1.5, lock.release)
+    await both(hand_over, lambda: sleep_in(held()))
 
 
-async def a_block_that_lets_go_for_a_while() -> None:
-    """``ask`` lets its lock go and waits for a helper in line for it, while somebody sleeps in the block."""
+async def a_block_that_releases_its_lock_for_a_while() -> None:
+    """``ask`` releases its lock and waits for a helper in line for it, while somebody sleeps in the block."""
     lock = asyncio.Lock()
 
     async def ask() -> None:
         async with lock:
             lock.release()
-            await asyncio.gather(hold(1.5), hold(0))
+            await asyncio.gather(sleep_in(lock, 1.5), sleep_in(lock))
             await lock.acquire()
-
-    async def hold(seconds: float) -> None:
-        async with lock:
-            await asyncio.sleep(seconds)
 
     await both(hand_over, ask)
 
 
-async def a_semaphore() -> None:
-    """Anybody may release a semaphore, so nobody can say who holds it."""
-    semaphore = asyncio.Semaphore()
-    await in_the_same(lambda: semaphore)
-
-
-async def acquired_by_hand() -> None:
-    """The lock is taken without a block, so nobody can say who holds it."""
-    lock = asyncio.Lock()
-
-    async def collect() -> None:
-        await lock.acquire()
-        await some_time()
-        await Name()
-
-    async def ask() -> None:
-        async with lock:
-            pass
-
-    await both(collect, ask)
-
-
-async def held_by_a_task_that_was_looked_at() -> tuple[list[str], bool]:
-    """A task takes a lock twice, is looked at and cancelled; say what was told, and whether what it held is gone."""
+async def held_by_a_task_that_was_checked() -> tuple[list[str], bool]:
+    """A task takes a lock twice, is checked and cancelled; return the cycle, and whether what it held is gone."""
 
     class Held:
-        """Something that can be referred to weakly."""
+        """May be referred to weakly."""
 
     async def wait(held: Held) -> Held:
         async with lock, lock:
@@ -280,9 +204,9 @@ async def held_by_a_task_that_was_looked_at() -> tuple[list[str], bool]:
     del held
     await asyncio.sleep(0)
     gc.disable()
-    told = detection.cycle()
+    cycle = detection.cycle()
     task.cancel()
     await asyncio.wait([task])
     del task
     await asyncio.sleep(0)
-    return told, reference() is None
+    return cycle, reference() is None

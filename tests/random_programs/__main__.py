@@ -17,7 +17,6 @@ from .generate import generate
 
 AFTER = 0.3  # seconds of virtual time, as all are
 _ONCE_MORE = 5  # times that a program is played whose outcome differs
-_ONE_AFTER_ANOTHER = 10  # programs that are played in one process: the first one in it is dear
 
 
 def main() -> int:
@@ -26,7 +25,6 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first of them (default: 0)")
     parser.add_argument("--show", type=int, metavar="SEED", help="print this program, and what came out of it")
     parser.add_argument("--digests", type=Path, metavar="FILE", help="write there what they do, in short, as JSON")
-    parser.add_argument("--at-once", type=int, default=2, metavar="N", help="how many to play at once (default: 2)")
     options = parser.parse_args()
     logging.getLogger().addHandler(logging.NullHandler())  # and not to standard error
 
@@ -36,17 +34,13 @@ def main() -> int:
 
     if options.show is not None:
         played = play(options.show)
-        print(generate(options.show))
-        print(json.dumps(played, indent=1))
-        print(json.dumps(judged({options.show: played}), indent=1))
+        print(
+            generate(options.show), *(json.dumps(part, indent=1) for part in (played, judged({options.show: played})))
+        )
         return 0
     seeds = range(options.first, options.first + options.seeds)
     outcomes = map_in_forks(
-        play,
-        seeds,
-        at_once=options.at_once,
-        one_after_another=_ONE_AFTER_ANOTHER,
-        failed=lambda error: {"error": {"reason": repr(error)}},
+        play, seeds, at_once=2, one_after_another=10, failed=lambda error: {"error": {"reason": repr(error)}}
     )
     found = judged(dict(zip(seeds, outcomes)))
     digests = found.pop("digests")
@@ -85,19 +79,19 @@ def play(seed: int) -> judge.Outcomes:
 
     from . import perform
 
+    def perform_in(mode: Any) -> judge.Outcome:
+        fix.detect(mode, after=AFTER)
+        return perform.play(generate(seed))
+
     played = {}
     if fix.status().state == "patched":
         fix.deactivate()
         played["bare"] = perform.play(generate(seed))
         fix.activate()
-    for mode in ("off", "report", "resolve"):
-        fix.detect(mode, after=AFTER)  # type: ignore[arg-type]
-        played[mode] = perform.play(generate(seed))
+    played.update({mode: perform_in(mode) for mode in ("off", "report", "resolve")})
     for number in range(_ONCE_MORE):  # what happens at one moment may have another order each time, as a set has
-        if all(judge.is_the_same(played["off"], played[mode]) for mode in ("report", "resolve")):
-            break
-        fix.detect("off")
-        played[f"off again {number}"] = perform.play(generate(seed))
+        if not all(judge.is_the_same(played["off"], played[mode]) for mode in ("report", "resolve")):
+            played[f"off again {number}"] = perform_in("off")
     return played
 
 
