@@ -11,7 +11,6 @@ import functools
 import importlib
 import logging
 import sys
-from asyncio import _get_running_loop
 from collections.abc import Hashable, Iterator
 from contextvars import Context
 from dataclasses import dataclass, field
@@ -100,7 +99,8 @@ class _Watch:
         except Exception as error:  # ours, or raised by a log handler of the program
             if id(type(error)) not in self._errors:
                 self._errors.add(id(type(error)))
-                _log_error("an error while checking the changes of an agent, which are left alone")
+                with contextlib.suppress(Exception):  # raised by a log handler of the program
+                    _logger.exception("an error while checking the changes of an agent, which are left alone")
 
     def _check(self, tasks: set[Task], changes: list[_Change], now: float, settings: Settings) -> None:
         """Check changes that have waited long enough; report deadlocks that two checks, one tick apart, agree on."""
@@ -194,19 +194,15 @@ def _under_way(tasks: set[Task]) -> Iterator[tuple[Hashable, Task]]:
 
 def _begin() -> None:
     """Start the timer of the running event loop, if it does not run yet; raise nothing."""
-    loop, settings = _get_running_loop(), _settings
+    loop, settings = asyncio._get_running_loop(), _settings
     if loop is not None and getattr(loop, _WATCH, None) is None and settings is not None and loop not in _unwatched:
         try:
             _Watch(loop).tick_later(settings)
         except Exception:  # raised by an unusual event loop
             with contextlib.suppress(TypeError):  # it can't be weakly referenced
                 _unwatched.add(loop)
-            _log_error("changes of an agent can't be watched in this event loop")
-
-
-def _log_error(message: str) -> None:
-    with contextlib.suppress(Exception):  # raised by a log handler of the program
-        _logger.exception(message)
+            with contextlib.suppress(Exception):  # raised by a log handler of the program
+                _logger.exception("changes of an agent can't be watched in this event loop")
 
 
 def _watched(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -224,16 +220,16 @@ def _is_ours(function: Any) -> bool:
     return type(function) is FunctionType and function.__globals__ is globals()
 
 
-def install(settings: Settings) -> str:
+def install(settings: Settings) -> str | None:
     """Watch the changes of agents, including those that are under way in the running event loop.
 
-    Return an empty string, or why nothing is watched. Errors of wrapping propagate.
+    Return why this build can't be watched, or None. Errors of wrapping propagate.
     """
     global _settings
     mismatch = first_mismatch(FINGERPRINT)
     if mismatch:
         uninstall()
-        return f"in this build {mismatch}"
+        return mismatch
     try:
         for module, owner, name in _WRAPPED:
             cls = getattr(importlib.import_module(VOICE + module), owner)
@@ -246,7 +242,7 @@ def install(settings: Settings) -> str:
     if _hide_data not in _logger.handlers:
         _logger.handlers.insert(0, _hide_data)
     _begin()
-    return ""
+    return None
 
 
 def uninstall() -> None:
