@@ -22,13 +22,10 @@ calls = [shim.activate, shim.deactivate, shim.detect, lambda: shim.detect("off")
 told = []
 
 def agrees(status):
-    fix, detection = (
-        [type(vars(owner)[name]).__name__.endswith("MethodWrapper") for owner, name in functions]
-        for functions in (
-            [(AgentTask, "_AgentTask__await_impl"), (AgentSession, "_update_activity")],
-            [(AgentActivity, name) for name in ("pause", "drain")],
-        )
-    )
+    methods = [(AgentTask, "_AgentTask__await_impl"), (AgentSession, "_update_activity")]
+    fix = [type(vars(owner)[name]).__name__.endswith("MethodWrapper") for owner, name in methods]
+    watched = [vars(AgentActivity)[name].__globals__["__name__"] for name in ("pause", "drain")]
+    detection = [module.startswith("onenter_deadlock_fix.") for module in watched]
     return fix == [status.state == "patched"] * 2 and detection == [status.detection == "report"] * 2
 
 def change(seed):

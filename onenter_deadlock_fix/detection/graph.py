@@ -34,7 +34,7 @@ def any_of(nodes: Iterable[Any], reason: str = "") -> Wait:
 def deadlocked(waits: Mapping[Any, Wait]) -> dict[Any, Wait]:
     """Return the waits of the largest set in which no node can complete unless another node of the set does.
 
-    A node that is not in ``waits`` is free. Remove the free nodes, then the nodes that this makes free, and so on.
+    A node that is not in ``waits`` is free.
     """
     waiters_of = waiters(waits)
     # how many of the awaited nodes have to complete before the node does
@@ -49,10 +49,7 @@ def deadlocked(waits: Mapping[Any, Wait]) -> dict[Any, Wait]:
 
 
 def reachable(starts: Iterable[Any], wait_of: Callable[[Any], Wait | None]) -> dict[Any, Wait]:
-    """Return the waits of ``starts`` and of all nodes reachable from them, nearest first.
-
-    A node for which ``wait_of`` returns None is left out.
-    """
+    """Return the waits of ``starts`` and of all nodes reachable from them, nearest first; leave out those without."""
     waits: dict[Any, Wait] = {}
     to_do = list(starts)
     for node in to_do:

@@ -22,9 +22,11 @@ PLAYED = "it is being played"
 _USER_SPEAKS = "the caller has not stopped speaking"
 
 
-def _because(reason: str, condition: Callable[[Any, Suspended, Future], bool] = lambda *_: True) -> Rule:
-    """Return a rule: if the condition holds, the task waits for something unknown, for this reason."""
-    return lambda edges, frame, _, future: Wait(reason=reason) if condition(edges, frame, future) else None
+def _because(reason: str, holds: Callable[[Any, Any, Future], bool] = lambda *_: True) -> Rule:
+    """Return a rule: a free wait with a reason, if that holds for the edges, the frame's ``self`` and the future."""
+    return lambda edges, frame, _, future: (
+        Wait(reason=reason) if holds(edges, frame.variables["self"], future) else None
+    )
 
 
 class LivekitEdges(Edges):
@@ -107,26 +109,20 @@ class LivekitEdges(Edges):
         f"{VOICE}audio_recognition._wait_for_user_silence": _because(_USER_SPEAKS),
         f"{VOICE}io.wait_for_playout": _because(PLAYED),
         f"{VOICE}room_io._output.capture_frame": _because(
-            "nobody has subscribed to the audio track",
-            lambda _, frame, future: future is frame.variables["self"]._subscribed_fut,
+            "nobody has subscribed to the audio track", lambda _, output, future: future is output._subscribed_fut
         ),
         f"{VOICE}run_result._await_impl": _because(
             "no speech is under way that it watches, and it ends with the next one",
-            lambda _, frame, __: all(handle.done() for handle in frame.variables["self"]._handles),
+            lambda _, run, __: all(handle.done() for handle in run._handles),
         ),
-        "asyncio.locks.wait": _because(  # from 1.4.0 on, an event is set when the caller stops speaking
-            _USER_SPEAKS, lambda edges, frame, _: id(frame.variables["self"]) in edges._silence_events
-        ),
+        # from 1.4.0 on, an event is set when the caller stops speaking
+        "asyncio.locks.wait": _because(_USER_SPEAKS, lambda edges, event, _: id(event) in edges._silence_events),
     }
 
     def _run(self, run: Any) -> Wait:
         """Return what a run needs; a tool that awaits an AgentTask removes its own speech from the run."""
-        return Wait(
-            tuple(
-                handle if self._is_known(handle) else any_of([handle._done_fut, *self._tools_of(handle)])
-                for handle in run._handles
-            )
-        )
+        ends = {handle: handle if self._is_known(handle) else handle._done_fut for handle in run._handles}
+        return Wait(tuple(any_of([end, *self._tools_of(handle)]) for handle, end in ends.items()))
 
     completions: Mapping[str, Completion] = {
         **Edges.completions,

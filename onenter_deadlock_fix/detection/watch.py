@@ -72,7 +72,7 @@ class _Watch:
         self._changes: dict[Hashable, _Change] = {}
         self._suspected: set[frozenset[Any]] = set()  # the deadlocks that the last check found
         self._releases: list[Release] = []
-        self._errors: set[int] = set()
+        self._errors: set[int] = set()  # the types of those that have been logged
 
     def tick_later(self, settings: Settings) -> None:
         # In an empty context, because the current one would keep the activity alive.
