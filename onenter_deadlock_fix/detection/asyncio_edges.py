@@ -125,7 +125,7 @@ class Edges:
             if is_waiting and not by_exit_stack:
                 # __aexit__ is on the stack before the lock is acquired, and while a condition has released it.
                 with contextlib.suppress(ValueError):
-                    entered.remove(id(_lock_of(frames[-1].variables["self"])))
+                    entered.remove(next(_locks_of(frames[-1].variables["self"]), 0))
             for lock in entered:
                 tasks_by_lock.setdefault(lock, []).append(task)
         return tasks_by_lock
@@ -182,17 +182,18 @@ def _task_group(group: Any) -> tuple[Iterable[Any], Wait]:
 
 def _function_and_bound(callback: Any) -> tuple[str, Any]:
     """Return the full name of a callback's function, and what is bound in it, see ``Completion``."""
-    closure = SimpleNamespace()
-    bound: Any = closure
+    bound: Any = None
     if type(callback) is functools.partial:
         bound, callback = callback.args, callback.func
     elif type(callback) is MethodType:
         bound, callback = callback.__self__, callback.__func__
     if type(callback) is not FunctionType:
         return "", bound
-    for name, cell in zip(callback.__code__.co_freevars, callback.__closure__ or ()):
-        with contextlib.suppress(ValueError):  # the cell is empty
-            vars(closure)[name] = cell.cell_contents
+    if bound is None:
+        bound = SimpleNamespace()
+        for name, cell in zip(callback.__code__.co_freevars, callback.__closure__ or ()):
+            with contextlib.suppress(ValueError):  # the cell is empty
+                vars(bound)[name] = cell.cell_contents
     module: Any = dict.get(callback.__globals__, "__name__")  # of any type, but join() runs no user code
     return ".".join((module, callback.__qualname__)), bound
 
@@ -212,7 +213,8 @@ def _entered(frame: Suspended) -> Iterator[int]:
 
 def _locks_of(manager: Any) -> Iterator[int]:
     """Yield the locks that a context manager of the standard library holds for its block."""
-    lock, kind = _lock_of(manager), type(manager)
+    kind: Any = type(manager)
+    lock = manager._lock if kind is asyncio.Condition else manager
     if type(lock) is asyncio.Lock:
         yield id(lock)
     elif kind is contextlib.AsyncExitStack:
@@ -224,8 +226,3 @@ def _locks_of(manager: Any) -> Iterator[int]:
         if frame.function == _HOLDS_FLOOR:
             yield id(frame.variables["self"])
         yield from _entered(frame)
-
-
-def _lock_of(thing: Any) -> Any:
-    kind: Any = type(thing)
-    return thing._lock if kind is asyncio.Condition else thing

@@ -5,6 +5,7 @@ To add an edge, write a rule and add a row to ``LivekitEdges.rules``.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import gc
@@ -298,8 +299,9 @@ def is_queued(activity: Any, handle: Any) -> bool:
 
 
 def _info_of(task: Task) -> Any:
-    """Return the task info that livekit-agents has set on a task, or None; a user-defined class may have getattr."""
-    try:
+    """Return the task info that livekit-agents has set on a task, or None."""
+    if type(task) is asyncio.Task:
+        return getattr(task, INFO, None)
+    with contextlib.suppress(AttributeError):  # bypasses the __getattr__ of a user-defined class
         return object.__getattribute__(task, INFO)
-    except AttributeError:
-        return None
+    return None
