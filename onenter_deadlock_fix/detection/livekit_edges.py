@@ -41,14 +41,15 @@ class LivekitEdges(Edges):
         for handle in dict.fromkeys(info.speech_handle for info in self.infos.values() if info.speech_handle):
             self._add_handle(handle)
 
-    def _until_scheduled(self, frame: Suspended, *_: Any) -> Wait:
+    def _until_drained(self, frame: Suspended, *_: Any) -> Wait:
         """Return what a drain needs; its activity's scheduling task computes that anew whenever it is woken up."""
         activity = frame.variables["self"]
         return FREE if activity._q_updated.is_set() else self._drain(activity)
 
     def _until_generated(self, frame: Suspended, frames: list[Suspended], future: Future) -> Wait:
         """Return what a wait for a generation of a speech needs; in the scheduling task, also what its drain needs."""
-        self._add_handle(frame.variables["self"])
+        if frame.variables["self"].done():
+            self._add_handle(frame.variables["self"])
         caller = frames[-2]
         is_scheduling = caller.function == f"{VOICE}agent_activity._scheduling_task"
         return Wait((future, *(self._drain(caller.variables["self"]).awaited if is_scheduling else ())))
@@ -101,7 +102,7 @@ class LivekitEdges(Edges):
         **Edges.rules,
         f"{VOICE}agent.__await_impl": _until_completed,
         f"{VOICE}agent._wait_for_inactive": _until_inactive,
-        f"{VOICE}agent_activity._scheduling_task": _until_scheduled,
+        f"{VOICE}agent_activity._scheduling_task": _until_drained,
         f"{VOICE}agent_activity.wait_for_idle": _until_idle,
         f"{VOICE}speech_handle._wait_for_authorization": _until_authorized,
         f"{VOICE}speech_handle._wait_for_generation": _until_generated,
