@@ -40,8 +40,8 @@ def test_status_is_true_after_any_calls_at_once() -> None:
             thread.join()
         status = shim.status()
         assert wrappers() == (WRAPPED_ONCE if status.state == "patched" else THE_LIBRARYS_OWN)
-        kinds = [type(vars(AgentActivity)[name]).__module__ for name in ("pause", "drain")]
-        is_watched = [kind.startswith("onenter_deadlock_fix.") for kind in kinds]
+        modules = [vars(AgentActivity)[name].__globals__["__name__"] for name in ("pause", "drain")]
+        is_watched = [module.startswith("onenter_deadlock_fix.") for module in modules]
         assert is_watched == [status.detection == "report"] * 2
 
 

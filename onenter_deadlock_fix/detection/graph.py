@@ -9,7 +9,7 @@ from typing import Any, Callable, NamedTuple
 class Wait(NamedTuple):
     """What a node needs to complete: all nodes that it awaits (AND), or any of them (OR).
 
-    An AND of no nodes is free, an OR of no nodes is a dead end.
+    An AND of no nodes is free, an OR of no nodes is a dead end. A wait may be a node of another wait.
 
     reason: why the node waits, in words; empty if that is not known.
     lock: the lock that the node waits for, if ``awaited`` are its holders.
@@ -20,14 +20,21 @@ class Wait(NamedTuple):
     reason: str = ""
     lock: Any = None
 
+    def done(self) -> bool:
+        return False
+
 
 FREE = Wait()
+
+
+def any_of(nodes: Iterable[Any], reason: str = "") -> Wait:
+    return Wait(tuple(nodes), any_is_enough=True, reason=reason)
 
 
 def deadlocked(waits: Mapping[Any, Wait]) -> dict[Any, Wait]:
     """Return the waits of the largest set in which no node can complete unless another node of the set does.
 
-    A node that is not in ``waits`` is free. Remove the free nodes, then the nodes that this makes free, and so on.
+    A node that is not in ``waits`` is free.
     """
     waiters_of = waiters(waits)
     # how many of the awaited nodes have to complete before the node does
@@ -42,10 +49,7 @@ def deadlocked(waits: Mapping[Any, Wait]) -> dict[Any, Wait]:
 
 
 def reachable(starts: Iterable[Any], wait_of: Callable[[Any], Wait | None]) -> dict[Any, Wait]:
-    """Return the waits of ``starts`` and of all nodes reachable from them, nearest first.
-
-    A node for which ``wait_of`` returns None is left out.
-    """
+    """Return the waits of ``starts`` and of all nodes reachable from them, nearest first; leave out those without."""
     waits: dict[Any, Wait] = {}
     to_do = list(starts)
     for node in to_do:
@@ -60,31 +64,24 @@ def causes(waits: Mapping[Any, Wait]) -> dict[Any, frozenset[Any]]:
 
     All nodes of ``waits`` must be deadlocked. The components are found by Kosaraju's algorithm.
     """
-    finished: list[Any] = []
     entered: set[Any] = set()
-    to_do = [(node, False) for node in waits]
+    finished: dict[Any, None] = {}  # the nodes in the order in which a depth-first search leaves them
+    to_do = list(waits)
     while to_do:
-        node, is_finished = to_do.pop()
-        if is_finished:
-            finished.append(node)
-        elif node not in entered:
+        node = to_do[-1]
+        if node in entered:
+            finished.setdefault(to_do.pop())
+        else:
             entered.add(node)
-            to_do.append((node, True))
-            to_do += [(awaited, False) for awaited in waits[node].awaited if awaited in waits]
+            to_do += [awaited for awaited in waits[node].awaited if awaited in waits and awaited not in entered]
     waiters_of = waiters(waits)
-    components: dict[Any, frozenset[Any]] = {}
     assigned: set[Any] = set()
+    components: dict[Any, frozenset[Any]] = {}
     for node in reversed(finished):
-        if node not in assigned:
-            component = [node]
-            assigned.add(node)
-            for member in component:
-                new = [waiter for waiter in waiters_of.get(member, ()) if waiter not in assigned]
-                assigned.update(new)
-                component += new
-            awaited = waits[node].awaited
-            if len(component) > 1 or not awaited or any(other is node for other in awaited):
-                components.update(dict.fromkeys(component, frozenset(component)))
+        members = reachable([node], lambda other: None if other in assigned else Wait(tuple(waiters_of.get(other, ()))))
+        assigned.update(members)
+        if len(members) > 1 or not waits[node].awaited or any(other is node for other in waits[node].awaited):
+            components.update(dict.fromkeys(members, frozenset(members)))
     return components
 
 

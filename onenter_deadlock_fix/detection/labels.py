@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import CoroutineType
 from typing import Any, NamedTuple, Optional
 
-from .asyncio_edges import Alternative, Future
+from .asyncio_edges import Future
 from .graph import Wait, reachable
 from .livekit_edges import LivekitEdges
 from .livekit_internals import VOICE
@@ -111,7 +111,7 @@ class Labels:
                 waiter, reason = label, ""
             wait, task = waits[node], node if is_task and innermost(self._edges.stack(node)) else task
             awaited = [other for other in wait.awaited if other in waits]
-            if type(node) is Alternative:
+            if type(node) is Wait:
                 awaited = awaited[:1]
             elif not awaited:
                 awaited = self._edges.writers(node if is_task else task) if follows_channels and not wait.reason else []

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import logging
-from asyncio import _get_running_loop
+import sys
 from collections.abc import Hashable, Iterator
 from contextvars import Context
+from dataclasses import dataclass, field
 from enum import Enum
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Callable
 from weakref import WeakSet
 
 from .._guard import first_mismatch
-from .._wrapping import Wrappers
 from .config import LOGGER, Settings
 from .console import HideData
 from .livekit_internals import CHANGE_FUNCTIONS, FINGERPRINT, VOICE, WATCHED_FUNCTIONS
@@ -29,8 +31,7 @@ if TYPE_CHECKING:
 
 _WATCH = "__onenter_deadlock_fix_watch"  # an attribute of the event loop: its watch, while the timer is set
 _WATCHED_NAMES = {function.rpartition(".")[2] for function in WATCHED_FUNCTIONS}
-# Each change begins with one of these methods. Each wrapped method costs 1 % of a handoff.
-_WRAPPED = (
+_WRAPPED = (  # each change begins with one of these methods
     ("agent_activity", "AgentActivity", "pause"),
     ("agent_activity", "AgentActivity", "drain"),
     ("agent_session", "AgentSession", "_aclose_impl"),
@@ -39,7 +40,6 @@ _WRAPPED = (
 
 _settings: Settings | None = None
 _unwatched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()  # event loops in which no timer can be set
-_wrappers = Wrappers()
 _logger = logging.getLogger(LOGGER)
 _hide_data = HideData(_logger)
 
@@ -49,31 +49,30 @@ class _State(Enum):
 
     NOT_DUE = "it has not waited for long enough, or nothing is wrong"
     SUSPECTED = "the last check has found a run with nobody at work"
-    REPORTED = "it has been reported"
     REPORTED_FOR_NOW = "it has been reported with a temporary reason"
-    RELEASED = "it has been reported, and what it waited for has been released"
+    REPORTED = "it has been reported, or what it waited for has been released"
 
 
+@dataclass(eq=False)
 class _Change:
     """A change that is under way. Times are by the event loop's clock."""
 
-    def __init__(self, task: Task, since: float) -> None:
-        self.task = task
-        self.since = since  # when it was suspended where it is now
-        self.next_check = 0.0
-        self.state = _State.NOT_DUE
+    task: Task
+    since: float  # when it was suspended where it is now
+    next_check: float = 0.0
+    state: _State = _State.NOT_DUE
+    deadlocks: list[frozenset[Any]] = field(default_factory=list)  # the nodes of those reported for this change
 
 
 class _Watch:
-    """The changes that are under way in an event loop, and the deadlocks that have been reported."""
+    """The changes that are under way in an event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._changes: dict[Hashable, _Change] = {}
         self._suspected: set[frozenset[Any]] = set()  # the deadlocks that the last check found
-        self._reported: list[tuple[frozenset[Any], _Change]] = []  # while the change is under way
         self._releases: list[Release] = []
-        self._errors: set[int] = set()
+        self._errors: set[int] = set()  # the types of those that have been logged
 
     def tick_later(self, settings: Settings) -> None:
         # In an empty context, because the current one would keep the activity alive.
@@ -90,19 +89,18 @@ class _Watch:
             self._changes = {key: self._changes.get(key) or _Change(task, now) for key, task in _under_way(tasks)}
             if self._changes:
                 self.tick_later(settings)
-            changes = list(self._changes.values())
-            self._reported = [(nodes, change) for nodes, change in self._reported if change in changes]
             self._releases = [each for each in self._releases if not all(handle.done() for handle in each.handles)]
             for release in self._releases:
                 release.interrupt_dropped()
             # If one change is due, check all old ones: a deadlock is reported once, for the most informative change.
-            old = [change for change in changes if change.since + settings.after <= now]
+            old = [change for change in self._changes.values() if change.since + settings.after <= now]
             if any(change.next_check <= now for change in old):
                 self._check(tasks, old, now, settings)
         except Exception as error:  # ours, or raised by a log handler of the program
             if id(type(error)) not in self._errors:
                 self._errors.add(id(type(error)))
-                _log_error("an error while checking the changes of an agent, which are left alone")
+                with contextlib.suppress(Exception):  # raised by a log handler of the program
+                    _logger.exception("an error while checking the changes of an agent, which are left alone")
 
     def _check(self, tasks: set[Task], changes: list[_Change], now: float, settings: Settings) -> None:
         """Check changes that have waited long enough; report deadlocks that two checks, one tick apart, agree on."""
@@ -122,24 +120,24 @@ class _Watch:
                 seen.add(deadlock.nodes)
                 if self._handle(snapshot, deadlock, change, settings):
                     return  # the next tick re-evaluates after a release
-            if deadlock.is_on_cycle and any(deadlock.nodes <= reported for reported, _ in self._reported):
+            if deadlock.is_on_cycle and any(deadlock.nodes <= reported for reported in self._reported()):
                 change.state = _State.REPORTED
         for change in changes:
             if change not in unconfirmed and change.next_check <= now:
                 change.next_check = now + settings.after
-                self._report_slow_wait(snapshot, change, now)
+                _report_slow_wait(snapshot, change, now)
 
-    def _is_reported(self, nodes: frozenset[Any]) -> bool:
-        """Return whether a deadlock has been reported, also if nodes have joined or left it since."""
-        return any(nodes <= reported or reported <= nodes for reported, _ in self._reported)
+    def _reported(self) -> list[frozenset[Any]]:
+        return [nodes for change in self._changes.values() for nodes in change.deadlocks]
 
     def _handle(self, snapshot: Snapshot, deadlock: Deadlock, change: _Change, settings: Settings) -> bool:
         """Report a deadlock, unless that was done, and apply its releases. Return whether any was applied."""
         from . import report
         from .release import find_releases
 
-        task, is_new = change.task, not self._is_reported(deadlock.nodes)
-        resolves = settings.mode == "resolve"
+        task, nodes, resolves = change.task, deadlock.nodes, settings.mode == "resolve"
+        # Nodes may have joined or left a reported deadlock since.
+        is_new = not any(nodes <= reported or reported <= nodes for reported in self._reported())
         if not is_new and not resolves:
             return False
         records = snapshot.explain(task)  # first, because it determines which names are ambiguous
@@ -151,35 +149,36 @@ class _Watch:
         try:
             if is_new and report.is_enabled(logging.ERROR):
                 # Set before logging: if a log handler of the program raises, other handlers may have got the record.
-                self._reported.append((deadlock.nodes, change))
+                change.deadlocks.append(nodes)
                 change.state = _State.REPORTED
                 name = snapshot.labels.display_name(deadlock.change)
                 report.deadlock(name, records, releases, task, is_on_cycle=deadlock.is_on_cycle, mode=settings.mode)
         finally:
             for release in released:
-                change.state = _State.RELEASED
+                change.state = _State.REPORTED
                 report.released(release, task)
         return bool(released)
 
-    def _report_slow_wait(self, snapshot: Snapshot, change: _Change, now: float) -> None:
-        """Report a slow change once, and once more after a temporary reason has passed."""
-        from . import report
-        from .places import TEMPORARY
 
-        if change.state in (_State.REPORTED, _State.RELEASED):
-            return
-        records = snapshot.explain_slow_wait(change.task)
-        is_temporary = any(record.reason in TEMPORARY for record in records)
-        if change.state is _State.REPORTED_FOR_NOW and (is_temporary or not records):
-            return
-        if not records:
-            change.state = _State.NOT_DUE
-        elif snapshot.is_run(change.task) and change.state is _State.NOT_DUE:
-            change.state = _State.SUSPECTED  # between two turns of a model, nobody is at work for a moment
-        elif report.is_enabled(logging.WARNING):
-            change.state = _State.REPORTED_FOR_NOW if is_temporary else _State.REPORTED
-            name = snapshot.labels.display_name(snapshot.labels.change_label(change.task))
-            report.slow_wait(name, records, now - change.since, change.task)
+def _report_slow_wait(snapshot: Snapshot, change: _Change, now: float) -> None:
+    """Report a slow change once, and once more after a temporary reason has passed."""
+    from . import report
+    from .places import TEMPORARY
+
+    if change.state is _State.REPORTED:
+        return
+    records = snapshot.explain_slow_wait(change.task)
+    is_temporary = any(record.reason in TEMPORARY for record in records)
+    if change.state is _State.REPORTED_FOR_NOW and (is_temporary or not records):
+        return
+    if not records:
+        change.state = _State.NOT_DUE
+    elif snapshot.is_run(change.task) and change.state is _State.NOT_DUE:
+        change.state = _State.SUSPECTED  # between two turns of a model, nobody is at work for a moment
+    elif report.is_enabled(logging.WARNING):
+        change.state = _State.REPORTED_FOR_NOW if is_temporary else _State.REPORTED
+        name = snapshot.labels.display_name(snapshot.labels.change_label(change.task))
+        report.slow_wait(name, records, now - change.since, change.task)
 
 
 def _under_way(tasks: set[Task]) -> Iterator[tuple[Hashable, Task]]:
@@ -193,55 +192,68 @@ def _under_way(tasks: set[Task]) -> Iterator[tuple[Hashable, Task]]:
             yield (outermost.awaitable, *(frame.frame.f_lasti for frame in watched)), task
 
 
-def _watching(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Wrap a change so that it starts the timer. Most changes complete before the timer ticks and cost nothing more."""
-    _begin()
-    return wrapped(*args, **kwargs)
-
-
 def _begin() -> None:
     """Start the timer of the running event loop, if it does not run yet; raise nothing."""
-    loop, settings = _get_running_loop(), _settings
+    loop, settings = asyncio._get_running_loop(), _settings
     if loop is not None and getattr(loop, _WATCH, None) is None and settings is not None and loop not in _unwatched:
         try:
             _Watch(loop).tick_later(settings)
         except Exception:  # raised by an unusual event loop
             with contextlib.suppress(TypeError):  # it can't be weakly referenced
                 _unwatched.add(loop)
-            _log_error("changes of an agent can't be watched in this event loop")
+            with contextlib.suppress(Exception):  # raised by a log handler of the program
+                _logger.exception("changes of an agent can't be watched in this event loop")
 
 
-def _log_error(message: str) -> None:
-    with contextlib.suppress(Exception):  # raised by a log handler of the program
-        _logger.exception(message)
+def _watched(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that starts the timer and calls ``function``. A wrapper of wrapt would cost twice as much."""
+
+    @functools.wraps(function)
+    def method(*args: Any, **kwargs: Any) -> Any:
+        _begin()
+        return function(*args, **kwargs)
+
+    return method
 
 
-def install(settings: Settings) -> str:
+def _is_ours(function: Any) -> bool:
+    return type(function) is FunctionType and function.__globals__ is globals()
+
+
+def install(settings: Settings) -> str | None:
     """Watch the changes of agents, including those that are under way in the running event loop.
 
-    Return an empty string, or why nothing is watched. Errors of wrapping propagate.
+    Return why this build can't be watched, or None. Errors of wrapping propagate.
     """
     global _settings
     mismatch = first_mismatch(FINGERPRINT)
     if mismatch:
         uninstall()
-        return f"in this build {mismatch}"
-    _wrappers.install(
-        (getattr(importlib.import_module(VOICE + module), owner), name, _watching) for module, owner, name in _WRAPPED
-    )
+        return mismatch
+    try:
+        for module, owner, name in _WRAPPED:
+            cls = getattr(importlib.import_module(VOICE + module), owner)
+            if not _is_ours(vars(cls)[name]):
+                setattr(cls, name, _watched(vars(cls)[name]))
+    except BaseException:
+        uninstall()
+        raise
     _settings = settings
     if _hide_data not in _logger.handlers:
         _logger.handlers.insert(0, _hide_data)
     _begin()
-    return ""
+    return None
 
 
 def uninstall() -> None:
-    """Remove the wrappers and stop checking."""
+    """Stop checking, and remove the wrappers; one that other code has wrapped in turn only forwards calls."""
     global _settings
     _settings = None
     _logger.removeHandler(_hide_data)
-    _wrappers.uninstall()
+    for module, owner, name in _WRAPPED:
+        cls = getattr(sys.modules.get(VOICE + module), owner, None)
+        if cls and _is_ours(vars(cls)[name]):
+            setattr(cls, name, vars(cls)[name].__wrapped__)
 
 
 def remarks() -> list[str]:
