@@ -33,7 +33,7 @@ HANGING = (
     pattern.the_handle_is_awaited_later,
     pattern.the_agent_task_fails,
     pattern.two_agent_tasks_in_a_row,
-    pattern.a_second_tool_beside_it,
+    pattern.a_slow_second_tool_beside_it,
     nested.an_agent_task_in_an_agent_task,
     nested.the_pattern_in_an_agent_task,
     entered.entered_by_update_agent,

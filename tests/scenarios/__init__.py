@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+import sys
 from typing import Any
 
 Scenario = Any  # a coroutine function without parameters, or a class of agents
@@ -52,6 +53,14 @@ def scenario(function: Scenario = None, **options: Any) -> Any:
     assert options.keys() <= set(_EXPECTATIONS), f"{name}: {options}"
     declared[name] = options
     return function
+
+
+def add_scenario(name: str, sentence: str, function: Scenario, **options: Any) -> Scenario:
+    """Make a scenario of a row of a table, and an attribute of its module, as which it is pickled."""
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = sentence
+    setattr(sys.modules[function.__module__], name, function)
+    return scenario(function, **options)
 
 
 def scenarios() -> dict[str, Scenario]:

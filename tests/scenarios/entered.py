@@ -8,7 +8,7 @@ from livekit.agents import Agent, function_tool, llm
 
 from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
-from . import nested, scenario
+from . import scenario
 from .stage import Desk, Lobby, Name, complete, happens, note, quiet, reply, start, step
 
 
@@ -36,45 +36,12 @@ async def entered_by_update_agent() -> None:
     await happens("Desk.on_enter goes on")
 
 
-@scenario
-async def entered_by_a_tool() -> None:
-    """The agent with the pattern is entered by a tool that returns it."""
-    session = await start(Porter(), {"come in": [ToolCall("show_in")]})
-    session.generate_reply(user_input="come in")
-    await happens("Desk.on_enter goes on")
-
-
 @scenario(answers={"porter": [ToolCall("show_in")]})
 class entered_by_a_tool_of_a_reply_that_on_enter_awaits(Porter):
     """on_enter awaits a reply whose tool returns the agent with the pattern."""
 
     async def on_enter(self) -> None:
         await note("Porter.on_enter", reply(self.session))
-
-
-@scenario
-async def entered_agent_awaits_an_agent_task_itself() -> None:
-    """on_enter of an agent that is entered by session.update_agent() awaits an AgentTask itself."""
-
-    class Direct(Lobby):
-        async def on_enter(self) -> None:
-            await note("Direct.on_enter", Name())
-
-    session = await start(Lobby())
-    session.update_agent(Direct())
-    await quiet()
-
-
-@scenario
-async def entered_agent_and_nested_agent_tasks() -> None:
-    """The agent is entered by session.update_agent(), and the pattern in it is nested twice."""
-
-    class Outer(Desk):
-        Task = nested.Patterned
-
-    session = await start(Lobby(), nested.ANSWERS)
-    session.update_agent(Outer())
-    await happens("Desk.on_enter goes on")
 
 
 @scenario(reported="it is aclose() that waits, for a tool of an agent that is leaving")
@@ -191,17 +158,3 @@ class the_tool_returns_an_agent_afterwards(Desk):
 
     async def on_exit(self) -> None:
         step("Desk.on_exit")
-
-
-@scenario
-async def the_user_goes_back_and_forth() -> None:
-    """Two agents with the pattern are entered one after the other."""
-    session = await start(Desk())
-    await happens("Desk.on_enter goes on")
-
-    class Second(Desk):
-        async def on_enter(self) -> None:
-            await note("Second.on_enter", reply(self.session))
-
-    session.update_agent(Second())
-    await happens("Second.on_enter goes on")

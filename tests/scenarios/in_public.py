@@ -18,12 +18,10 @@ from turns import preemptive_generation, user_has_spoken, user_is_speaking
 from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
 from . import scenario
-from .cut_short import Cancelled
+from .cut_short import ASKS, Cancelled
 from .stage import Counter, Lobby, Name, complete, happens, note, quiet, reply, sessions, start, step
 from .upstream import BOTH, Greedy, run
 from .waits import LONG
-
-ASKS = {"name": "Who are you?", "Ada.": [ToolCall("give_name")]}
 
 
 @scenario(reported="it is the close that waits, and a close is let go of nothing")
@@ -297,25 +295,6 @@ async def two_tools_await_agent_tasks_that_need_the_user() -> None:
         await note("the user's answer", reply(session, user_input="Ada."))
         await quiet()
     await asked
-
-
-@scenario
-async def an_agent_task_of_on_enter_is_displaced_and_completes() -> None:
-    """session.update_agent() is called while on_enter awaits an AgentTask, which then completes all the same."""
-    names: list[Name] = []
-
-    class Asking(Lobby):
-        async def on_enter(self) -> None:
-            names.append(Name())
-            await note("Asking.on_enter", names[0])
-
-    session = await start(Asking(), ASKS)
-    await quiet()
-    session.update_agent(Left())
-    await quiet()
-    await asyncio.sleep(LONG)
-    complete(names[0], "Ada")
-    await quiet()
 
 
 @scenario(reported="the drain is that of session.update_agent(), which is let go of nothing that can be missed")

@@ -49,22 +49,6 @@ class the_pattern_in_an_agent_task(Desk):
     Task = Patterned
 
 
-@scenario(answers={**ANSWERS, "group": [ToolCall("ask_person")]})
-class the_pattern_three_deep(Desk):
-    """The pattern three times over."""
-
-    class Task(Person):
-        def __init__(self) -> None:
-            super().__init__(instructions="group")
-
-        async def on_enter(self) -> None:
-            await note("Group.on_enter", reply(self.session))
-
-        @function_tool
-        async def ask_person(self) -> None:
-            complete(self, f"a group of {await note('ask_person', Patterned())}")
-
-
 @scenario(answers=ANSWERS, until="assistant: Thank you.")
 class only_the_agent_task_has_the_pattern(Desk):
     """Nobody awaits the agent's reply; the AgentTask's on_enter awaits one whose tool awaits a second AgentTask."""

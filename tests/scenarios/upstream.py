@@ -52,24 +52,6 @@ class a_tool_awaits_a_reply(Counter):
         return "asked"
 
 
-@scenario(user="question", answers=QUESTION, resolved=True)
-class a_tool_awaits_a_reply_of_on_enter(Counter):
-    """A tool of one reply awaits another reply, which on_enter asked for and whose tool awaits an AgentTask."""
-
-    async def on_enter(self) -> None:
-        self.handle = self.session.generate_reply(user_input="desk")
-
-    @function_tool
-    async def ask(self) -> str:
-        await note("ask", self.handle.wait_for_playout())
-        return "asked"
-
-    @function_tool
-    async def collect(self) -> str:
-        await happens("ask awaits")
-        return await note("collect", Name())
-
-
 @scenario(resolved=True)
 async def on_user_turn_completed_awaits_a_reply() -> None:
     """on_user_turn_completed awaits a reply whose tool awaits an AgentTask."""
@@ -113,15 +95,6 @@ class two_tools_of_a_reply_await_agent_tasks(Greedy):
 
 
 @scenario(
-    user="desk",
-    answers=BOTH,
-    reported="the first AgentTask is lost already, and it is the end of its activity that waits",
-)
-class two_tools_of_a_reply_to_the_user_await_agent_tasks(Greedy):
-    """Two tools of one reply to the user await an AgentTask each, at the same time; on_enter is over."""
-
-
-@scenario(
     until="the second reply goes on",
     reported="the second handoff waits for the session's lock; let go, the first AgentTask would be lost",
 )
@@ -152,13 +125,6 @@ async def run_with_the_pattern() -> None:
 
 
 @scenario
-async def run_waits_for_a_hand_over() -> None:
-    """session.run() waits for a reply whose tool awaits an AgentTask."""
-    session = await start(Counter())
-    await note("the run", run(session, "desk"))
-
-
-@scenario
 async def run_waits_for_a_nested_hand_over() -> None:
     """session.run() waits for a reply whose tool awaits an AgentTask, whose tool awaits a second one."""
 
@@ -167,14 +133,6 @@ async def run_waits_for_a_nested_hand_over() -> None:
 
     session = await start(Nesting(), nested.ANSWERS)
     await note("the run", run(session, "desk"))
-
-
-@scenario
-async def run_waits_for_an_agent_task_that_needs_the_user() -> None:
-    """session.run() ends when the AgentTask asks the user, and a second run gives the answer."""
-    session = await start(Counter(), {"name": "Who are you?", "Ada.": [ToolCall("give_name")]})
-    await note("the run", run(session, "desk"))
-    await note("the second run", run(session, "Ada."))
 
 
 @scenario
