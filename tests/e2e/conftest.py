@@ -33,11 +33,12 @@ def endpoint() -> Iterator[Endpoint]:
 
 @pytest.fixture
 def environment(endpoint: Endpoint) -> dict[str, str]:
-    """The environment of an agent program that has not been told of the shim, and that reaches no real service."""
+    """The environment of an agent program that knows no shim, and that reaches no real service."""
     left_out = {"PYTHONPATH", "AUTOWRAPT_BOOTSTRAP", "ONENTER_DEADLOCK_FIX", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
     left_out.add("PYTHONDONTWRITEBYTECODE")  # a job process imports a lot, and each would compile it anew
     return {
         **{name: value for name, value in os.environ.items() if name.upper() not in left_out},
+        "AGENT": "Receptionist",
         "OPENAI_BASE_URL": endpoint.url,
         "OPENAI_API_KEY": "not used",
         "LIVEKIT_URL": "ws://127.0.0.1:9",
@@ -69,6 +70,12 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[...,
         process.wait()
 
 
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """The file for what a worker writes to standard output."""
+    return tmp_path / "log"
+
+
 START_METHODS = {  # how the worker starts a job -> what worker.py calls it
     "forkserver": {"START_METHOD": "forkserver", "EXECUTOR": "process"},
     "spawn": {"START_METHOD": "spawn", "EXECUTOR": "process"},
@@ -78,22 +85,18 @@ START_METHODS = {  # how the worker starts a job -> what worker.py calls it
 
 @pytest.fixture
 def run_job(
-    start: Callable[..., subprocess.Popen[bytes]], environment: dict[str, str], tmp_path: Path
+    start: Callable[..., subprocess.Popen[bytes]], environment: dict[str, str], tmp_path: Path, log: Path
 ) -> Callable[..., Any]:
     """Have a worker run one job; return the worker's process and what the job has recorded of itself."""
 
     def run_job(
-        activation: str,
-        start_method: str,
-        model: str,
-        program: str = "",
-        command: Sequence[str] = ("start",),
-        **options: Any,
+        activation: str, start_method: str, model: str, command: Sequence[str] = ("start",), **options: Any
     ) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
         how = ACTIVATIONS[activation]
         result = tmp_path / "result.json"
-        environment.update(START_METHODS[start_method], PROGRAM=program or how.program, RESULT=str(result))
-        worker = start(how, model, str(HERE / "worker.py"), *command, **options)
+        environment.update(START_METHODS[start_method], PROGRAM=how.program, RESULT=str(result))
+        with log.open("w") as file:
+            worker = start(how, model, str(HERE / "worker.py"), *command, stdout=file, **options)
         wait_until(result.exists, worker)  # the job has ended or found itself in a deadlock
         job = json.loads(result.read_text())
         if start_method == "thread":
