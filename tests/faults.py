@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import functools
 import gc
-import inspect
 import itertools
 import json
 import os
@@ -29,11 +28,9 @@ import onenter_deadlock_fix
 
 # What raises, before or after it has done its work, at each of its calls from the handoff to the way back.
 FUNCTIONS = {
-    AgentSession: ("_update_activity",),
-    AgentActivity: (
-        *("pause", "_pause_scheduling_task", "_close_session", "start", "_start_session"),
-        *("drain", "aclose", "resume", "_resume_scheduling_task"),
-    ),
+    "_update_activity": AgentSession,
+    **dict.fromkeys(("pause", "_pause_scheduling_task", "_close_session", "start", "_start_session"), AgentActivity),
+    **dict.fromkeys(("drain", "aclose", "resume", "_resume_scheduling_task"), AgentActivity),
 }
 OF_THE_AGENT_TASK = ("on_enter", "on_enter late", "on_exit", "complete")
 AT_AN_AWAIT_POINT = ("cancel", "cancel late", "close", "update_agent", "raise")
@@ -60,14 +57,14 @@ class _Injection:
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
         self.is_under_way = False
-        self.points: list[str] = []  # where the handoff was suspended, by the names of the library's functions
+        self.points = 0  # how often the handoff was suspended
         self.calls: Counter[str] = Counter()
         self.tasks: list[asyncio.Task[None]] = []
 
-    def at_await_point(self, names: str) -> BaseException | None:
-        """Note an await point, inject the fault if this is its place, and return what is to be raised there."""
-        self.points.append(names)
-        if self.fault.function or len(self.points) != self.fault.number:
+    def at_await_point(self) -> BaseException | None:
+        """Count an await point, inject the fault if this is its place, and return what is to be raised there."""
+        self.points += 1
+        if self.fault.function or self.points != self.fault.number:
             return None
         loop, task, session = asyncio.get_running_loop(), asyncio.current_task(), sessions[0]
         assert task is not None
@@ -116,7 +113,7 @@ class Victim(Name):
 
 
 class _Suspended:
-    """Awaits the victim, reports each point where that is suspended, and raises there what the report returns."""
+    """Awaits the victim, and injects the fault at an await point."""
 
     def __await__(self) -> Generator[Any, Any, Any]:
         awaited: Any = Victim().__await__()
@@ -126,7 +123,7 @@ class _Suspended:
                 future = resume()
             except StopIteration as stop:
                 return stop.value
-            to_raise = _injection.at_await_point(_functions_of(awaited))
+            to_raise = _injection.at_await_point()
             try:
                 sent = yield future
             except BaseException as error:
@@ -135,18 +132,6 @@ class _Suspended:
                 resume = functools.partial(awaited.send, sent)
             else:
                 resume = functools.partial(awaited.throw, to_raise)
-
-
-def _functions_of(awaited: Any) -> str:
-    """Return the names of the activity's coroutines that are suspended, outermost first."""
-    names = []
-    coroutine = next(filter(inspect.iscoroutine, gc.get_referents(awaited)), None)
-    while inspect.iscoroutine(coroutine):
-        frame = coroutine.cr_frame
-        if frame is not None and frame.f_globals["__name__"] == AgentActivity.__module__:
-            names.append(frame.f_code.co_name)
-        coroutine = coroutine.cr_await
-    return " > ".join(names)
 
 
 async def _await_victim() -> str:
@@ -253,30 +238,26 @@ def _play(place: type[Lobby], fault: Fault) -> str:
     return ", ".join([outcome["ended"], *outcome["steps"]])
 
 
-def play_faults(place: type[Lobby]) -> dict[str, Any]:
-    """Play no fault and then every one at a place; return the await points, what came of each, and all warnings.
-
-    asyncio is in its debug mode.
-    """
+def play_faults(place: type[Lobby], mode: Any) -> dict[str, Any]:
+    """Play no fault and then every one at a place, in a mode of detection; return the outcomes and all warnings."""
     os.environ["PYTHONASYNCIODEBUG"] = "1"
-    onenter_deadlock_fix.detect("report", after=0.05)
+    onenter_deadlock_fix.detect(mode, after=0.05)
     with contextlib.ExitStack() as stack:
         caught = stack.enter_context(warnings.catch_warnings(record=True))
-        for owner, names in FUNCTIONS.items():
-            for name in names:
-                stack.enter_context(_raising(owner, name))
+        for name, owner in FUNCTIONS.items():
+            stack.enter_context(_raising(owner, name))
         warnings.simplefilter("always")
         outcomes = {"none": _play(place, Fault("none"))}
         points, calls = _injection.points, _injection.calls
         kinds = ("raise",) if place is InToolThatTriesAgain else AT_AN_AWAIT_POINT
-        faults = [Fault(kind, number) for kind in kinds for number in range(1, len(points) + 1)]
-        for kind, function in itertools.product(("raise before", "raise after"), itertools.chain(*FUNCTIONS.values())):
+        faults = [Fault(kind, number) for kind in kinds for number in range(1, points + 1)]
+        for kind, function in itertools.product(("raise before", "raise after"), FUNCTIONS):
             faults += [Fault(kind, number, function) for number in range(1, calls[function] + 1)]
         for fault in (*faults, *map(Fault, OF_THE_AGENT_TASK)):
             outcomes[str(fault)] = _play(place, fault)
         gc.collect()
-    return {"points": points, "outcomes": outcomes, "warnings": [str(warning) for warning in caught]}
+    return {"outcomes": outcomes, "warnings": [str(warning) for warning in caught]}
 
 
 if __name__ == "__main__":
-    print(json.dumps({place.__name__: play_faults(place)["outcomes"] for place in PLACES}, indent=1))
+    print(json.dumps({place.__name__: play_faults(place, "off")["outcomes"] for place in PLACES}, indent=1))

@@ -58,7 +58,7 @@ async def an_inherited_context() -> None:
         (pattern.a_reply_to_the_user, [["collect"]]),  # on_enter is done
         (nested.on_enter_awaits_the_agent_task_itself, [["on_enter"]]),  # and not twice
         (nested.the_pattern_in_an_agent_task, [["collect", "on_enter"], ["ask_name", "on_enter"]]),
-        (entered.the_agent_changes_during_the_agent_task, [["collect", "on_enter"]]),
+        (entered.the_agent_changes_and_the_agent_task_completes, [["collect", "on_enter"]]),
         (an_inherited_context, [["collect", "on_enter"], []]),
     ],
 )

@@ -7,7 +7,6 @@ import contextlib
 from typing import Any, Callable
 
 from livekit.agents import AgentSession, function_tool
-from own_awaitable import Own
 
 from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
@@ -16,25 +15,6 @@ from .stage import Desk, Lobby, Name, complete, happens, note, quiet, reply, sta
 
 ASKS = {"name": "Who are you?", "Ada.": [ToolCall("give_name")]}  # the AgentTask needs a turn of the user
 CLOSE_WAITS = "session.aclose() waits for an event that nobody sets any more, and a close is let go of nothing"
-
-
-class Cancelled(Desk):
-    """Its tool can be cancelled, and its on_enter too."""
-
-    def __init__(self, task: Callable[[], Any] = Name) -> None:
-        super().__init__()
-        self.task = task
-        self.tool: Any = None
-        self.entering: Any = None
-
-    async def on_enter(self) -> None:
-        self.entering = asyncio.current_task()
-        await super().on_enter()
-
-    @function_tool
-    async def collect(self) -> str:
-        self.tool = asyncio.current_task()
-        return await note("collect", self.task())
 
 
 class Eventful(Name):
@@ -62,7 +42,7 @@ class Leaving(Eventful):
 
 
 @scenario(until=None)
-class cancelled_before_the_hand_over(Cancelled):
+class cancelled_before_the_hand_over(Desk):
     """The tool is cancelled when it is about to await the AgentTask."""
 
     @function_tool
@@ -75,7 +55,7 @@ class cancelled_before_the_hand_over(Cancelled):
 @scenario(reported=CLOSE_WAITS)
 async def cancelled_as_the_agent_task_is_entered() -> None:
     """The tool is cancelled while on_enter of the AgentTask runs."""
-    desk = Cancelled(lambda: Entering(lambda task: desk.tool.cancel()))
+    desk = Desk(lambda: Entering(lambda task: desk.tool.cancel()))
     await start(desk)
     await quiet()
 
@@ -83,7 +63,7 @@ async def cancelled_as_the_agent_task_is_entered() -> None:
 @scenario(reported=CLOSE_WAITS)
 async def cancelled_on_the_way_back() -> None:
     """The tool is cancelled while on_exit of the AgentTask runs."""
-    desk = Cancelled(lambda: Leaving(lambda task: desk.tool.cancel()))
+    desk = Desk(lambda: Leaving(lambda task: desk.tool.cancel()))
     await start(desk)
     await quiet()
 
@@ -95,14 +75,14 @@ async def completed_by_someone_else() -> None:
     def completed(task: Name) -> None:
         asyncio.get_running_loop().call_soon(complete, task, "Ada")
 
-    await start(Cancelled(lambda: Entering(completed)))
+    await start(Desk(lambda: Entering(completed)))
     await happens("Desk.on_enter goes on")
 
 
 @scenario
 async def replaced_as_the_agent_task_is_entered() -> None:
     """session.update_agent() is called in on_enter of the AgentTask."""
-    await start(Cancelled(lambda: Entering(lambda task: task.session.update_agent(Lobby()))))
+    await start(Desk(lambda: Entering(lambda task: task.session.update_agent(Lobby()))))
     await quiet()
 
 
@@ -127,7 +107,7 @@ async def at_the_agent_task(agent: Desk) -> AgentSession[Any]:
 @scenario
 async def cancelled_during_the_agent_task() -> None:
     """The tool is cancelled while the AgentTask waits for the user."""
-    desk = Cancelled()
+    desk = Desk()
     session = await at_the_agent_task(desk)
     desk.tool.cancel()
     await quiet()
@@ -137,7 +117,7 @@ async def cancelled_during_the_agent_task() -> None:
 @scenario
 async def on_enter_is_cancelled() -> None:
     """on_enter is cancelled while the AgentTask waits for the user."""
-    desk = Cancelled()
+    desk = Desk()
     session = await at_the_agent_task(desk)
     desk.entering.cancel()
     await quiet()
@@ -163,22 +143,6 @@ async def the_reply_is_interrupted_during_the_agent_task() -> None:
 
 
 @scenario
-async def closed_before_the_hand_over() -> None:
-    """The session is closed when the tool is about to await the AgentTask."""
-
-    class Closed(Desk):
-        @function_tool
-        async def collect(self) -> str:
-            step("collect")
-            await quiet()
-            return await note("collect", Name())
-
-    session = await start(Closed())
-    await happens("collect")
-    await note("close", session.aclose())
-
-
-@scenario
 async def closed_during_the_hand_over() -> None:
     """The session is closed while the handoff waits for on_enter, which is busy with something else."""
 
@@ -199,15 +163,7 @@ async def closed_during_the_hand_over() -> None:
 @scenario
 async def closed_as_the_agent_task_is_entered() -> None:
     """The session is closed while on_enter of the AgentTask runs."""
-    session = await start(Cancelled(Entering))
-    await happens("Name.on_enter")
-    await note("close", session.aclose())
-
-
-@scenario
-async def closed_as_the_agent_task_is_entered_that_an_awaitable_of_the_users_awaits() -> None:
-    """The session is closed while on_enter of the AgentTask runs, and nothing can be seen of who awaits it."""
-    session = await start(Cancelled(lambda: Own(Entering())))
+    session = await start(Desk(Entering))
     await happens("Name.on_enter")
     await note("close", session.aclose())
 
@@ -223,17 +179,9 @@ async def closed_during_the_agent_task() -> None:
 @scenario
 async def closed_on_the_way_back() -> None:
     """The session is closed while on_exit of the AgentTask runs."""
-    session = await start(Cancelled(Leaving))
+    session = await start(Desk(Leaving))
     await happens("Name.on_exit")
     await note("close", session.aclose())
-
-
-@scenario
-async def shut_down_during_the_agent_task() -> None:
-    """session.shutdown() while the AgentTask waits for the user."""
-    session = await at_the_agent_task(Desk())
-    session.shutdown()
-    await quiet()
 
 
 @scenario

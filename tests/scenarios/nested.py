@@ -7,7 +7,7 @@ from livekit.agents import AgentTask, function_tool
 from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
 from . import scenario
-from .stage import Desk, Lobby, Name, complete, note, quiet, reply, start, step
+from .stage import Desk, Lobby, Name, complete, note, reply, step
 
 
 class Person(AgentTask[str]):
@@ -101,20 +101,6 @@ class on_enter_of_the_agent_task_awaits_an_agent_task(Desk):
     class Task(Person):
         async def on_enter(self) -> None:
             complete(self, f"the person {await note('Person.on_enter', Name())}")
-
-
-@scenario(reported="it is drain() that waits, and an agent that is leaving cannot hand over")
-async def on_exit_awaits_an_agent_task() -> None:
-    """The user goes on to another agent, and on_exit awaits an AgentTask."""
-
-    class Leaving(Lobby):
-        async def on_exit(self) -> None:
-            await note("Leaving.on_exit", Name())
-
-    session = await start(Leaving())
-    await quiet()
-    session.update_agent(Lobby())
-    await quiet()
 
 
 @scenario(until=None)

@@ -49,22 +49,6 @@ class on_enter_waits_for_what_the_tool_does(Desk):
 
 
 @scenario(until="assistant: Thank you.")
-class on_enter_is_busy_with_something_else(Desk):
-    """on_enter waits for something that has nothing to do with the reply, until the AgentTask is under way."""
-
-    async def on_enter(self) -> None:
-        self.session.generate_reply()
-        await note("Desk.on_enter", happens("the world goes on"))
-
-    class Task(Name):
-        @function_tool
-        async def give_name(self) -> None:
-            step("the world goes on")
-            await happens("Desk.on_enter goes on")
-            complete(self, "Ada")
-
-
-@scenario(until="assistant: Thank you.")
 class nobody_awaits_the_reply(Desk):
     """on_enter asks for a reply and returns."""
 
@@ -86,25 +70,6 @@ class a_reply_to_the_user_while_on_enter_goes_on(Desk):
 
     async def on_enter(self) -> None:
         await note("Desk.on_enter", happens("Name.on_exit"))
-
-
-@scenario(until="assistant: Thank you.")
-class the_agent_says_something_afterwards(Desk):
-    """on_enter asks for the reply, then has session.say() queued behind it and awaits that."""
-
-    async def on_enter(self) -> None:
-        self.session.generate_reply()
-        await self.session.say("One moment.")
-        step("Desk.on_enter has said it")
-
-
-@scenario(until="the second reply goes on")
-class two_replies_in_a_row(Desk):
-    """on_enter awaits two replies, one after the other, each of which has a tool that awaits an AgentTask."""
-
-    async def on_enter(self) -> None:
-        await note("the first reply", reply(self.session))
-        await note("the second reply", reply(self.session, user_input="desk"))
 
 
 @scenario
@@ -138,7 +103,7 @@ class the_agent_task_can_not_be_compared(Desk):
         def fail(self) -> bool:
             raise TypeError
 
-        __hash__ = __bool__ = __len__ = fail  # type: ignore[assignment]
+        __hash__ = __bool__ = __len__ = fail
 
         def __eq__(self, other: object) -> bool:
             return other is self or self.fail()  # livekit-agents compares it with itself
@@ -186,7 +151,7 @@ class the_tool_waits_for_its_reply_to_be_spoken(Desk):
     """The tool awaits RunContext.wait_for_playout() before the AgentTask."""
 
     @function_tool
-    async def collect(self, context: RunContext) -> str:  # type: ignore[type-arg]
+    async def collect(self, context: RunContext) -> str:
         await note("playout", context.wait_for_playout())
         return await note("collect", Name())
 

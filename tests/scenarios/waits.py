@@ -20,7 +20,7 @@ from livekit.agents import function_tool
 from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
 from . import add_scenario, scenario
-from .stage import Counter, Lobby, Name, complete, happens, note, quiet, reply, start, step
+from .stage import Counter, Lobby, Name, happens, note, quiet, reply, start, step
 
 LONG = 0.4  # seconds; detection checks several times meanwhile
 INNER = "a reply whose tool awaits an AgentTask"
@@ -114,16 +114,6 @@ async def hangs_in_as_completed(asking: Asking) -> None:
 
 
 @way(resolved=True)
-async def hangs_in_helpers_of_helpers(asking: Asking) -> None:
-    """A tool awaits a task that gathers tasks, one of which awaits a reply whose tool awaits an AgentTask."""
-
-    async def helper() -> None:
-        await asyncio.gather(asyncio.create_task(asking.inner()), asyncio.shield(asyncio.sleep(0)))
-
-    await asyncio.create_task(asyncio.wait_for(helper(), None))
-
-
-@way(resolved=True)
 async def hangs_after_a_time_out(asking: Asking) -> None:
     """A tool gives a reply, whose tool awaits an AgentTask, a time-out, and then awaits it all the same."""
     inner = asking.inner_task()
@@ -140,20 +130,6 @@ async def hangs_in_session_run(asking: Asking) -> None:
         await asking.session.run(user_input="desk")
 
     await asyncio.ensure_future(run())  # in a task, as the replies of a tool have no tools themselves
-
-
-@scenario(resolved=True)
-async def hangs_in_an_agent_task_called_task_group() -> None:
-    """A tool awaits a reply whose tool awaits an AgentTask, whose class is called as one of asyncio's is."""
-
-    class TaskGroup(Name):
-        async def on_enter(self) -> None:
-            complete(self, "Ada")
-
-    class Grouping(Asking):
-        Task = TaskGroup
-
-    await play(Asking.inner, Grouping)
 
 
 class Locking(Lobby):
@@ -225,31 +201,6 @@ async def ends_with_a_time_out(asking: Asking) -> None:
 
 
 @way(aborted=True)
-async def ends_with_a_time_out_around_it(asking: Asking) -> None:
-    """A tool has asyncio.timeout() (wait_for() before Python 3.11) around a reply whose tool awaits an AgentTask."""
-    if sys.version_info < (3, 11):
-        await without(asyncio.TimeoutError, asyncio.wait_for(asking.inner(), LONG))
-        return
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LONG):
-            await asking.inner()
-
-
-@way(aborted=True)
-async def ends_with_the_time_out_of_as_completed(asking: Asking) -> None:
-    """A tool gives asyncio.as_completed() of a reply, whose tool awaits an AgentTask, a time-out, and gives up."""
-    for next_one in asyncio.as_completed([asking.inner()], timeout=LONG):
-        await without(asyncio.TimeoutError, next_one)
-
-
-@way(aborted=True)
-async def ends_with_the_time_out_of_anyio(asking: Asking) -> None:
-    """A tool gives up after anyio.move_on_after() around a reply whose tool awaits an AgentTask."""
-    with anyio.move_on_after(LONG):
-        await asking.inner()
-
-
-@way(aborted=True)
 async def ends_when_a_timer_cancels_it(asking: Asking) -> None:
     """A timer cancels the task by which a tool awaits a reply whose tool awaits an AgentTask."""
     inner = asking.inner_task()
@@ -269,18 +220,6 @@ async def ends_when_another_one_fails_in_wait(asking: Asking) -> None:
     tasks = [asking.inner_task(), asyncio.ensure_future(hang_up())]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     tasks[1].exception()
-
-
-@way(aborted=True)
-async def ends_when_another_one_fails_in_a_task_group(asking: Asking) -> None:
-    """A tool awaits a reply, whose tool awaits an AgentTask, in a task group in which something fails."""
-    if sys.version_info < (3, 11):
-        await without(ConnectionError, asyncio.gather(asking.inner(), hang_up()))
-        return
-    with contextlib.suppress(Exception):  # a group of exceptions with it
-        async with asyncio.TaskGroup() as group:
-            group.create_task(asking.inner())
-            group.create_task(hang_up())
 
 
 # What completes the wait. None of these is a deadlock.
@@ -341,35 +280,10 @@ async def ends_with_an_event(asking: Asking) -> None:
 
 
 @way()
-async def ends_when_somebody_else_puts_into_its_queue(asking: Asking) -> None:
-    """A tool gets from a queue that the end of a reply puts into, whose tool awaits an AgentTask, and others sooner."""
-    queue: asyncio.Queue[Any] = asyncio.Queue()
-    asking.inner_task().add_done_callback(queue.put_nowait)
-    asyncio.get_running_loop().call_later(LONG, queue.put_nowait, "from elsewhere")
-    await queue.get()
-
-
-@way()
 async def ends_with_a_thread(asking: Asking) -> None:
     """A tool of another reply waits for a thread."""
     asking.session.generate_reply(user_input="desk", tool_choice="auto")
     await asyncio.to_thread(time.sleep, LONG)
-
-
-@way()
-async def ends_with_a_sleep_in_a_lock(asking: Asking) -> None:
-    """A tool of another reply waits for a lock, whose holder sleeps."""
-    lock = asyncio.Lock()
-
-    async def hold() -> None:
-        async with lock:
-            await asyncio.sleep(LONG)
-
-    holding = asyncio.ensure_future(hold())
-    await asyncio.sleep(0)
-    asking.session.generate_reply(user_input="desk", tool_choice="auto")
-    async with lock:
-        await holding
 
 
 @scenario(reported="on 1.7.0 two tools close the activity that they come back to")
