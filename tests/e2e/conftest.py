@@ -27,8 +27,8 @@ def endpoint() -> Iterator[Endpoint]:
 @pytest.fixture
 def environment(endpoint: Endpoint) -> dict[str, str]:
     """Return the environment of an agent program that knows no shim, and that reaches no real service."""
-    left_out = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
-    left_out.add("PYTHONDONTWRITEBYTECODE")  # a job process imports a lot, and each would compile it anew
+    # without byte code, each job process would compile anew what it imports
+    left_out = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "PYTHONDONTWRITEBYTECODE"}
     return {
         **{name: value for name, value in clean_environment().items() if name.upper() not in left_out},
         "AGENT": "Receptionist",

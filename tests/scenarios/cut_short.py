@@ -14,7 +14,7 @@ from . import scenario
 from .stage import Desk, Lobby, Name, complete, happens, note, quiet, reply, start, step
 
 ASKS = {"name": "Who are you?", "Ada.": [ToolCall("give_name")]}  # the AgentTask needs a turn of the user
-CLOSE_WAITS = "session.aclose() waits for an event that nobody sets any more, and a close is let go of nothing"
+CLOSE_WAITS = "session.aclose() waits for an event that nobody sets any more, and nothing is released in a close"
 
 
 class Eventful(Name):
@@ -39,17 +39,6 @@ class Entering(Eventful):
 class Leaving(Eventful):
     async def on_exit(self) -> None:
         await self.busy("on_exit")
-
-
-@scenario(until=None)
-class cancelled_before_the_hand_over(Desk):
-    """The tool is cancelled when it is about to await the AgentTask."""
-
-    @function_tool
-    async def collect(self) -> str:
-        step("collect is cancelled")
-        asyncio.current_task().cancel()
-        return await note("collect", Name())
 
 
 @scenario(reported=CLOSE_WAITS)
@@ -182,10 +171,3 @@ async def closed_on_the_way_back() -> None:
     session = await start(Desk(Leaving))
     await happens("Name.on_exit")
     await note("close", session.aclose())
-
-
-@scenario
-async def drained_during_the_agent_task() -> None:
-    """session.drain() while the AgentTask waits for the user."""
-    session = await at_the_agent_task(Desk())
-    await note("drain", session.drain())

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from livekit.agents import Agent, function_tool, llm
 
 from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
 from . import scenario
 from .stage import Desk, Lobby, Name, complete, happens, note, quiet, reply, start, step
-
-
-class Porter(Agent):
-    """An agent whose tool returns another agent."""
-
-    def __init__(self, to: type[Agent] = Desk) -> None:
-        super().__init__(instructions="porter")
-        self._to = to
-
-    @function_tool
-    async def show_in(self) -> Agent:
-        step("show_in returns an agent")
-        return self._to()
-
-    async def on_exit(self) -> None:
-        step("Porter.on_exit")
 
 
 @scenario
@@ -34,12 +20,17 @@ async def entered_by_update_agent() -> None:
     await happens("Desk.on_enter goes on")
 
 
-@scenario(answers={"porter": [ToolCall("show_in")]})
-class entered_by_a_tool_of_a_reply_that_on_enter_awaits(Porter):
+@scenario(answers={"lobby": [ToolCall("show_in")]})
+class entered_by_a_tool_of_a_reply_that_on_enter_awaits(Lobby):
     """on_enter awaits a reply whose tool returns the agent with the pattern."""
 
     async def on_enter(self) -> None:
         await note("Porter.on_enter", reply(self.session))
+
+    @function_tool
+    async def show_in(self) -> Agent:
+        step("show_in returns an agent")
+        return Desk()
 
 
 @scenario(reported="it is aclose() that waits, for a tool of an agent that is leaving")
@@ -55,13 +46,22 @@ async def entered_twice() -> None:
 @scenario
 async def the_agent_changes_and_the_agent_task_completes() -> None:
     """session.update_agent() is called while the AgentTask is under way, which then completes all the same."""
-    name = Name()
-    session = await start(Desk(lambda: name), {"name": "Who are you?"})
-    await happens("assistant: Who are you?")
+
+    class Persistent(Name):
+        async def on_enter(self) -> None:
+            step("Name.on_enter")
+            self.helper = asyncio.create_task(self.complete_later())
+
+        async def complete_later(self) -> None:
+            await happens("the agent has changed")
+            complete(self, "Ada")
+
+    session = await start(Desk(Persistent))
+    await happens("Name.on_enter")
     await quiet()
     session.update_agent(Lobby())
     await quiet()
-    complete(name, "Ada")
+    step("the agent has changed")
     await quiet()
 
 

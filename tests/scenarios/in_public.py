@@ -24,7 +24,7 @@ from .upstream import BOTH, Greedy, run
 from .waits import LONG
 
 
-@scenario(reported="it is the close that waits, and a close is let go of nothing")
+@scenario(reported="it is the close that waits, and nothing is released in a close")
 async def closed_before_on_enter_awaits_an_agent_task() -> None:
     """The session is closed while on_enter is about to await an AgentTask (livekit/agents #4730, #6071)."""
 
@@ -39,7 +39,7 @@ async def closed_before_on_enter_awaits_an_agent_task() -> None:
     await note("close", session.aclose())
 
 
-@scenario(user="desk", reported="it is the close that waits, and a close is let go of nothing")
+@scenario(user="desk", reported="it is the close that waits, and nothing is released in a close")
 class on_enter_of_the_agent_task_closes_the_session(Counter):
     """on_enter of the AgentTask awaits session.aclose()."""
 

@@ -49,14 +49,9 @@ class the_pattern_in_an_agent_task(Desk):
     Task = Patterned
 
 
-@scenario(answers=ANSWERS, until="assistant: Thank you.")
-class only_the_agent_task_has_the_pattern(Desk):
-    """Nobody awaits the agent's reply; the AgentTask's on_enter awaits one whose tool awaits a second AgentTask."""
-
-    Task = Patterned
-
-    async def on_enter(self) -> None:
-        self.session.generate_reply()
+@scenario(answers=ANSWERS, until="Person.on_enter goes on")
+class an_agent_task_is_the_first_agent(Patterned):
+    """The session starts with an AgentTask that nobody awaits, and its on_enter has the pattern."""
 
 
 @scenario

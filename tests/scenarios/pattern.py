@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from livekit.agents import AgentTask, RunContext, function_tool
+from livekit.agents import RunContext, function_tool
 
 from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
@@ -188,18 +188,3 @@ class on_enter_fails_meanwhile(Desk):
         await happens("Name.on_enter")
         step("Desk.on_enter fails")
         raise ValueError
-
-
-@scenario(until="First.on_enter goes on")
-class an_agent_task_is_the_first_agent(AgentTask[str]):
-    """The session starts with an AgentTask that nobody awaits, and its on_enter has the pattern."""
-
-    def __init__(self) -> None:
-        super().__init__(instructions="desk")
-
-    async def on_enter(self) -> None:
-        await note("First.on_enter", reply(self.session))
-
-    @function_tool
-    async def collect(self) -> str:
-        return await note("collect", Name())

@@ -39,19 +39,6 @@ async def on_exit_awaits_a_reply() -> None:
     await quiet()
 
 
-QUESTION = {"question": [ToolCall("ask")], "ask": "Asked."}
-
-
-@scenario(user="question", answers=QUESTION, resolved=True)
-class a_tool_awaits_a_reply(Counter):
-    """A tool awaits a reply whose own tool awaits an AgentTask."""
-
-    @function_tool
-    async def ask(self) -> str:
-        await note("ask", reply(self.session, user_input="desk", tool_choice="auto"))
-        return "asked"
-
-
 @scenario(resolved=True)
 async def on_user_turn_completed_awaits_a_reply() -> None:
     """on_user_turn_completed awaits a reply whose tool awaits an AgentTask."""
@@ -65,23 +52,12 @@ async def on_user_turn_completed_awaits_a_reply() -> None:
     await happens("on_user_turn_completed goes on")
 
 
-@scenario(
-    answers=BOTH,
-    reported="the first AgentTask is lost already, and it is the end of its activity that waits",
-)
-class two_tools_of_a_reply_await_agent_tasks(Greedy):
+@scenario(answers=BOTH, reported="the first AgentTask is lost already, and the end of its activity waits")
+class two_tools_of_a_reply_await_agent_tasks(Greedy, Desk):
     """Two tools of one reply await an AgentTask each, at the same time."""
 
-    on_enter = Desk.on_enter
 
-    def __init__(self) -> None:
-        super().__init__("desk")
-
-
-@scenario(
-    until="the second reply goes on",
-    reported="the second handoff waits for the session's lock; let go, the first AgentTask would be lost",
-)
+@scenario(until="the second reply goes on", reported="without the session's lock, the first AgentTask would be lost")
 class two_replies_of_on_enter_at_once(Desk):
     """on_enter awaits two replies at once, each of which has a tool that awaits an AgentTask."""
 
@@ -110,7 +86,7 @@ class a_tool_closes_the_session(Desk):
             await note("give_name", self.session.aclose())
 
 
-@scenario(user="desk", unreported="session.interrupt() changes no agent, so nobody looks")
+@scenario(user="desk", unreported="session.interrupt() changes no agent, so nothing is checked")
 class a_tool_interrupts_the_session(Counter):
     """A tool awaits session.interrupt() before its AgentTask."""
 

@@ -80,6 +80,9 @@ async def hang_up() -> None:
     raise ConnectionError
 
 
+add_way(
+    "a_tool_awaits_a_reply", "A tool awaits a reply whose own tool awaits an AgentTask.", Asking.inner, resolved=True
+)
 for _name, _what, _way in (
     ("gather", "asyncio.gather() of something quick and of", lambda it: asyncio.gather(asyncio.sleep(0), it.inner())),
     ("shield", "asyncio.shield() of", lambda it: asyncio.shield(it.inner())),
