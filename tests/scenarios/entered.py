@@ -75,7 +75,7 @@ class the_agent_changes_before_the_hand_over(Desk):
         return await note("collect", Name())
 
 
-@scenario(reported="it is drain() that waits, and an agent that is leaving cannot hand over")
+@scenario(reported="it is drain() that waits, and an agent that is leaving makes no handoff")
 async def the_agent_changes_while_the_tool_is_busy() -> None:
     """session.update_agent() is called while the tool is busy with something else, before it awaits its AgentTask."""
 

@@ -110,7 +110,7 @@ class on_exit_of_the_agent_task_speaks(Desk):
             await self.session.say("Goodbye.")
 
 
-@scenario(until=None, reported="it is drain() that waits, and an agent that is leaving cannot hand over")
+@scenario(until=None, reported="it is drain() that waits, and an agent that is leaving makes no handoff")
 class on_exit_of_the_agent_task_awaits_an_agent_task(Desk):
     """The pattern, and on_exit of the AgentTask awaits a second AgentTask."""
 

@@ -25,7 +25,7 @@ class Greedy(Counter):
 BOTH = {"desk": [ToolCall("collect"), ToolCall("collect_too")], "collect_too": "Thanks, too."}
 
 
-@scenario(reported="it is drain() that waits, and an agent that is leaving cannot hand over")
+@scenario(reported="it is drain() that waits, and an agent that is leaving makes no handoff")
 async def on_exit_awaits_a_reply() -> None:
     """on_exit awaits a reply whose tool awaits an AgentTask."""
 

@@ -84,10 +84,10 @@ add_way(
     "a_tool_awaits_a_reply", "A tool awaits a reply whose own tool awaits an AgentTask.", Asking.inner, resolved=True
 )
 for _name, _what, _way in (
-    ("gather", "asyncio.gather() of something quick and of", lambda it: asyncio.gather(asyncio.sleep(0), it.inner())),
-    ("shield", "asyncio.shield() of", lambda it: asyncio.shield(it.inner())),
-    ("wait", "asyncio.wait() for a task that awaits", lambda it: asyncio.wait([it.inner_task()])),
-    ("wait_for", "asyncio.wait_for() without a time-out, of", lambda it: asyncio.wait_for(it.inner(), None)),
+    ("gather", "asyncio.gather() of a sleep and of", lambda agent: asyncio.gather(asyncio.sleep(0), agent.inner())),
+    ("shield", "asyncio.shield() of", lambda agent: asyncio.shield(agent.inner())),
+    ("wait", "asyncio.wait() for a task that awaits", lambda agent: asyncio.wait([agent.inner_task()])),
+    ("wait_for", "asyncio.wait_for() without a time-out, of", lambda agent: asyncio.wait_for(agent.inner(), None)),
 ):
     add_way(f"hangs_in_{_name}", f"A tool awaits {_what} {INNER}.", _way, resolved=True)
 
