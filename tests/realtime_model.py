@@ -52,13 +52,8 @@ class _Session(realtime.RealtimeSession[Any]):
         self._tools = llm.ToolContext.empty()
         self._is_closed = False
 
-    @property
-    def chat_ctx(self) -> llm.ChatContext:
-        return self._chat_ctx
-
-    @property
-    def tools(self) -> llm.ToolContext:
-        return self._tools
+    chat_ctx = property(lambda self: self._chat_ctx)
+    tools = property(lambda self: self._tools)
 
     async def update_instructions(self, instructions: str) -> None:
         self._instructions, self._items_before = instructions, None
@@ -82,20 +77,17 @@ class _Session(realtime.RealtimeSession[Any]):
         calls = [] if isinstance(answer, str) else answer
         messages = [_message(answer)] if isinstance(answer, str) and answer else []
         functions = [
-            llm.FunctionCall(
-                name=call.name, arguments=json.dumps(dict(call.arguments)), call_id=f"call_{next(_numbers)}"
-            )
+            llm.FunctionCall(name=call.name, arguments=json.dumps(dict(call.arguments)), call_id=_new_id("call"))
             for call in calls
         ]
-        return _completed(
-            _build(
-                realtime.GenerationCreatedEvent,
-                message_stream=_stream(messages),
-                function_stream=_stream(functions),
-                user_initiated=True,
-                response_id=f"response_{next(_numbers)}",
-            )
+        generation = _build(
+            realtime.GenerationCreatedEvent,
+            message_stream=_stream(messages),
+            function_stream=_stream(functions),
+            user_initiated=True,
+            response_id=_new_id("response"),
         )
+        return _completed(generation)
 
     async def aclose(self) -> None:
         self._is_closed = True
@@ -109,16 +101,20 @@ class _Session(realtime.RealtimeSession[Any]):
 def _message(text: str) -> realtime.MessageGeneration:
     return _build(
         realtime.MessageGeneration,
-        message_id=f"message_{next(_numbers)}",
+        message_id=_new_id("message"),
         text_stream=_stream([text]),
         audio_stream=_stream([]),
         modalities=_completed(["text"]),
     )
 
 
+def _new_id(kind: str) -> str:
+    return f"{kind}_{next(_numbers)}"
+
+
 def _build(cls: type[T], **values: Any) -> T:
     """Return a dataclass of the values that it has fields for on this release."""
-    return cls(**{field.name: values[field.name] for field in dataclasses.fields(cls)})  # type: ignore[arg-type]
+    return cls(**{field.name: values[field.name] for field in dataclasses.fields(cls)})
 
 
 def _completed(result: T) -> asyncio.Future[T]:

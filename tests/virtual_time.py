@@ -41,7 +41,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def timers(self) -> list[asyncio.TimerHandle]:
         """Return those that are still to be called."""
-        return [timer for timer in self._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
+        return [timer for timer in self._scheduled if not timer.cancelled()]
 
 
 class _Selector(selectors.DefaultSelector):

@@ -12,8 +12,7 @@ import itertools
 import json
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 from aiohttp import WSMsgType, web
 
@@ -33,22 +32,19 @@ BETA_NAMES = {
 USER_ANSWERS = {QUESTION: f"It is {ADDRESS}", CONFIRMATION: "Yes, that is right"}
 
 
-@dataclass(frozen=True)
-class Item:
-    """What the script looks at in a conversation: who said it, or which tool returned it."""
+class Item(NamedTuple):
+    """What the script reads of a conversation: who said it, or which tool returned it."""
 
     by: str
     text: str
 
 
-@dataclass(frozen=True)
-class ToolCall:
+class ToolCall(NamedTuple):
     name: str
-    arguments: dict[str, str]
+    arguments: dict[str, str] = {}  # noqa: RUF012
 
-    @property
-    def id(self) -> str:
-        return f"call_{self.name}"
+    def fields(self) -> dict[str, str]:
+        return {"name": self.name, "arguments": json.dumps(self.arguments)}
 
 
 Answer = Union[str, ToolCall]
@@ -57,21 +53,17 @@ Answer = Union[str, ToolCall]
 def script(conversation: Sequence[Item], tools: Sequence[str]) -> Answer:
     """Return what the model answers."""
     last = conversation[-1] if conversation else Item("nobody", "")
+    outputs = [item for item in conversation if item.by in ("arrange_call", "collect_email")]
     if "arrange_call" in tools:  # the operator
-        outputs = [item.by for item in conversation if item.by in ("arrange_call", "collect_email")]
         if last.by == "user":
-            return ToolCall("collect_email" if "address" in last.text else "arrange_call", {})
-        return f"{outputs[-1]} is done."
+            return ToolCall("collect_email" if "address" in last.text else "arrange_call")
+        return f"{outputs[-1].by} is done."
     if "collect_email" in tools:  # the receptionist
-        outputs = [item.text for item in conversation if item.by == "collect_email"]
-        return f"Thank you, I have noted {outputs[0]}." if outputs else ToolCall("collect_email", {})
-    # the e-mail task
+        return f"Thank you, I have noted {outputs[0].text}." if outputs else ToolCall("collect_email")
     if last.by == "update_email":
         return CONFIRMATION
-    if last.by == "user" and ADDRESS in last.text:
-        return ToolCall("update_email", {"email": ADDRESS})
     if last.by == "user":
-        return ToolCall("confirm_email", {})
+        return ToolCall("update_email", {"email": ADDRESS}) if ADDRESS in last.text else ToolCall("confirm_email")
     return QUESTION
 
 
@@ -107,10 +99,8 @@ class Endpoint:
         application.router.add_get("/v1/realtime", self._realtime)
         self._runner = web.AppRunner(application, shutdown_timeout=0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = self._runner.addresses[0]
-        self.url = f"http://{host}:{port}/v1"
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = "http://{}:{}/v1".format(*self._runner.addresses[0])
 
     def answer(self, conversation: Sequence[Item], tools: Sequence[str]) -> Answer:
         answer = script(conversation, tools)
@@ -122,34 +112,24 @@ class Endpoint:
 
     async def _chat_completions(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
+        # the id of a call, which is the tool's name here, is all that its output has of the tool
         conversation = [
-            # the id of a call is all that its output has of the tool
-            Item(message.get("tool_call_id", message["role"]).replace("call_", ""), str(message.get("content")))
+            Item(message.get("tool_call_id", message["role"]), str(message.get("content")))
             for message in body["messages"]
         ]
         answer = self.answer(conversation, [tool["function"]["name"] for tool in body.get("tools", ())])
-        delta: dict[str, Any]
+        said: dict[str, Any] = {"role": "assistant"}
         if isinstance(answer, str):
-            delta, finish_reason = {"role": "assistant", "content": answer}, "stop"
+            said["content"], finish_reason = answer, "stop"
         else:
-            function = {"name": answer.name, "arguments": json.dumps(answer.arguments)}
-            call = {"index": 0, "id": answer.id, "type": "function", "function": function}
-            delta, finish_reason = {"role": "assistant", "tool_calls": [call]}, "tool_calls"
-
+            call = {"index": 0, "id": answer.name, "type": "function", "function": answer.fields()}
+            said["tool_calls"], finish_reason = [call], "tool_calls"
+        chunk = {"id": "chatcmpl", "object": "chat.completion.chunk", "created": 0, "model": body["model"]}
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        for choice in (
-            {"index": 0, "delta": delta, "finish_reason": None},
-            {"index": 0, "delta": {}, "finish_reason": finish_reason},
-        ):
-            chunk = {
-                "id": "chatcmpl",
-                "object": "chat.completion.chunk",
-                "created": 0,
-                "model": body["model"],
-                "choices": [choice],
-            }
-            await response.write(f"data: {json.dumps(chunk)}\n\n".encode())
+        for delta, reason in ((said, None), ({}, finish_reason)):
+            choice = {"index": 0, "delta": delta, "finish_reason": reason}
+            await response.write(f"data: {json.dumps({**chunk, 'choices': [choice]})}\n\n".encode())
         await response.write(b"data: [DONE]\n\n")
         return response
 
@@ -193,50 +173,32 @@ class _RealtimeConnection:
         answer = self._endpoint.answer([_as_item(item) for item in self._items], self._tools)
         response = {"id": self._new_id("resp"), "object": "realtime.response", "metadata": metadata}
         await self._send("response.created", response={**response, "status": "in_progress"})
+        item: dict[str, Any] = {"id": self._new_id("item"), "type": "message", "role": "assistant", "content": []}
+        if isinstance(answer, ToolCall):
+            item = {"id": item["id"], "type": "function_call", "call_id": answer.name, **answer.fields()}
+        await self._send("response.output_item.added", response_id=response["id"], item=item)
+        await self._add_item(item)
         if isinstance(answer, str):
-            await self._speak(response["id"], answer)
-        else:
-            call = {
-                "id": self._new_id("item"),
-                "type": "function_call",
-                "call_id": answer.id,
-                "name": answer.name,
-                "arguments": json.dumps(answer.arguments),
-            }
-            await self._send("response.output_item.added", response_id=response["id"], item=call)
-            await self._add_item(call)
-            await self._send("response.output_item.done", response_id=response["id"], item=call)
+            part = {"response_id": response["id"], "item_id": item["id"]}
+            await self._send("response.content_part.added", **part, part={"type": "audio", "transcript": ""})
+            await self._send("response.output_audio_transcript.delta", **part, delta=answer)
+            await self._send("response.output_audio.delta", **part, delta="AAAA" * 160)  # 10 ms of silence
+        await self._send("response.output_item.done", response_id=response["id"], item=item)
         await self._send("response.done", response={**response, "status": "completed"})
         if isinstance(answer, str) and answer in USER_ANSWERS:
             await self._take_user_turn(USER_ANSWERS[answer])
-
-    async def _speak(self, response_id: object, text: str) -> None:
-        item: dict[str, Any] = {"id": self._new_id("item"), "type": "message", "role": "assistant", "content": []}
-        part = {"response_id": response_id, "item_id": item["id"]}
-        await self._send("response.output_item.added", response_id=response_id, item=item)
-        await self._add_item(item)
-        await self._send("response.content_part.added", **part, part={"type": "audio", "transcript": ""})
-        await self._send("response.output_audio_transcript.delta", **part, delta=text)
-        await self._send("response.output_audio.delta", **part, delta="AAAA" * 160)  # 10 ms of silence
-        await self._send("response.output_item.done", response_id=response_id, item=item)
 
     async def _take_user_turn(self, says: str) -> None:
         item = {"id": self._new_id("item"), "type": "message", "role": "user", "content": [{"type": "input_audio"}]}
         await self._add_item(item)
         item["content"] = [{"type": "input_audio", "transcript": says}]
-        await self._send(
-            "conversation.item.input_audio_transcription.completed",
-            item_id=item["id"],
-            content_index=0,
-            transcript=says,
-        )
+        event = "conversation.item.input_audio_transcription.completed"
+        await self._send(event, item_id=item["id"], content_index=0, transcript=says)
         await self._respond()
 
     async def _add_item(self, item: dict[str, Any], after: str | None = None) -> None:
         ids = [known["id"] for known in self._items]
-        position = {None: len(ids), "root": 0}.get(after)
-        if position is None:
-            position = ids.index(str(after)) + 1
+        position = {None: len(ids), "root": 0}[after] if after in (None, "root") else ids.index(after) + 1
         self._items.insert(position, item)
         previous = ids[position - 1] if position else None
         await self._send("conversation.item.added", previous_item_id=previous, item=item)
@@ -251,7 +213,6 @@ class _RealtimeConnection:
 
 def _as_item(item: dict[str, Any]) -> Item:
     if item["type"] == "message":
-        return Item(
-            item["role"], " ".join(part.get("transcript") or part.get("text") or "" for part in item["content"])
-        )
-    return Item(item["call_id"].replace("call_", "") if "output" in item else "assistant", item.get("output", ""))
+        texts = [part.get("transcript") or part.get("text") or "" for part in item["content"]]
+        return Item(item["role"], " ".join(texts))
+    return Item(item["call_id"] if "output" in item else "assistant", item.get("output", ""))

@@ -2,84 +2,61 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from openai_endpoint import CONFIRMATION, QUESTION, Endpoint
-from processes import HERE
+from processes import HERE, records
 from programs import LIMIT, wait_until
 
-PROGRAM = "nested_agent_program"
-WAYS = [("run", "forkserver", "llm"), ("PYTHONPATH", "spawn", "realtime"), ("run", "thread", "llm")]
+LINES = {  # of the tools that wait
+    "arrange_call": "await self.session.generate_reply(",
+    "collect_email": "self._email = await EmailTask()",
+}
 
 
-@pytest.fixture
-def detect(environment: dict[str, str]) -> Callable[[str], None]:
-    def detect(mode: str) -> None:
-        environment.update(ONENTER_DEADLOCK_FIX_DETECT=mode, ONENTER_DEADLOCK_FIX_DETECT_AFTER="0.5")
-
-    return detect
-
-
-def records(log: Path) -> list[dict[str, Any]]:
-    """Return what the shim has in a worker's log."""
-    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-    return [line for line in lines if line["name"] == "onenter_deadlock_fix" and line["level"] != "INFO"]
-
-
-@pytest.mark.parametrize(("activation", "start_method", "model"), WAYS)
-def test_deadlock_in_a_job_is_in_the_workers_log(
+@pytest.mark.parametrize(
+    ("mode", "activation", "start_method", "model"),
+    [
+        ("report", "run", "forkserver", "llm"),
+        ("report", "run", "thread", "llm"),
+        ("resolve", "PYTHONPATH", "spawn", "realtime"),
+        ("resolve", "run", "thread", "llm"),
+    ],
+)
+def test_deadlock_in_a_job_is_in_the_workers_log_and_resolved_where_that_is_wanted(
     run_job: Callable[..., Any],
-    detect: Callable[[str], None],
-    tmp_path: Path,
-    activation: str,
-    start_method: str,
-    model: str,
-) -> None:
-    detect("report")
-    log = tmp_path / "log"
-    with log.open("w") as file:
-        worker, job = run_job(activation, start_method, model, PROGRAM, stdout=file)
-    assert (job["shim"], job["detection"], len(job["deadlock"])) == ("patched", "report", 5)
-
-    wait_until(lambda: records(log), worker)
-    (record,) = records(log)
-    assert (record["level"], record["message"].splitlines()[0]) == (
-        "ERROR",
-        "deadlock: the handoff to EmailTask waits for itself",
-    )
-    source = (HERE / f"{PROGRAM}.py").read_text().splitlines()
-    tools = {wait["name"]: wait for wait in record["deadlock"]["waits"] if wait["role"] == "tool"}
-    assert tools.keys() == {"the tool arrange_call", "the tool collect_email"}
-    for name, code in {
-        "the tool arrange_call": "await self.session.generate_reply(",
-        "the tool collect_email": "return await EmailTask()",
-    }.items():
-        line, _, told = tools[name]["lines"][-1].partition(" in ")
-        file, _, number = line.rpartition(":")
-        assert Path(file).name == f"{PROGRAM}.py"
-        assert told == name.rpartition(" ")[2]
-        assert code in source[int(number) - 1]
-
-
-@pytest.mark.parametrize(("activation", "start_method", "model"), WAYS)
-def test_deadlock_in_a_job_goes_on_where_it_is_resolved(
-    run_job: Callable[..., Any],
-    detect: Callable[[str], None],
+    environment: dict[str, str],
     endpoint: Endpoint,
-    tmp_path: Path,
+    log: Path,
+    mode: str,
     activation: str,
     start_method: str,
     model: str,
 ) -> None:
-    detect("resolve")
-    log = tmp_path / "log"
-    with log.open("w") as file:
-        worker, job = run_job(activation, start_method, model, PROGRAM, stdout=file)
+    environment.update(ONENTER_DEADLOCK_FIX_DETECT=mode, ONENTER_DEADLOCK_FIX_DETECT_AFTER="0.5", AGENT="Operator")
+    worker, job = run_job(activation, start_method, model)
+    assert (job["shim"], job["detection"]) == ("patched", mode)
+    if mode == "report":
+        assert len(job["deadlock"]) == 5
+        wait_until(lambda: len(records(log)) > 1, worker)
+        levels = ["INFO", "ERROR"]
+    else:
         assert worker.wait(timeout=LIMIT) == 0
-    assert (job["ended"], job["detection"]) == ("arranged", "resolve")
-    assert endpoint.said[:2] == [QUESTION, CONFIRMATION]
-    assert [record["level"] for record in records(log)] == ["ERROR", "WARNING"]
+        assert job["ended"] == "arranged"
+        assert endpoint.said[:2] == [QUESTION, CONFIRMATION]
+        levels = ["INFO", "ERROR", "WARNING"]
+    assert [record["level"] for record in records(log)] == levels
+
+    record = records(log)[1]
+    assert record["message"].splitlines()[0] == "deadlock: the handoff to EmailTask waits for itself"
+    source = (HERE / "agents.py").read_text().splitlines()
+    waits = [wait for wait in record["deadlock"]["waits"] if wait["role"] == "tool"]
+    assert {wait["name"] for wait in waits} == {f"the tool {name}" for name in LINES}
+    for wait in waits:
+        place, _, function = wait["lines"][-1].partition(" in ")
+        file, _, number = place.rpartition(":")
+        assert (Path(file).name, f"the tool {function}") == ("agents.py", wait["name"])
+        assert LINES[function] in source[int(number) - 1]

@@ -6,7 +6,7 @@ import json
 import subprocess
 from typing import Any, Callable
 
-from openai_endpoint import ADDRESS, GOODBYE, QUESTION, Endpoint
+from openai_endpoint import ADDRESS, CONFIRMATION, GOODBYE, QUESTION, Endpoint
 from prepared import OldReleaseWithRealtimeModel, Prepared
 from processes import HERE, Activation
 from programs import LIMIT
@@ -25,4 +25,4 @@ def test_the_pattern_completes_with_the_realtime_model_of_1_2_3(
         **{"release": "1.2.3", "plugin": "1.2.3", "state": "patched", "handoffs": 1},
         "ended": f"collected {ADDRESS}",
     }
-    assert endpoint.said == [QUESTION, GOODBYE]
+    assert endpoint.said == [QUESTION, CONFIRMATION, GOODBYE]

@@ -1,13 +1,14 @@
 """A worker that no LiveKit server knows, with one job: the agent program's, in a room that livekit-agents makes up.
 
 ``python worker.py start`` and ``python worker.py dev`` are livekit-agents' own commands, which end when the job ends.
-In the environment are PROGRAM, START_METHOD, EXECUTOR and RESULT: a file for how the job went, as a JSON object that
-is written by the job itself when it shuts down, or when it has found itself in a deadlock.
+In the environment are PROGRAM, START_METHOD and RESULT: a file for how the job went, as a JSON object, which the job
+writes itself when it shuts down, or when it has found itself in a deadlock.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import json
 import os
@@ -25,9 +26,10 @@ from openai_endpoint import USER_ANSWERS
 program = importlib.import_module(os.environ["PROGRAM"])
 _result = os.environ["RESULT"]
 _shim = sys.modules.get("onenter_deadlock_fix")  # as it was activated; the import below comes later
+_in_thread = os.environ["START_METHOD"] == "thread"
 server = AgentServer(
-    multiprocessing_context=os.environ["START_METHOD"],
-    job_executor_type=JobExecutorType(os.environ["EXECUTOR"]),
+    multiprocessing_context="forkserver" if _in_thread else os.environ["START_METHOD"],
+    job_executor_type=JobExecutorType.THREAD if _in_thread else JobExecutorType.PROCESS,
     initialize_process_timeout=600,  # it imports a lot, and the machine may be busy
     num_idle_processes=0,
     host="127.0.0.1",
@@ -43,7 +45,8 @@ async def watched_entrypoint(ctx: JobContext) -> None:
     ctx.add_shutdown_callback(record_end)
     await program.entrypoint(ctx)
     if os.environ["MODEL"] == "llm":
-        _listen_as_user(ctx)
+        session = ctx._primary_agent_session
+        session.on("conversation_item_added", functools.partial(_answer_as_user, session))
     if _shim is None:
         os.environ["ONENTER_DEADLOCK_FIX"] = "off"  # or else the next line would activate it
     from onenter_deadlock_fix import detection
@@ -54,22 +57,16 @@ async def watched_entrypoint(ctx: JobContext) -> None:
     _record(ctx, deadlock=cycle)
 
 
-def _listen_as_user(ctx: JobContext) -> None:
-    session = ctx._primary_agent_session
-
-    def on_item_added(event: Any) -> None:
-        if event.item.role == "assistant" and event.item.text_content in USER_ANSWERS:
-            session.generate_reply(user_input=USER_ANSWERS[event.item.text_content])
-
-    session.on("conversation_item_added", on_item_added)
+def _answer_as_user(session: Any, event: Any) -> None:
+    if event.item.role == "assistant" and event.item.text_content in USER_ANSWERS:
+        session.generate_reply(user_input=USER_ANSWERS[event.item.text_content])
 
 
 def _record(ctx: JobContext, **outcome: object) -> None:
     status = _shim and _shim.status()
     result = {
         **outcome,
-        "shim": status and status.state,
-        "detection": status and status.detection,
+        **{"shim": status and status.state, "detection": status and status.detection},
         "handoffs": status and status.handoffs,
         "pid": os.getpid(),
         "command": " ".join(psutil.Process().cmdline()),

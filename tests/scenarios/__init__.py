@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+import sys
 from typing import Any
 
 Scenario = Any  # a coroutine function without parameters, or a class of agents
@@ -23,16 +24,14 @@ _WAYS_TO_PLAY = ("answers", "until", "user", "model")
 
 
 def scenario(function: Scenario = None, **options: Any) -> Any:
-    """Make a scenario of a coroutine function, or of an agent.
+    """Make a scenario of a coroutine function, or of an agent, whose session is over when its on_enter goes on.
 
-    An agent's session is started, and is over when its on_enter goes on. In other cases say
-
-    until: the step that it is over with, or None: when nothing moves any more.
-    user: what the user says when the session has started. It is over with the reply to that.
+    until: the step that the session is over with, or None: when nothing moves any more.
+    user: what the user says when the session has started, which is over with the reply to that.
     answers: what the model answers, besides the usual answers.
     model: the class of the session's model, which is ScriptedLLM without that.
 
-    Where it does not simply complete, say what is expected of detection:
+    What is expected of detection, where the scenario does not simply complete:
 
     resolved: it hangs, and completes in the mode ``resolve``, on every release.
     reported: it hangs and is reported, on every release that it hangs on, and why it is not resolved.
@@ -52,6 +51,14 @@ def scenario(function: Scenario = None, **options: Any) -> Any:
     assert options.keys() <= set(_EXPECTATIONS), f"{name}: {options}"
     declared[name] = options
     return function
+
+
+def add_scenario(name: str, sentence: str, function: Scenario, **options: Any) -> Scenario:
+    """Make a scenario of a row of a table, and an attribute of its module, as which it is pickled."""
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = sentence
+    setattr(sys.modules[function.__module__], name, function)
+    return scenario(function, **options)
 
 
 def scenarios() -> dict[str, Scenario]:

@@ -30,11 +30,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m scenarios", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="a scenario to play; all of them without one")
     parser.add_argument("--at-once", type=int, default=4, metavar="N", help="how many to play at once (default: 4)")
-    parser.add_argument("--log", action="store_true", help="let livekit-agents log to standard error")
     options = parser.parse_args()
-    if not options.log:
-        logging.getLogger().addHandler(logging.NullHandler())  # and not to standard error
-
+    logging.getLogger().addHandler(logging.NullHandler())  # and not to standard error
     about = _import_both()
     from . import declared, scenarios
 
@@ -53,16 +50,14 @@ def main() -> None:
         failed=lambda error: {"ended": f"error: {error!r}"},
     )
     outcomes = dict(zip(names, played))
-    said = {name: inspect.getdoc(known[name]) for name in names}
     # what detection makes of it, apart from what happened
     detected = {
         key: {name: outcome.pop(key) for name, outcome in outcomes.items() if key in outcome}
         for key in ("log", "cycle", "waiting")
     }
-    expectations = {name: declared[name] for name in names}
-    json.dump(
-        {**about, "scenarios": said, "declared": expectations, "outcomes": outcomes, **detected}, sys.stdout, indent=2
-    )
+    about["scenarios"] = {name: inspect.getdoc(known[name]) for name in names}
+    about["declared"] = {name: declared[name] for name in names}
+    json.dump({**about, "outcomes": outcomes, **detected}, sys.stdout, indent=2)
     print()
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from livekit.agents import AgentTask, RunContext, function_tool
+from livekit.agents import RunContext, function_tool
 
 from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
 from . import scenario
-from .stage import Counter, Desk, Name, complete, happens, note, quiet, reply, start, step
+from .stage import Desk, Name, complete, happens, note, quiet, reply, step
 
 
 @scenario
@@ -32,15 +32,6 @@ class the_handle_is_awaited_later(Desk):
 
 
 @scenario
-class the_handle_is_awaited_at_once_but_not_directly(Desk):
-    """on_enter takes the speech handle, and calls its wait_for_playout()."""
-
-    async def on_enter(self) -> None:
-        handle = self.session.generate_reply()
-        await note("Desk.on_enter", handle.wait_for_playout())
-
-
-@scenario
 class a_helper_task_awaits_the_reply(Desk):
     """on_enter awaits a task of its own, and that awaits the reply."""
 
@@ -55,22 +46,6 @@ class on_enter_waits_for_what_the_tool_does(Desk):
     async def on_enter(self) -> None:
         self.session.generate_reply()
         await note("Desk.on_enter", happens("collect gets Ada"))
-
-
-@scenario(until="assistant: Thank you.")
-class on_enter_is_busy_with_something_else(Desk):
-    """on_enter waits for something that has nothing to do with the reply, until the AgentTask is under way."""
-
-    async def on_enter(self) -> None:
-        self.session.generate_reply()
-        await note("Desk.on_enter", happens("the world goes on"))
-
-    class Task(Name):
-        @function_tool
-        async def give_name(self) -> None:
-            step("the world goes on")
-            await happens("Desk.on_enter goes on")
-            complete(self, "Ada")
 
 
 @scenario(until="assistant: Thank you.")
@@ -95,34 +70,6 @@ class a_reply_to_the_user_while_on_enter_goes_on(Desk):
 
     async def on_enter(self) -> None:
         await note("Desk.on_enter", happens("Name.on_exit"))
-
-
-@scenario
-class the_agent_says_something_first(Desk):
-    """on_enter awaits session.say() before the reply."""
-
-    async def on_enter(self) -> None:
-        await self.session.say("Good morning.")
-        await note("Desk.on_enter", reply(self.session))
-
-
-@scenario(until="assistant: Thank you.")
-class the_agent_says_something_afterwards(Desk):
-    """on_enter asks for the reply, then has session.say() queued behind it and awaits that."""
-
-    async def on_enter(self) -> None:
-        self.session.generate_reply()
-        await self.session.say("One moment.")
-        step("Desk.on_enter has said it")
-
-
-@scenario(until="the second reply goes on")
-class two_replies_in_a_row(Desk):
-    """on_enter awaits two replies, one after the other, each of which has a tool that awaits an AgentTask."""
-
-    async def on_enter(self) -> None:
-        await note("the first reply", reply(self.session))
-        await note("the second reply", reply(self.session, user_input="desk"))
 
 
 @scenario
@@ -156,7 +103,7 @@ class the_agent_task_can_not_be_compared(Desk):
         def fail(self) -> bool:
             raise TypeError
 
-        __hash__ = __bool__ = __len__ = fail  # type: ignore[assignment]
+        __hash__ = __bool__ = __len__ = fail
 
         def __eq__(self, other: object) -> bool:
             return other is self or self.fail()  # livekit-agents compares it with itself
@@ -170,72 +117,6 @@ class the_agent_task_fails(Desk):
         @function_tool
         async def give_name(self) -> None:
             complete(self, ValueError("no name"))
-
-
-@scenario
-class the_agent_task_fails_and_the_tool_copes(Desk):
-    """The AgentTask completes with an exception, and the tool tries a second one."""
-
-    Task = the_agent_task_fails.Task
-
-    @function_tool
-    async def collect(self) -> str:
-        try:
-            return await note("collect", self.Task())
-        except ValueError:
-            return await note("collect again", Name())
-
-
-@scenario
-class the_tool_fails_before_the_agent_task(Desk):
-    """The tool raises before it awaits anything."""
-
-    @function_tool
-    async def collect(self) -> str:
-        step("collect fails")
-        raise ValueError
-
-
-@scenario
-async def the_user_takes_two_turns() -> None:
-    """The AgentTask asks, the user answers, and only that completes it."""
-    session = await start(
-        Desk(), {"name": "Who are you?", "I am Ada.": "Ada, is that right?", "Yes.": [ToolCall("give_name")]}
-    )
-    await happens("assistant: Who are you?")
-    await note("the user", reply(session, user_input="I am Ada."))
-    await note("the user", reply(session, user_input="Yes."))
-    await happens("Desk.on_enter goes on")
-
-
-@scenario
-async def the_user_says_something_else_meanwhile() -> None:
-    """The user interrupts the AgentTask's question and the AgentTask goes on all the same."""
-    session = await start(Desk(), {"name": "Who are you?", "What?": "Your name.", "Ada.": [ToolCall("give_name")]})
-    await happens("Name.on_enter")
-    session.interrupt()
-    session.generate_reply(user_input="What?")
-    await happens("assistant: Your name.")
-    session.generate_reply(user_input="Ada.")
-    await happens("Desk.on_enter goes on")
-
-
-@scenario
-async def the_user_speaks_again_afterwards() -> None:
-    """When the pattern is through, the next reply has a tool that awaits an AgentTask."""
-    session = await start(Desk())
-    await happens("Desk.on_enter goes on")
-    await note("the user", reply(session, user_input="desk"))
-
-
-@scenario(answers={"desk": [ToolCall("collect"), ToolCall("look_up")], "look_up": "Nothing found."})
-class a_second_tool_beside_it(Desk):
-    """The reply calls a second tool as well, which is done at once."""
-
-    @function_tool
-    async def look_up(self) -> str:
-        step("look_up returns")
-        return "nothing"
 
 
 @scenario(answers={"desk": [ToolCall("collect"), ToolCall("look_up")], "look_up": "Nothing found."})
@@ -266,31 +147,13 @@ class another_reply_is_not_overtaken(Desk):
 
 
 @scenario
-class the_tool_speaks_first(Desk):
-    """The reply has a text before its tool, and the tool awaits its own say() before the AgentTask."""
-
-    @function_tool
-    async def collect(self) -> str:
-        await self.session.say("I need your name.")
-        return await note("collect", Name())
-
-
-@scenario
 class the_tool_waits_for_its_reply_to_be_spoken(Desk):
     """The tool awaits RunContext.wait_for_playout() before the AgentTask."""
 
     @function_tool
-    async def collect(self, context: RunContext) -> str:  # type: ignore[type-arg]
+    async def collect(self, context: RunContext) -> str:
         await note("playout", context.wait_for_playout())
         return await note("collect", Name())
-
-
-@scenario
-class the_agent_task_is_not_interruptible(Desk):
-    """The reply does not allow interruptions."""
-
-    async def on_enter(self) -> None:
-        await note("Desk.on_enter", reply(self.session, allow_interruptions=False))
 
 
 @scenario
@@ -316,14 +179,6 @@ class the_agent_task_is_awaited_in_a_task_of_its_own(Desk):
         return await note("collect", asyncio.create_task(self.ask()))
 
 
-@scenario
-async def two_sessions() -> None:
-    """Two sessions play the pattern at the same time."""
-    await start(Desk())
-    await start(Desk())
-    await quiet()
-
-
 @scenario(until="assistant: Thank you.")
 class on_enter_fails_meanwhile(Desk):
     """on_enter raises while the AgentTask is under way."""
@@ -333,23 +188,3 @@ class on_enter_fails_meanwhile(Desk):
         await happens("Name.on_enter")
         step("Desk.on_enter fails")
         raise ValueError
-
-
-@scenario(until="First.on_enter goes on")
-class an_agent_task_is_the_first_agent(AgentTask[str]):
-    """The session starts with an AgentTask that nobody awaits, and its on_enter has the pattern."""
-
-    def __init__(self) -> None:
-        super().__init__(instructions="desk")
-
-    async def on_enter(self) -> None:
-        await note("First.on_enter", reply(self.session))
-
-    @function_tool
-    async def collect(self) -> str:
-        return await note("collect", Name())
-
-
-@scenario(user="desk")
-class an_agent_without_on_enter(Counter):
-    """An agent that has no on_enter of its own."""

@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from realtime_model import ScriptedRealtimeModel
 
 from onenter_deadlock_fix.verify.scripted_model import ScriptedLLM
 
-from . import nested, pattern, scenario
+from . import add_scenario, agent_scenarios, nested, pattern, scenario
 from .stage import Desk, Lobby, Name, happens, note, reply, script, start
 
-realtime = partial(scenario, model=ScriptedRealtimeModel)
+for _name, _agent in {
+    "a_realtime_model": pattern.the_pattern,
+    "a_realtime_model_and_an_agent_task_in_an_agent_task": nested.the_pattern_in_an_agent_task,
+    "a_realtime_model_and_two_agent_tasks_in_a_row": pattern.two_agent_tasks_in_a_row,
+    "a_realtime_model_and_an_agent_task_that_fails": pattern.the_agent_task_fails,
+}.items():
+    _sentence = f"The same as `{_agent.__name__}`, and the model is a realtime model."
+    _options = {**agent_scenarios[_agent], "model": ScriptedRealtimeModel}
+    add_scenario(_name, _sentence, type(_name, (_agent,), {}), **_options)
 
 
-@realtime
-class a_realtime_model(Desk):
-    """on_enter awaits a realtime model's reply, whose tool awaits an AgentTask."""
-
-
-@realtime(answers=nested.ANSWERS)
-class a_realtime_model_and_an_agent_task_in_an_agent_task(Desk):
-    """The pattern twice over with a realtime model: the AgentTask has it, too."""
-
-    Task = nested.Patterned
-
-
-@realtime
-class a_realtime_model_and_two_agent_tasks_in_a_row(pattern.two_agent_tasks_in_a_row):
-    """The tool of a realtime model's reply awaits two AgentTasks, one after the other."""
-
-
-@realtime
-class a_realtime_model_and_an_agent_task_that_fails(pattern.the_agent_task_fails):
-    """The AgentTask of a realtime model completes with an exception, which the tool lets through."""
-
-
-@realtime(until="Direct.on_enter gets Ada")
+@scenario(model=ScriptedRealtimeModel, until="Direct.on_enter gets Ada")
 class a_realtime_model_and_on_enter_awaits_the_agent_task_itself(nested.on_enter_awaits_the_agent_task_itself):
     """on_enter awaits an AgentTask, without a reply, and the model is a realtime model."""
 
@@ -66,7 +50,7 @@ class a_realtime_agent_task_of_a_text_agent(Desk):
             super().__init__(llm=ScriptedRealtimeModel(script()))
 
 
-@realtime
+@scenario(model=ScriptedRealtimeModel)
 class a_text_agent_task_of_a_realtime_agent(Desk):
     """The pattern with a realtime model, and the AgentTask has a text model of its own."""
 

@@ -1,8 +1,8 @@
-"""The stage that the scenarios are played on: one session with a scripted model, and what happens on it, in order.
+"""The stage that the scenarios are played on: sessions with a scripted model, and what happens in them, in order.
 
-It belongs to the whole process, in which one scenario is played after the other. An agent of a scenario uses ``step``
-and ``note`` to tell what happens to it. The stage judges by that alone, and by what is left in the event loop that
-could still call anything: it asks nothing of detection but what is kept apart from the outcome.
+It belongs to the whole process, in which one scenario is played after the other. An agent of a scenario notes by
+``step`` and ``note`` what happens to it. The outcome depends on that alone, and on what is left in the event loop that
+could still call anything, and on nothing of detection.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Awaitable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, TypeVar
+from typing import Any, Callable, TypeVar
 
 from livekit.agents import Agent, AgentSession, AgentTask, function_tool, llm
 from recorder import record
@@ -69,20 +69,23 @@ class Lobby(Agent):
 class Counter(Lobby):
     """An agent whose tool awaits an AgentTask."""
 
-    Task: Callable[[], AgentTask[Any]] = Name
+    Task: Callable[[], Any] = Name
 
     @function_tool
     async def collect(self) -> Any:
+        self.tool = asyncio.current_task()
         return await note("collect", self.Task())  # collect awaits its AgentTask here
 
 
 class Desk(Counter):
     """An agent with the pattern: its on_enter awaits a reply, whose tool awaits an AgentTask."""
 
-    def __init__(self) -> None:
+    def __init__(self, task: Callable[[], Any] | None = None) -> None:
         super().__init__("desk")
+        self.Task = task or self.Task
 
     async def on_enter(self) -> None:
+        self.entering = asyncio.current_task()
         await note("Desk.on_enter", reply(self.session))
 
 
@@ -95,7 +98,8 @@ def step(what: str) -> None:
 async def note(who: str, awaitable: Awaitable[T]) -> T:
     """Await something, and note that, and how it came out."""
     step(f"{who} awaits")
-    waiting = _Waiting(who, getattr(awaitable, "__name__", type(awaitable).__name__), sys._getframe(1).f_code.co_name)
+    what = getattr(awaitable, "__name__", type(awaitable).__name__)
+    waiting = (who, what, sys._getframe(1).f_code.co_name)  # the function of the scenario that awaits it
     _waiting.append(waiting)
     try:
         result = await awaitable  # note
@@ -165,30 +169,20 @@ def complete(task: AgentTask[Any], result: Any) -> None:
     agents.complete(task, result)
 
 
-def play(
-    scenario: Scenario,
-    *,
-    patience: float = 1.0,
-    at_the_end: Callable[[], None] = lambda: None,
-) -> Outcome:
+def play(scenario: Scenario, *, patience: float = 1.0, at_the_end: Callable[[], None] = lambda: None) -> Outcome:
     """Play a scenario, close its sessions, and return what happened, with nothing random in it.
 
-    ended: ``completed``, ``hangs`` or ``error: ...``.
+    ended: ``completed``, ``hangs`` or ``error: ...``; it hangs when no step was taken for ``patience`` seconds and
+        nothing was left meanwhile that could lead to one. Detection has to check several times in these.
     waits: who had begun to await what, as noted, and was still waiting for it where it ended.
     steps: what has happened, in order.
     agent, chat: the last agent and its chat context, before its session was closed.
 
-    And what detection makes of it, which is nothing that the others depend on:
-
-    log: what it has logged.
-    cycle: the cycle that it knows of where the play hangs.
-    waiting: the functions of the scenario that are still waiting there.
-
-    It hangs when no step was taken for ``patience`` seconds and nothing was left meanwhile that could lead to one.
-    Detection has to look several times in these. ``at_the_end`` is called in the event loop, before anything is undone.
+    And what detection makes of it: its ``log``, and where it hangs the ``cycle`` that it finds, and the functions of
+    the scenario that are ``waiting``. ``at_the_end`` is called in the event loop, before anything is undone.
     """
     for what in (sessions, _steps, _waiting, _awaited, _speeches, _left):  # of another play in this process
-        what.clear()  # type: ignore[attr-defined]
+        what.clear()
     loop = VirtualTimeLoop()
     # not asyncio.run(), which would wait for tasks that hang
     outcome: Outcome = loop.run_until_complete(_play(scenario, patience, at_the_end))
@@ -197,10 +191,10 @@ def play(
 
 
 def play_with(scenario: Scenario, mode: str, *, fix: bool = True) -> Outcome:
-    """Play a scenario in a mode of detection, which looks very soon, with the fix or without."""
+    """Play a scenario in a mode of detection, which checks very soon, with the fix or without."""
     if not fix:
         onenter_deadlock_fix.deactivate()
-    onenter_deadlock_fix.detect(mode, after=0.05)  # type: ignore[arg-type]
+    onenter_deadlock_fix.detect(mode, after=0.05)
     return play(scenario)
 
 
@@ -235,7 +229,7 @@ async def _perform(scenario: Scenario) -> None:
     await quiet()
     for session in sessions:
         _left["agent"] = type(session.current_agent).__name__
-        _left["chat"] = [_line(item) for item in _chat(session).items if _is_said_or_done(item)]
+        _left["chat"] = [*filter(None, map(_line, _chat(session).items))]
         await note("closing the session", session.aclose())
 
 
@@ -247,7 +241,7 @@ async def _perform_agent(
     model: Model = ScriptedLLM,
 ) -> None:
     """Start a session with the agent, and wait for a step or until nothing moves; or for the reply to the user."""
-    session = await start(agent(), answers, model)  # type: ignore[call-arg]
+    session = await start(agent(), answers, model)
     if user:
         await note("the user", reply(session, user_input=user))
     elif until:
@@ -256,16 +250,10 @@ async def _perform_agent(
         await quiet()
 
 
-class _Waiting(NamedTuple):
-    who: str
-    what: str
-    function: str  # of the scenario, which awaits that
-
-
 _QUIET = 0.12  # seconds of the loop's time, as all are here
 _LIMIT = 60.0  # seconds without a step, whatever timers are left
 _steps: list[str] = []
-_waiting: list[_Waiting] = []
+_waiting: list[tuple[str, str, str]] = []
 _awaited: dict[str, asyncio.Event] = {}
 _speeches: list[str] = []
 _left: Outcome = {}
@@ -279,13 +267,13 @@ def _step(what: str) -> asyncio.Event:
 async def _nothing_can_happen(patience: float) -> None:
     """Wait until no step has been taken for a while, and nothing was left meanwhile that could lead to one.
 
-    That is a timer, a thread or a socket. Detection has a timer as long as anything waits, and a while is enough for
-    it to do what it ever does.
+    That is a thread, a socket or a timer; but detection has one as long as anything waits.
     """
     loop: Any = asyncio.get_running_loop()
 
     def nothing_is_left() -> bool:
-        return loop.is_alone() and all(map(_is_of_detection, loop.timers()))
+        callbacks = (getattr(timer._callback, "__module__", None) or "" for timer in loop.timers())
+        return loop.is_alone() and all(module.startswith("onenter_deadlock_fix.") for module in callbacks)
 
     seen, since = -1, 0.0
     while True:
@@ -296,11 +284,6 @@ async def _nothing_can_happen(patience: float) -> None:
         over = (nothing_was_left and nothing_is_left()) or loop.time() - since >= _LIMIT
         if over and seen == len(_steps):
             return
-
-
-def _is_of_detection(timer: asyncio.TimerHandle) -> bool:
-    module = getattr(timer._callback, "__module__", None) or ""  # type: ignore[attr-defined]  # None of C's methods
-    return module.startswith("onenter_deadlock_fix.")
 
 
 def _cycle() -> list[str]:
@@ -321,7 +304,7 @@ def _in_short(record: logging.LogRecord) -> dict[str, Any]:
         "after": steps_taken(),
         "says": _without_chance(record.getMessage().splitlines()[0]),
         "waits": [_without_chance(f"{wait['name']} waits for {wait.get('waits_for')}") for wait in waits],
-        # whether those that have a line of a scenario's are told with one
+        # whether those that have a line of a scenario's are logged with one
         "lines": [str(_SCENARIOS) in str(wait) for wait in waits if wait["role"] in _HAVE_LINES],
     }
 
@@ -339,18 +322,15 @@ def _on_item_added(event: Any) -> None:
         step(_line(event.item))
 
 
-def _is_said_or_done(item: Any) -> bool:
-    return item.type in ("function_call", "function_call_output") or (item.type == "message" and item.role != "system")
-
-
 def _line(item: Any) -> str:
+    """Return what was said or done, or an empty string for instructions and handoffs."""
     if item.type == "function_call":
         return f"calls {item.name}"
     if item.type == "function_call_output":
         return f"{item.name}: {item.output}"
-    if item.type == "message":
+    if item.type == "message" and item.role != "system":
         return f"{item.role}: {item.text_content}" + (" (interrupted)" if item.interrupted else "")
-    return str(item.type)
+    return ""
 
 
 _SCENARIOS = Path(__file__).parent

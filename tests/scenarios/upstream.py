@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable
 from typing import Any
 
-from livekit.agents import Agent, RunContext, function_tool, stt
+from livekit.agents import RunContext, function_tool
+from turns import user_has_spoken
 
 from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
-from . import nested, scenario
+from . import scenario
 from .stage import Counter, Desk, Lobby, Name, happens, note, quiet, reply, start, step
 
 
@@ -25,7 +25,7 @@ class Greedy(Counter):
 BOTH = {"desk": [ToolCall("collect"), ToolCall("collect_too")], "collect_too": "Thanks, too."}
 
 
-@scenario(reported="it is drain() that waits, and an agent that is leaving cannot hand over")
+@scenario(reported="it is drain() that waits, and an agent that is leaving makes no handoff")
 async def on_exit_awaits_a_reply() -> None:
     """on_exit awaits a reply whose tool awaits an AgentTask."""
 
@@ -39,92 +39,25 @@ async def on_exit_awaits_a_reply() -> None:
     await quiet()
 
 
-QUESTION = {"question": [ToolCall("ask")], "ask": "Asked."}
-
-
-@scenario(user="question", answers=QUESTION, resolved=True)
-class a_tool_awaits_a_reply(Counter):
-    """A tool awaits a reply whose own tool awaits an AgentTask."""
-
-    @function_tool
-    async def ask(self) -> str:
-        await note("ask", reply(self.session, user_input="desk", tool_choice="auto"))
-        return "asked"
-
-
-@scenario(user="question", answers=QUESTION, resolved=True)
-class a_tool_awaits_a_reply_of_on_enter(Counter):
-    """A tool of one reply awaits another reply, which on_enter asked for and whose tool awaits an AgentTask."""
-
-    async def on_enter(self) -> None:
-        self.handle = self.session.generate_reply(user_input="desk")
-
-    @function_tool
-    async def ask(self) -> str:
-        await note("ask", self.handle.wait_for_playout())
-        return "asked"
-
-    @function_tool
-    async def collect(self) -> str:
-        await happens("ask awaits")
-        return await note("collect", Name())
-
-
 @scenario(resolved=True)
 async def on_user_turn_completed_awaits_a_reply() -> None:
     """on_user_turn_completed awaits a reply whose tool awaits an AgentTask."""
 
     class Attentive(Counter):
-        async def stt_node(self, audio: Any, model_settings: Any) -> AsyncIterable[stt.SpeechEvent]:
-            await happens("the user speaks")
-            said = stt.SpeechData(language="en", text="hello")
-            yield stt.SpeechEvent(type=stt.SpeechEventType.FINAL_TRANSCRIPT, alternatives=[said])
-            await asyncio.Event().wait()
-
         async def on_user_turn_completed(self, turn_ctx: Any, new_message: Any) -> None:
             await note("on_user_turn_completed", reply(self.session, user_input="desk"))
 
-    class Ears(stt.STT):
-        def __init__(self) -> None:
-            super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=False))
-
-        async def _recognize_impl(self, *args: Any, **kwargs: Any) -> Any:
-            raise NotImplementedError
-
-    session = await start(Attentive(), stt=Ears(), turn_detection="manual")
-    await quiet()
-    step("the user speaks")
-    await quiet()
-    session.commit_user_turn()
+    session = await start(Attentive())
+    user_has_spoken(session._activity, "hello")
     await happens("on_user_turn_completed goes on")
 
 
-@scenario(
-    answers=BOTH,
-    reported="the first AgentTask is lost already, and it is the end of its activity that waits",
-)
-class two_tools_of_a_reply_await_agent_tasks(Greedy):
+@scenario(answers=BOTH, reported="the first AgentTask is lost already, and the end of its activity waits")
+class two_tools_of_a_reply_await_agent_tasks(Greedy, Desk):
     """Two tools of one reply await an AgentTask each, at the same time."""
 
-    on_enter = Desk.on_enter
 
-    def __init__(self) -> None:
-        super().__init__("desk")
-
-
-@scenario(
-    user="desk",
-    answers=BOTH,
-    reported="the first AgentTask is lost already, and it is the end of its activity that waits",
-)
-class two_tools_of_a_reply_to_the_user_await_agent_tasks(Greedy):
-    """Two tools of one reply to the user await an AgentTask each, at the same time; on_enter is over."""
-
-
-@scenario(
-    until="the second reply goes on",
-    reported="the second handoff waits for the session's lock; let go, the first AgentTask would be lost",
-)
+@scenario(until="the second reply goes on", reported="without the session's lock, the first AgentTask would be lost")
 class two_replies_of_on_enter_at_once(Desk):
     """on_enter awaits two replies at once, each of which has a tool that awaits an AgentTask."""
 
@@ -135,75 +68,12 @@ class two_replies_of_on_enter_at_once(Desk):
         await note("the second reply", second.wait_for_playout())
 
 
-@scenario(reported="the second handoff waits for the session's lock; let go, the first AgentTask would be lost")
-async def the_user_asks_twice_at_once() -> None:
-    """Two replies to the user, one right after the other, each have a tool that awaits an AgentTask."""
-    session = await start(Counter())
-    session.generate_reply(user_input="desk")
-    await note("the user", reply(session, user_input="desk"))
-
-
 @scenario
 async def run_with_the_pattern() -> None:
     """session.start(capture_run=True) waits for a run in which the pattern is played."""
     step("the run begins")
     await start(Desk(), start={"capture_run": True})
     step("the run is over")
-
-
-@scenario
-async def run_waits_for_a_hand_over() -> None:
-    """session.run() waits for a reply whose tool awaits an AgentTask."""
-    session = await start(Counter())
-    await note("the run", run(session, "desk"))
-
-
-@scenario
-async def run_waits_for_a_nested_hand_over() -> None:
-    """session.run() waits for a reply whose tool awaits an AgentTask, whose tool awaits a second one."""
-
-    class Nesting(Counter):
-        Task = nested.Person
-
-    session = await start(Nesting(), nested.ANSWERS)
-    await note("the run", run(session, "desk"))
-
-
-@scenario
-async def run_waits_for_an_agent_task_that_needs_the_user() -> None:
-    """session.run() ends when the AgentTask asks the user, and a second run gives the answer."""
-    session = await start(Counter(), {"name": "Who are you?", "Ada.": [ToolCall("give_name")]})
-    await note("the run", run(session, "desk"))
-    await note("the second run", run(session, "Ada."))
-
-
-@scenario
-async def run_enters_an_agent_with_the_pattern() -> None:
-    """session.run() waits for a reply whose tool returns the agent with the pattern."""
-
-    class Porter(Lobby):
-        @function_tool
-        async def show_in(self) -> Agent:
-            return Desk()
-
-    session = await start(Porter(), {"come in": [ToolCall("show_in")]})
-    await note("the run", run(session, "come in"))
-    await quiet()
-
-
-@scenario
-async def run_in_an_agent_task_that_awaits_its_own_reply() -> None:
-    """session.run() waits for a reply whose tool awaits an AgentTask; on_enter of that awaits the user's answer."""
-
-    class Waiting(Name):
-        async def on_enter(self) -> None:
-            await note("Name.on_enter", reply(self.session))
-
-    class Asking(Counter):
-        Task = Waiting
-
-    session = await start(Asking())
-    await note("the run", run(session, "desk"))
 
 
 @scenario(until=None, reported="it is the close that waits, for the reply of the tool that closes")
@@ -216,7 +86,7 @@ class a_tool_closes_the_session(Desk):
             await note("give_name", self.session.aclose())
 
 
-@scenario(user="desk", unreported="session.interrupt() changes no agent, so nobody looks")
+@scenario(user="desk", unreported="session.interrupt() changes no agent, so nothing is checked")
 class a_tool_interrupts_the_session(Counter):
     """A tool awaits session.interrupt() before its AgentTask."""
 
@@ -239,10 +109,42 @@ class the_agent_task_awaits_the_reply_that_awaits_it(Counter):
             await note("Name.on_enter", self._context.speech_handle.wait_for_playout())
 
     @function_tool
-    async def collect(self, context: RunContext) -> str:  # type: ignore[type-arg]
+    async def collect(self, context: RunContext) -> str:
         return await note("collect", self.Circular(context))
 
 
 async def run(session: Any, user_input: str) -> str:
     result = await session.run(user_input=user_input)  # the run is awaited here
     return ", ".join(event.type for event in result.events)
+
+
+THERE_IS_A_FLOOR = hasattr(RunContext, "foreground")
+
+
+class Holding(Lobby):
+    """Its tool ``first`` holds the floor around an AgentTask, and ``second`` does after that."""
+
+    @function_tool
+    async def first(self, context: RunContext) -> str:
+        """Comes first."""
+        async with context.foreground():
+            await quiet()
+            return await note("first", Name())
+
+    @function_tool
+    async def second(self, context: RunContext) -> str:
+        """Comes second."""
+        await note("second", asyncio.sleep(0))
+        async with context.foreground():
+            return await note("second", Name())
+
+
+@scenario(resolved=True)
+async def tools_of_two_replies_hold_the_floor() -> None:
+    """The tools of two replies hold the floor (RunContext.foreground(), by 1.7.0), each around an AgentTask."""
+    if THERE_IS_A_FLOOR:
+        session = await start(Holding(), {"one": [ToolCall("first")], "two": [ToolCall("second")]})
+        first = asyncio.ensure_future(reply(session, user_input="one"))
+        await asyncio.sleep(0.05)
+        await note("the second reply", reply(session, user_input="two"))
+        await note("the first reply", first)

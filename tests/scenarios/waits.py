@@ -1,14 +1,13 @@
 """A tool awaits a reply whose own tool awaits an AgentTask, in many ways: some hang, others end by themselves.
 
-The handoff waits for the outer reply, that for its tool ``ask``, and that for the inner reply, whose tool hands over.
-No release is cured of that. What ``ask`` does besides decides whether the cycle is closed.
+The handoff waits for the outer reply, that for its tool ``ask``, and that for the inner reply, whose tool awaits the
+AgentTask. No release has a fix for that. What ``ask`` does besides decides whether the cycle is closed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable
@@ -20,10 +19,11 @@ from livekit.agents import function_tool
 
 from onenter_deadlock_fix.verify.scripted_model import ToolCall
 
-from . import scenario
-from .stage import Counter, Lobby, Name, complete, happens, note, quiet, reply, start, step
+from . import add_scenario, scenario
+from .stage import Counter, Lobby, Name, happens, note, quiet, reply, start, step
 
-LONG = 0.4  # seconds; detection looks several times meanwhile
+LONG = 0.4  # seconds; detection checks several times meanwhile
+INNER = "a reply whose tool awaits an AgentTask"
 
 
 class Asking(Counter):
@@ -36,6 +36,9 @@ class Asking(Counter):
     def inner(self) -> Awaitable[None]:
         return reply(self.session, user_input="desk", tool_choice="auto")
 
+    def inner_task(self) -> asyncio.Future[None]:
+        return asyncio.ensure_future(self.inner())
+
     async def _wait(self) -> None:
         await self._way(self)
 
@@ -45,46 +48,48 @@ class Asking(Counter):
         return "asked"
 
 
-async def play(way: Callable[[Asking], Awaitable[Any]], agent: type[Asking] = Asking) -> None:
+async def play(way: Callable[[Asking], Awaitable[Any]], agent: type[Asking] = Asking, **answers: Any) -> None:
     """Have the user ask, and wait for the reply."""
-    session = await start(agent(way), {"question": [ToolCall("ask")], "ask": "Asked."})
+    session = await start(agent(way), {"question": [ToolCall("ask")], "ask": "Asked.", **answers})
     await note("the user", reply(session, user_input="question"))
 
 
-def way(function: Any = None, **expectation: Any) -> Any:
-    """Make a scenario of a way to wait, which is a coroutine function that gets the agent."""
-    if function is None:
-        return functools.partial(way, **expectation)
+def add_way(name: str, sentence: str, way: Callable[[Asking], Awaitable[Any]], **expectation: Any) -> Any:
+    """Make a scenario of a function that gets the agent, and returns what its tool ``ask`` awaits."""
 
-    @functools.wraps(function)
     async def played() -> None:
-        await play(function)
+        await play(way)
 
-    return scenario(played, **expectation)
-
-
-@way(resolved=True)
-async def hangs_in_gather(asking: Asking) -> None:
-    """A tool awaits asyncio.gather() of something quick and of a reply whose tool awaits an AgentTask."""
-    await asyncio.gather(asyncio.sleep(0), asking.inner())
+    return add_scenario(name, sentence, played, **expectation)
 
 
-@way(resolved=True)
-async def hangs_in_shield(asking: Asking) -> None:
-    """A tool awaits asyncio.shield() of a reply whose tool awaits an AgentTask."""
-    await asyncio.shield(asking.inner())
+def way(**expectation: Any) -> Callable[[Any], Any]:
+    """Make a scenario of a coroutine function that gets the agent."""
+    return lambda function: add_way(function.__name__, function.__doc__, function, **expectation)
 
 
-@way(resolved=True)
-async def hangs_in_wait(asking: Asking) -> None:
-    """A tool awaits asyncio.wait() for a task that awaits a reply whose tool awaits an AgentTask."""
-    await asyncio.wait([asyncio.ensure_future(asking.inner())])
+async def without(error: type[BaseException], awaitable: Awaitable[Any]) -> None:
+    """Await, and go on if this error is raised."""
+    with contextlib.suppress(error):
+        await awaitable
 
 
-@way(resolved=True)
-async def hangs_in_wait_for(asking: Asking) -> None:
-    """A tool awaits asyncio.wait_for() without a time-out, of a reply whose tool awaits an AgentTask."""
-    await asyncio.wait_for(asking.inner(), None)
+async def hang_up() -> None:
+    """Fail after a while."""
+    await asyncio.sleep(LONG)
+    raise ConnectionError
+
+
+add_way(
+    "a_tool_awaits_a_reply", "A tool awaits a reply whose own tool awaits an AgentTask.", Asking.inner, resolved=True
+)
+for _name, _what, _way in (
+    ("gather", "asyncio.gather() of a sleep and of", lambda agent: asyncio.gather(asyncio.sleep(0), agent.inner())),
+    ("shield", "asyncio.shield() of", lambda agent: asyncio.shield(agent.inner())),
+    ("wait", "asyncio.wait() for a task that awaits", lambda agent: asyncio.wait([agent.inner_task()])),
+    ("wait_for", "asyncio.wait_for() without a time-out, of", lambda agent: asyncio.wait_for(agent.inner(), None)),
+):
+    add_way(f"hangs_in_{_name}", f"A tool awaits {_what} {INNER}.", _way, resolved=True)
 
 
 @way(resolved=True)
@@ -101,7 +106,7 @@ async def hangs_in_a_task_group(asking: Asking) -> None:
 async def hangs_in_a_task_group_of_anyio(asking: Asking) -> None:
     """A tool awaits a reply, whose tool awaits an AgentTask, in a task group of anyio."""
     async with anyio.create_task_group() as group:
-        group.start_soon(asking.inner)  # type: ignore[arg-type]
+        group.start_soon(asking.inner)
 
 
 @way(resolved=True)
@@ -112,29 +117,12 @@ async def hangs_in_as_completed(asking: Asking) -> None:
 
 
 @way(resolved=True)
-async def hangs_in_helpers_of_helpers(asking: Asking) -> None:
-    """A tool awaits a task that gathers tasks, one of which awaits a reply whose tool awaits an AgentTask."""
-
-    async def helper() -> None:
-        await asyncio.gather(asyncio.create_task(asking.inner()), asyncio.shield(asyncio.sleep(0)))
-
-    await asyncio.create_task(asyncio.wait_for(helper(), None))
-
-
-@way(resolved=True)
 async def hangs_after_a_time_out(asking: Asking) -> None:
     """A tool gives a reply, whose tool awaits an AgentTask, a time-out, and then awaits it all the same."""
-    inner = asyncio.ensure_future(asking.inner())
-    with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(asyncio.shield(inner), LONG)
+    inner = asking.inner_task()
+    await without(asyncio.TimeoutError, asyncio.wait_for(asyncio.shield(inner), LONG))
     step("time-out")
     await inner
-
-
-@way(resolved=True)
-async def hangs_in_gather_of_exceptions_too(asking: Asking) -> None:
-    """A tool awaits asyncio.gather(return_exceptions=True) of a sleep and of a reply whose tool awaits an AgentTask."""
-    await asyncio.gather(asyncio.sleep(LONG), asking.inner(), return_exceptions=True)
 
 
 @way(resolved=True)
@@ -145,42 +133,6 @@ async def hangs_in_session_run(asking: Asking) -> None:
         await asking.session.run(user_input="desk")
 
     await asyncio.ensure_future(run())  # in a task, as the replies of a tool have no tools themselves
-
-
-class Grouping(Asking):
-    """Its AgentTask is of a class that is called as one of asyncio's is."""
-
-    class TaskGroup(Name):
-        async def on_enter(self) -> None:
-            complete(self, "Ada")
-
-    Task = TaskGroup
-
-
-@scenario(resolved=True)
-async def hangs_in_an_agent_task_called_task_group() -> None:
-    """A tool awaits a reply whose tool awaits an AgentTask, whose class is called as one of asyncio's is."""
-    await play(Asking.inner, Grouping)
-
-
-@scenario(resolved=True)
-async def hangs_in_an_iterator() -> None:
-    """A tool awaits an object, whose iterator stands for a reply whose tool awaits an AgentTask."""
-
-    class Standing:
-        def __init__(self, asking: Asking) -> None:
-            self._iterator = asking.inner().__await__()
-
-        def __await__(self) -> Standing:
-            return self
-
-        def __next__(self) -> Any:
-            return self._iterator.send(None)  # type: ignore[attr-defined]
-
-        def send(self, value: Any) -> Any:
-            return self._iterator.send(value)  # type: ignore[attr-defined]
-
-    await play(Standing)
 
 
 class Locking(Lobby):
@@ -242,94 +194,70 @@ async def hangs_in_a_condition() -> None:
     await play_locking(lambda: condition)
 
 
+# What aborts the wait. Until then each of these is a deadlock, since nothing on the cycle can complete.
+
+
 @way(aborted=True)
 async def ends_with_a_time_out(asking: Asking) -> None:
     """A tool gives a reply, whose tool awaits an AgentTask, a time-out by asyncio.wait_for(), and gives up."""
-    with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(asking.inner(), LONG)
+    await without(asyncio.TimeoutError, asyncio.wait_for(asking.inner(), LONG))
 
 
 @way(aborted=True)
-async def ends_with_a_time_out_around_it(asking: Asking) -> None:
-    """A tool has asyncio.timeout() (wait_for() before Python 3.11) around a reply whose tool awaits an AgentTask."""
-    if sys.version_info < (3, 11):
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asking.inner(), LONG)
-        return
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LONG):
-            await asking.inner()
+async def ends_when_a_timer_cancels_it(asking: Asking) -> None:
+    """A timer cancels the task by which a tool awaits a reply whose tool awaits an AgentTask."""
+    inner = asking.inner_task()
+    asyncio.get_running_loop().call_later(LONG, inner.cancel)
+    await without(asyncio.CancelledError, inner)
 
 
 @way(aborted=True)
-async def ends_with_the_time_out_of_a_helper(asking: Asking) -> None:
-    """A tool awaits a task that has a time-out for a task that awaits a reply whose tool awaits an AgentTask."""
-
-    async def helper() -> None:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.create_task(asking.inner()), LONG)
-
-    await asyncio.create_task(helper())
+async def ends_when_another_one_fails_in_gather(asking: Asking) -> None:
+    """A tool awaits asyncio.gather() of a reply, whose tool awaits an AgentTask, and of something that fails."""
+    await without(ConnectionError, asyncio.gather(asking.inner(), hang_up()))
 
 
-@way
+@way(aborted=True)
+async def ends_when_another_one_fails_in_wait(asking: Asking) -> None:
+    """A tool awaits asyncio.wait() until one fails, and it is not the reply whose tool awaits an AgentTask."""
+    tasks = [asking.inner_task(), asyncio.ensure_future(hang_up())]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    tasks[1].exception()
+
+
+# What completes the wait. None of these is a deadlock.
+
+
+@way()
 async def ends_with_the_time_out_of_wait(asking: Asking) -> None:
     """A tool awaits asyncio.wait() with a time-out, for a task that awaits a reply whose tool awaits an AgentTask."""
-    await asyncio.wait([asyncio.ensure_future(asking.inner())], timeout=LONG)
+    await asyncio.wait([asking.inner_task()], timeout=LONG)
 
 
-@way
-async def ends_with_the_first_of_as_completed(asking: Asking) -> None:
-    """A tool takes what comes first of a reply, whose tool awaits an AgentTask, and of a future that a timer sets."""
-    loop = asyncio.get_running_loop()
-    told = loop.create_future()
-    loop.call_later(LONG, told.set_result, None)
-    await next(iter(asyncio.as_completed([asyncio.ensure_future(asking.inner()), told])))
-
-
-@way(aborted=True)
-async def ends_with_the_time_out_of_as_completed(asking: Asking) -> None:
-    """A tool gives asyncio.as_completed() of a reply, whose tool awaits an AgentTask, a time-out, and gives up."""
-    with contextlib.suppress(asyncio.TimeoutError):
-        for next_one in asyncio.as_completed([asking.inner()], timeout=LONG):
-            await next_one
-
-
-@way(aborted=True)
-async def ends_with_the_time_out_of_anyio(asking: Asking) -> None:
-    """A tool gives up after anyio.move_on_after() around a reply whose tool awaits an AgentTask."""
-    with anyio.move_on_after(LONG):
-        await asking.inner()
-
-
-@way
+@way()
 async def ends_with_the_first_one(asking: Asking) -> None:
     """A tool awaits the first of a sleep and a reply whose tool awaits an AgentTask."""
-    tasks = [asyncio.ensure_future(asking.inner()), asyncio.ensure_future(asyncio.sleep(LONG))]
+    tasks = [asking.inner_task(), asyncio.ensure_future(asyncio.sleep(LONG))]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
 
 
-def later(function: Callable[[], object]) -> asyncio.Task[None]:
-    """Return a task that calls a function when the inner tool has waited for a while."""
-
-    async def call() -> None:
-        await happens("collect awaits")
-        await asyncio.sleep(LONG)
-        function()
-
-    return asyncio.ensure_future(call())
+@way()
+async def ends_with_the_first_of_as_completed(asking: Asking) -> None:
+    """A tool takes what comes first of a reply, whose tool awaits an AgentTask, and of a future that a timer sets."""
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    loop.call_later(LONG, future.set_result, None)
+    await next(iter(asyncio.as_completed([asking.inner_task(), future])))
 
 
-@way
-async def ends_with_the_users_next_word(asking: Asking) -> None:
-    """A tool awaits the first of the user's next word and a reply whose tool awaits an AgentTask."""
-    word = asyncio.get_running_loop().create_future()
-    speaking = later(lambda: word.set_result(None))
-    await asyncio.wait([asyncio.ensure_future(asking.inner()), word], return_when=asyncio.FIRST_COMPLETED)
-    await speaking
+async def later(function: Callable[[], object]) -> None:
+    """Call a function when the inner tool has waited for a while."""
+    await happens("collect awaits")
+    await asyncio.sleep(LONG)
+    function()
 
 
-@way
+@way()
 async def ends_with_either_callback(asking: Asking) -> None:
     """A tool awaits a future that is resolved when a reply is over, whose tool awaits an AgentTask, or by the user."""
     either = asyncio.get_running_loop().create_future()
@@ -338,110 +266,27 @@ async def ends_with_either_callback(asking: Asking) -> None:
         if not either.done():
             either.set_result(None)
 
-    asyncio.ensure_future(asking.inner()).add_done_callback(resolve)
-    speaking = later(resolve)
+    asking.inner_task().add_done_callback(resolve)
+    speaking = asyncio.ensure_future(later(resolve))
     await either
     await speaking
 
 
-@way(aborted=True)
-async def ends_when_a_timer_cancels_it(asking: Asking) -> None:
-    """A timer cancels the task by which a tool awaits a reply whose tool awaits an AgentTask."""
-    inner = asyncio.ensure_future(asking.inner())
-    asyncio.get_running_loop().call_later(LONG, inner.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await inner
-
-
-@way(aborted=True)
-async def ends_when_a_task_cancels_it(asking: Asking) -> None:
-    """Another task sleeps, and then cancels that by which a tool awaits a reply whose tool awaits an AgentTask."""
-    inner = asyncio.ensure_future(asking.inner())
-
-    async def watchdog() -> None:
-        await asyncio.sleep(LONG)
-        inner.cancel()
-
-    watching = asyncio.ensure_future(watchdog())
-    with contextlib.suppress(asyncio.CancelledError):
-        await inner
-    await watching
-
-
-@way
+@way()
 async def ends_with_an_event(asking: Asking) -> None:
     """A tool of another reply waits for what the user does next, and the handoff waits for that reply."""
     event = asyncio.Event()
     asking.session.generate_reply(user_input="desk", tool_choice="auto")
-    speaking = later(event.set)
+    speaking = asyncio.ensure_future(later(event.set))
     await event.wait()
     await speaking
 
 
-@way
-async def ends_with_a_queue(asking: Asking) -> None:
-    """A tool of another reply gets from a queue that a task puts something into later."""
-    queue: asyncio.Queue[int] = asyncio.Queue()
-
-    async def feeder() -> None:
-        await asyncio.sleep(LONG)
-        await queue.put(1)
-
-    feeding = asyncio.ensure_future(feeder())
-    asking.session.generate_reply(user_input="desk", tool_choice="auto")
-    await queue.get()
-    await feeding
-
-
-@way
+@way()
 async def ends_with_a_thread(asking: Asking) -> None:
     """A tool of another reply waits for a thread."""
     asking.session.generate_reply(user_input="desk", tool_choice="auto")
     await asyncio.to_thread(time.sleep, LONG)
-
-
-@way
-async def ends_with_a_sleep_in_a_lock(asking: Asking) -> None:
-    """A tool of another reply waits for a lock, whose holder sleeps."""
-    lock = asyncio.Lock()
-
-    async def holder() -> None:
-        async with lock:
-            await asyncio.sleep(LONG)
-
-    holding = asyncio.ensure_future(holder())
-    await asyncio.sleep(0)
-    asking.session.generate_reply(user_input="desk", tool_choice="auto")
-    async with lock:
-        await holding
-
-
-@way
-async def ends_with_a_shielded_future(asking: Asking) -> None:
-    """A tool of another reply awaits asyncio.shield() of a future that a timer resolves."""
-    loop = asyncio.get_running_loop()
-    future = loop.create_future()
-    loop.call_later(LONG, future.set_result, None)
-    asking.session.generate_reply(user_input="desk", tool_choice="auto")
-    await asyncio.shield(future)
-
-
-@scenario
-async def ends_on_update_agent() -> None:
-    """session.update_agent() waits for a tool that takes its time."""
-
-    class Slow(Lobby):
-        @function_tool
-        async def collect(self) -> str:
-            await note("collect", asyncio.sleep(LONG))
-            return "collected"
-
-    session = await start(Slow())
-    session.generate_reply(user_input="desk")
-    await happens("collect awaits")
-    session.update_agent(Lobby())
-    await happens("collect goes on")
-    await quiet()
 
 
 @scenario(reported="on 1.7.0 two tools close the activity that they come back to")
@@ -455,7 +300,4 @@ async def a_sibling_tool_awaits_an_agent_task_later() -> None:
             await note("sibling", asyncio.sleep(LONG))
             return await note("sibling", Name())
 
-    session = await start(
-        WithSibling(lambda asking: asking.inner()), {"question": [ToolCall("ask"), ToolCall("sibling")]}
-    )
-    await note("the user", reply(session, user_input="question"))
+    await play(Asking.inner, WithSibling, question=[ToolCall("ask"), ToolCall("sibling")])

@@ -1,0 +1,121 @@
+"""Many sessions in several event loops, with many handoffs in each: all complete, and nothing of them is kept alive."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import gc
+import tracemalloc
+import weakref
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from cast import Name, start
+from handoff_programs import DeskThatHandsOverItself, Person, PersonByTool, entered
+from livekit.agents import Agent, AgentSession, function_tool
+from livekit.agents.voice.agent_activity import AgentActivity
+from programs import Forks
+from recorder import record
+from virtual_time import VirtualTimeLoop
+
+import onenter_deadlock_fix
+
+SHIM = Path(onenter_deadlock_fix.__file__).parent
+THREADS, SESSIONS, REPLIES = 4, 5, 6
+HANDOFFS_OF_A_REPLY = 5  # two of them are in an AgentTask
+HEADER = object.__sizeof__(object())  # in bytes; whatever is kept per handoff takes at least as much
+
+
+class Desk(Agent):
+    """Its on_enter awaits replies, one after the other, whose tool awaits one AgentTask after the other."""
+
+    def __init__(self, replies: int) -> None:
+        super().__init__(instructions="")
+        self._replies = replies
+
+    async def on_enter(self) -> None:
+        self.entering = asyncio.current_task()
+        for _ in range(self._replies):
+            await self.session.generate_reply(user_input="collect")
+
+    @function_tool
+    async def collect(self) -> str:
+        return " ".join([await Name(), await Person(), await PersonByTool()])
+
+
+async def _converse(sessions: int, replies: int) -> list[str]:
+    """Play sessions at once to their end; return the tasks that are left."""
+    desks = [Desk(replies) for _ in range(sessions)]
+    started = [await start(desk) for desk in desks]
+    await asyncio.wait_for(asyncio.gather(*(desk.entering for desk in desks)), timeout=60)  # of virtual time
+    await asyncio.gather(*(session.aclose() for session in started))
+    await asyncio.sleep(1)  # for done callbacks and the last check of detection
+    return [repr(task) for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+def _run(sessions: int, replies: int) -> list[str]:
+    with contextlib.closing(VirtualTimeLoop()) as loop:
+        return loop.run_until_complete(_converse(sessions, replies))
+
+
+def play_in_threads() -> dict[str, Any]:
+    """Play sessions in an event loop of each thread, and return what is left of them, and what was logged."""
+    recorder = record()
+    onenter_deadlock_fix.detect("report")
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as threads:
+        left = [*threads.map(_run, [SESSIONS] * THREADS, [REPLIES] * THREADS)]
+    gc.collect()
+    kinds = (AgentSession, Agent, AgentActivity, asyncio.Task)
+    alive = Counter(type(thing).__name__ for thing in gc.get_objects() if issubclass(type(thing), kinds))
+    handoffs = onenter_deadlock_fix.status().handoffs
+    return {"handoffs": handoffs, "tasks left": left, "alive": dict(alive), "logged": recorder.messages()}
+
+
+def test_no_session_hangs_and_nothing_is_left_of_it(library: Forks) -> None:
+    # not changed is the handoff of Person, whose on_enter awaits the AgentTask itself
+    changed = THREADS * SESSIONS * REPLIES * (HANDOFFS_OF_A_REPLY - 1)
+    nothing = {"tasks left": [[]] * THREADS, "alive": {}, "logged": []}
+    assert library.call(play_in_threads) == {"handoffs": changed, **nothing}
+
+
+def growth_from_round_to_round() -> list[int]:
+    """Return by how much the memory grows that the shim's own lines have allocated, in bytes."""
+    onenter_deadlock_fix.detect("report")
+    tracemalloc.start()
+    used = []
+    for _ in range(3):
+        _run(1, REPLIES)
+        gc.collect()
+        filters = [tracemalloc.Filter(True, str(SHIM / "*")), tracemalloc.Filter(False, str(SHIM / "verify" / "*"))]
+        used.append(sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces(filters).traces))
+    return [after - before for before, after in zip(used, used[1:])]
+
+
+def test_memory_does_not_grow_with_the_handoffs(library: Forks) -> None:
+    # the least of all, since a table that is enlarged once is no leak
+    assert min(library.call(growth_from_round_to_round)) < HEADER * REPLIES * HANDOFFS_OF_A_REPLY
+
+
+async def _await_an_agent_task() -> bool:
+    """Return whether an AgentTask is alive while the task that has awaited it is, and thereby its context."""
+    awaited: list[weakref.ref[Any]] = []
+
+    def name() -> Name:
+        agent_task = Name()
+        awaited.append(weakref.ref(agent_task))
+        return agent_task
+
+    desk = DeskThatHandsOverItself(name)
+    await entered(desk)  # which keeps the task of on_enter
+    gc.collect()
+    return awaited[0]() is not None
+
+
+def is_kept_alive() -> bool:
+    return VirtualTimeLoop().run_until_complete(_await_an_agent_task())
+
+
+def test_agent_task_is_not_kept_alive_by_the_task_that_has_awaited_it(library: Forks) -> None:
+    assert not library.call(is_kept_alive)
