@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 
-_FIELDS = {"deadlock", "wait", "release"}
-_FOR_PEOPLE = {"RichLoggingHandler", "ColoredFormatter"}
-
 
 class HideData(logging.Handler):
     """Prefix the names of a record's data with an underscore, if a handler of ``dev`` or ``console`` is installed.
@@ -23,8 +20,8 @@ class HideData(logging.Handler):
             others += [handler for handler in logger.handlers if handler is not self]
             logger = logger.parent if logger.propagate else None
         names = {type(part).__name__ for handler in others for part in (handler, handler.formatter)}
-        if names & _FOR_PEOPLE:
-            for name in _FIELDS & vars(record).keys():
+        if names & {"RichLoggingHandler", "ColoredFormatter"}:
+            for name in {"deadlock", "wait", "release"} & vars(record).keys():
                 vars(record)[f"_{name}"] = vars(record).pop(name)
         if not others and logging.lastResort and record.levelno >= logging.lastResort.level:
             logging.lastResort.handle(record)  # this handler keeps logging from doing so

@@ -5,27 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Mapping
-from types import CoroutineType, MappingProxyType
+from collections.abc import Iterable
+from types import CoroutineType
 from typing import Any, NamedTuple
 
-from .asyncio_edges import Future
 from .livekit_edges import LivekitEdges
 from .livekit_internals import VOICE
 from .stack import Suspended, Task, name_of, user_lines
 
 _TURN = "on_user_turn_completed"
-_HANDOFF = f"{VOICE}agent_session._update_activity"
 # A row: a function of ``VOICE`` that a task is suspended in, the end of the name of another one that it must be
 # suspended in, too, its role, and its name, in which {} is the class of the agent. The first row that matches counts.
-_Rows = tuple[tuple[str, str, str, str], ...]
-_ROLES: _Rows = (
+_ROLES = (
     ("agent_activity._traceable_on_enter", "", "on_enter", "on_enter() of {}"),
     ("agent_activity._traceable_on_exit", "", "on_exit", "on_exit() of {}"),
     ("agent_activity._user_turn_completed_task", f".{_TURN}", _TURN, f"{_TURN}() of {{}}"),
     ("agent_activity._user_turn_completed_task", "", "user turn", "the turn of the user with {}"),
 )
-_CHANGES: _Rows = (
+_CHANGES = (
     ("agent_session._update_activity_task", "", "update_agent()", "session.update_agent({})"),
     ("agent_session._aclose_impl", "voice.agent_session.aclose", "session close", "session.aclose()"),
     ("agent_session._aclose_impl", "", "session close", "the close of the session"),
@@ -55,10 +52,10 @@ class WaitRecord(NamedTuple):
 
     role: str  # of the waiter, as in ``Label``
     name: str  # of the waiter, in a sentence
-    waits_for: str = ""  # the name of what it waits for, if that is known
-    waits_in: str = ""  # else the module and function that it is suspended in, unless these are user code
-    reason: str = ""  # why it waits, if that is known
-    lines: Mapping[str, str] = MappingProxyType({})  # the places and texts of the waiter's user code, outermost first
+    waits_for: str  # the name of what it waits for, if that is known
+    waits_in: str  # else the module and function that it is suspended in, unless these are user code
+    reason: str  # why it waits, if that is known
+    lines: dict[str, str]  # the places of the waiter's user code, outermost first, each with its text
 
     def __str__(self) -> str:
         where = f" for {self.waits_for}" if self.waits_for else f" in {self.waits_in}" if self.waits_in else ""
@@ -74,47 +71,44 @@ class NodeLabels(NamedTuple):
     is_shown: bool  # whether the records name it; they pass through others, which run no user code
 
 
-class Labels:
+class Labels(dict[Any, NodeLabels]):
     """The labels of the nodes of the graph. Nodes of the same thing share one, as a reply and its task do."""
 
     def __init__(self, edges: LivekitEdges) -> None:
-        self.edges = edges
+        self._edges = edges
         self.lines: dict[Label, dict[str, str]] = {}  # the places of the user's code that a label's tasks are in
         self.uses: Counter[str] = Counter()  # how many labels of the last records have a text
-        self._labels: dict[Future, NodeLabels] = {}
 
-    def labels_of(self, node: Any) -> NodeLabels:
-        if node not in self._labels:
-            plain = _plain_label(node)
-            self._labels[node] = NodeLabels(plain, plain, is_shown=False)  # if the node can't be read
-            with contextlib.suppress(Exception):
-                self._labels[node] = self._read_labels(node, plain)
-        return self._labels[node]
-
-    def show(self, task: Task) -> None:
-        self._labels[task] = self.labels_of(task)._replace(is_shown=True)
+    def __missing__(self, node: Any) -> NodeLabels:
+        plain = _plain_label(node)
+        self[node] = NodeLabels(plain, plain, is_shown=False)  # if the node can't be read
+        with contextlib.suppress(Exception):
+            self[node] = self._read(node, plain)
+        return self[node]
 
     def display_name(self, label: Label) -> str:
         """Return the label's text, with its identity if other labels of the last records share the text."""
         return f"{label.text} ({label.identity:#x})" if self.uses[label.text] > 1 else label.text
 
     def speech_label(self, handle: Any) -> Label:
-        functions = (function for task in handle._tasks for function in self.edges.functions(task))
+        functions = (function for task in handle._tasks for function in self._edges.functions(task))
         is_say = f"{VOICE}agent_activity._tts_task" in functions
         role, text = ("say", "session.say()") if is_say else ("reply", "the reply")
         return Label(role, f"{text} {handle.id}", id(handle))
 
-    def _read_labels(self, node: Any, plain: Label) -> NodeLabels:
-        frames, info = self.edges.stack(node), self.edges.infos.get(node)
-        call, handle = (info.function_call, info.speech_handle) if info else (None, self.edges.handles.get(node))
+    def _read(self, node: Any, plain: Label) -> NodeLabels:
+        frames, info = self._edges.stack(node), self._edges.infos.get(node)
+        call, handle = (info.function_call, info.speech_handle) if info else (None, self._edges.handles.get(node))
         identity = id(call or node)  # one call may have two tasks
         own = Label("tool", f"the tool {call.name}", identity) if call else _label_by(_ROLES, frames, identity)
         if own is None and handle:
             own = self.speech_label(handle)
         change = _label_by(_CHANGES, frames, identity)
-        agent_task = self.edges.agent_task(node)
+        agent_task = self._edges.agent_task(node)
         # As the innermost frame it waits for on_enter() of the AgentTask, after the handoff.
-        handoff = next((frame for frame in frames[:-1] if frame.function == _HANDOFF), None)
+        handoff = next(
+            (frame for frame in frames[:-1] if frame.function.endswith(".agent_session._update_activity")), None
+        )
         if handoff and agent_task is not None:
             direction = "to" if handoff.variables["agent"] is agent_task else "back from"
             change = Label("handoff", f"the handoff {direction} {name_of(type(agent_task))}", identity)
@@ -124,7 +118,7 @@ class Labels:
         return labels
 
 
-def _label_by(rows: _Rows, frames: list[Suspended], identity: int) -> Label | None:
+def _label_by(rows: Iterable[tuple[str, str, str, str]], frames: list[Suspended], identity: int) -> Label | None:
     by_function = {frame.function: frame for frame in frames}
     for function, other, role, text in rows:
         frame = by_function.get(VOICE + function)

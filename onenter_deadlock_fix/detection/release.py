@@ -64,12 +64,12 @@ def _release_in(snapshot: Snapshot, task: Task, activity: Any) -> Release:
     """Return the release for the drain of an activity that ``task`` executes."""
     labels, awaited, speaking = snapshot.labels, drained(activity), activity._current_speech
     speech_tasks = [other for other in awaited if _can_release(snapshot, task, activity, other)]
-    released = [labels.labels_of(other).own for other in speech_tasks]
+    released = [labels[other].own for other in speech_tasks]
     if speaking is not None and speaking.done():
         released.append(labels.speech_label(speaking))
-    change, name = labels.labels_of(task).change, labels.display_name
-    waits = [WaitRecord(change.role, name(change), name(label)) for label in dict.fromkeys(released)]
-    remaining = [name(labels.labels_of(other).own) for other in awaited if other not in speech_tasks]
+    change, name = labels[task].change, labels.display_name
+    waits = [WaitRecord(change.role, name(change), name(label), "", "", {}) for label in dict.fromkeys(released)]
+    remaining = [name(labels[other].own) for other in awaited if other not in speech_tasks]
     handles = [handle for other in speech_tasks if (handle := speech_handle(other)) is not None]
     return Release(waits, remaining, activity, speech_tasks, handles)
 

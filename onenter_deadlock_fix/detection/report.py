@@ -1,7 +1,4 @@
-"""Log the records: text for people, and the same as data in the record's ``extra``.
-
-They are logged in the context of the task that hangs, so that its context variables are available to log handlers.
-"""
+"""Log the records: text for people, and the same as data in the record's ``extra``."""
 
 from __future__ import annotations
 
@@ -27,6 +24,7 @@ _FIXED_IN = {
     frozenset({("on_enter", "handoff"), ("handoff", "session close"), ("session close", "on_enter")}): "1.6.1",
     frozenset({("tool", "handoff"), ("handoff", "update_agent()"), ("update_agent()", "on_exit")}): "1.8.2",
 }
+_ROLES = {*CHANGE_ROLES, "on_enter", "tool"}
 _MAX_WAITS = 50  # in a record
 
 
@@ -34,14 +32,15 @@ def deadlock(
     name: str, records: Sequence[WaitRecord], releases: Sequence[Release], task: Task, *, is_on_cycle: bool, mode: str
 ) -> None:
     """Log that a change can never complete."""
-    lines = [f"deadlock: {name} waits for {'itself' if is_on_cycle else 'what can never complete'}", *_lines(records)]
-    lines.append("none of these can complete; a time-out or a cancellation may abort it")
     fixed_in = _fixed_in(records)
-    if fixed_in:
-        lines.append(f"fixed in livekit-agents {fixed_in}")
-    if mode != "resolve":
-        advice = f"set {DETECT}=resolve to let {{}} go on without waiting for {{}}"
-        lines += [_release_line(advice, "; it still waits for", release) for release in releases]
+    advice = f"set {DETECT}=resolve to let {{}} go on without waiting for {{}}"
+    lines = [
+        f"deadlock: {name} waits for {'itself' if is_on_cycle else 'what can never complete'}",
+        *_lines(records),
+        "none of these can complete; a time-out or a cancellation may abort it",
+        *([f"fixed in livekit-agents {fixed_in}"] if fixed_in else []),
+        *(_release_line(advice, "; it still waits for", release) for release in releases if mode != "resolve"),
+    ]
     data = {"waits": _data(records), "fixed_in": fixed_in, "can_release": bool(releases)}
     _log(logging.ERROR, lines, {"deadlock": data}, task)
 
@@ -71,8 +70,8 @@ def _join(names: Iterable[str]) -> str:
 def _fixed_in(records: Sequence[WaitRecord]) -> str | None:
     """Return the release that fixed this deadlock, if the installed release is older; else None."""
     roles = {record.name: record.role for record in records}
-    changing = [record for record in records if record.role in {*CHANGE_ROLES, "on_enter", "tool"}]
-    fixed_in = _FIXED_IN.get(frozenset((record.role, roles.get(record.waits_for, "")) for record in changing))
+    waits = ((role, roles.get(record.waits_for, "")) for record in records if (role := record.role) in _ROLES)
+    fixed_in = _FIXED_IN.get(frozenset(waits))
     with contextlib.suppress(ImportError, InvalidVersion, TypeError):  # a build that does not say which release it is
         from livekit.agents.version import __version__ as release
 
@@ -99,6 +98,7 @@ def _data(records: Sequence[WaitRecord]) -> list[dict[str, Any]]:
 
 
 def _log(level: int, lines: Sequence[str], extra: dict[str, Any], task: Task) -> None:
+    """Log in the context of the task that hangs, so that its context variables are available to log handlers."""
     # a copy, because with nested loops the task may be running in the context itself
     log = logging.getLogger(LOGGER).log
     context_of(task).copy().run(log, level, "\n  ".join(lines), extra=extra)

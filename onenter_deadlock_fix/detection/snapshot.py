@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, Callable, NamedTuple, Optional
 
 from . import graph
 from .asyncio_edges import Alternative
@@ -17,6 +17,8 @@ TEMPORARY = {GIVEN_UP, TIMED}
 _MAY_COMPLETE = {*TEMPORARY, PLAYED, *MODEL_REASONS}
 # Roles that may be at work while session.run() waits. Not on_enter(): it may be waiting for the user's turn.
 _AT_WORK = ("tool", "reply", "say", "user turn", "on_user_turn_completed", "task")
+
+WaitOf = Callable[[Any], Optional[graph.Wait]]
 
 
 class Deadlock(NamedTuple):
@@ -48,17 +50,17 @@ class Snapshot:
             return None
         cause = next(self._causes[node] for node in self.reachable_from(task) if node in self._causes)
         is_on_cycle = task in cause and bool(self.waits[task].awaited)
-        return Deadlock(self._identify(cause), self.labels.labels_of(task).change, is_on_cycle)
+        return Deadlock(self._identify(cause), self.labels[task].change, is_on_cycle)
 
     def explain(self, task: Task) -> list[WaitRecord]:
         """Return who waits for whom in the deadlock that keeps a task from completing."""
-        return self._records([task], self.reachable_from(task))
+        return self._records([task], self.deadlocked.get)
 
     def explain_slow_wait(self, task: Task) -> list[WaitRecord]:
-        """Return who waits for whom if a task is slow; [] if its wait may take any time.
+        """Return who waits for whom if a task is slow, beginning with user code, which may await an outer AgentTask.
 
-        The latter are ``session.run()`` while user code or a model is at work, an AgentTask while a turn of the user
-        can reach it, and ``on_enter()``. If library code awaits an AgentTask, begin with who awaits its agent.
+        Return [] for what may take any time: ``session.run()`` while user code or a model is at work, an AgentTask
+        while a turn of the user can reach it, and ``on_enter()``.
         """
         is_change = not CHANGE_FUNCTIONS.isdisjoint(self.edges.functions(task))
         may_take_any_time = not (is_change or self.waits[task].reason.endswith(UNREACHED))
@@ -71,7 +73,7 @@ class Snapshot:
                 if awaited is agent and outer not in starts and not user_lines(self.edges.stack(start)):
                     waits[outer] = graph.Wait((start,))
                     starts.append(outer)
-        return self._records(starts[-1:], waits, follows_channels=True)
+        return self._records(starts[-1:], lambda node: waits.get(node) or self.edges.wait(node), follows_channels=True)
 
     def is_run(self, task: Task) -> bool:
         """Return whether a task waits for ``session.run()``, or for ``session.start(capture_run=True)``."""
@@ -80,8 +82,8 @@ class Snapshot:
     def cycle(self) -> list[str]:
         """Return who waits for whom in the smallest deadlock, or [] if there is none."""
         nodes = min(self._causes.values(), key=len, default=frozenset[Any]())
-        starts = sorted(nodes & self.edges.tasks or nodes, key=lambda node: self.labels.labels_of(node).own.text)[:1]
-        return list(map(str, self._records(starts, graph.reachable(starts, self.deadlocked.get))))
+        starts = sorted(nodes & self.edges.tasks or nodes, key=lambda node: self.labels[node].own.text)[:1]
+        return list(map(str, self._records(starts, self.deadlocked.get)))
 
     def reachable_from(self, task: Task) -> dict[Any, graph.Wait]:
         """Return the waits of a deadlocked task and of all deadlocked nodes that it waits for, the nearest first."""
@@ -105,18 +107,14 @@ class Snapshot:
         """Return whether a model, a timer or the user's own code is at work for a speech and may complete it."""
         # Later releases don't await the tasks that call a model, but futures that these tasks set.
         starts = [task for task in self.edges.tasks if task in self.edges.infos or self.edges.is_generating(task)]
-        ends = self._records(starts, graph.reachable(starts, self.edges.wait))
         return any(
-            end.reason in _MAY_COMPLETE or not (end.reason or end.waits_in.startswith("livekit.agents."))
-            for end in ends
-            if end.role in _AT_WORK and not end.waits_for
+            why in _MAY_COMPLETE or not (why or where.startswith("livekit.agents."))
+            for waiter, awaited, where, why in self._labelled_waits(starts, self.edges.wait)
+            if waiter.role in _AT_WORK and awaited == NOBODY
         )
 
-    def _records(
-        self, starts: Iterable[Any], waits: Mapping[Any, graph.Wait], *, follows_channels: bool = False
-    ) -> list[WaitRecord]:
-        """Return the waits of ``starts`` and of all that they wait for, among the nodes of ``waits``."""
-        labelled = dict.fromkeys(self._labelled_waits(starts, waits, follows_channels))
+    def _records(self, starts: Iterable[Any], wait_of: WaitOf, *, follows_channels: bool = False) -> list[WaitRecord]:
+        labelled = dict.fromkeys(self._labelled_waits(starts, wait_of, follows_channels))
         waiters = {waiter for waiter, *_ in labelled}
         only_for_themselves = [awaited for _, awaited, *_ in labelled if awaited not in waiters]
         labelled.update(dict.fromkeys((label, label, "", "") for label in only_for_themselves))
@@ -129,43 +127,41 @@ class Snapshot:
         ]
 
     def _labelled_waits(
-        self, starts: Iterable[Any], waits: Mapping[Any, graph.Wait], follows_channels: bool
+        self, starts: Iterable[Any], wait_of: WaitOf, follows_channels: bool = False
     ) -> Iterator[tuple[Label, Label, str, str]]:
-        """Yield the waits from one label to the next, passing through nodes without one: waiter, awaited, where, why.
+        """Yield the waits of ``starts`` and of all that they wait for: waiter, awaited, where and why.
 
-        The waiter of the first label on a path is ``NOBODY``, and ``NOBODY`` is awaited at its end.
-
-        follows_channels: whether a task that reads a channel is followed to the tasks that write to it.
+        Each leads from one label to the next, through nodes that are not shown; from ``NOBODY`` to the first label of a
+        path, and to ``NOBODY`` at its end. A node that has no wait is left out. If ``follows_channels``, a task that
+        reads a channel is followed to the tasks that write to it.
         """
         # the last label on a path, the last task since that runs code of its own, why that waits, and the next node
         to_do: list[tuple[Label, Any, str, Any]] = [(NOBODY, None, "", node) for node in starts]
-        seen = set()
+        seen: set[tuple[Label, int]] = set()
+        writers: set[Any] = set()
         for waiter, task, why, node in to_do:
-            if (waiter, id(node)) in seen:
+            wait = wait_of(node)
+            if wait is None or (waiter, id(node)) in seen:
                 continue
             seen.add((waiter, id(node)))
-            own, change, is_shown = self.labels.labels_of(node)
-            for label in (own, change) if is_shown else ():
+            own, change, is_shown = self.labels[node]
+            for label in (own, change) if is_shown or node in writers else ():
                 if label != waiter:
                     yield waiter, label, "", why
                     waiter, task, why = label, None, ""
             if node in self.edges.tasks and innermost(self.edges.stack(node)):
                 task = node
-            wait = waits[node]
-            awaited = [other for other in wait.awaited if other in waits]
+            awaited = list(wait.awaited)
             if type(node) is Alternative:
                 awaited = awaited[:1]
             elif not awaited:
-                if task is not None and not wait.reason:
-                    label = self.labels.labels_of(task).change
-                    if label != waiter:
-                        yield waiter, label, "", ""
-                        waiter = label
-                    awaited = self.edges.writers(task) if follows_channels else []
-                    waits = {**graph.reachable(awaited, self.edges.wait), **waits}
-                    for writer in awaited:
-                        self.labels.show(writer)
+                end = waiter if task is None or wait.reason else self.labels[task].change
+                if end != waiter:
+                    yield waiter, end, "", ""
+                awaited = self.edges.writers(task) if follows_channels and not wait.reason else []
+                writers.update(awaited)
                 if not awaited:
                     where, reason = where_and_why(self.edges.stack(task))
-                    yield waiter, NOBODY, where, wait.reason or reason
+                    yield end, NOBODY, where, wait.reason or reason
+                waiter = end
             to_do += [(waiter, task, wait.reason or why, other) for other in awaited]

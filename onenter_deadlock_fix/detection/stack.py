@@ -9,7 +9,6 @@ import asyncio
 import gc
 import linecache
 import os
-from collections.abc import Sequence
 from operator import attrgetter
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
@@ -108,7 +107,7 @@ def stack(task: Task) -> list[Suspended]:
             return frames
 
 
-def user_lines(frames: Sequence[Suspended]) -> dict[str, str]:
+def user_lines(frames: list[Suspended]) -> dict[str, str]:
     """Return the places of the user's own code, or of installed packages if there are none, each with its text."""
     lines: dict[str, dict[str, str]] = {"user": {}, "installed": {}}
     for frame in frames:
@@ -120,13 +119,13 @@ def user_lines(frames: Sequence[Suspended]) -> dict[str, str]:
     return lines["user"] or lines["installed"]
 
 
-def innermost(frames: Sequence[Suspended]) -> Suspended | None:
+def innermost(frames: list[Suspended]) -> Suspended | None:
     """Return the innermost frame that is not of the standard library and no wait helper."""
     outside = (frame for frame in reversed(frames) if frame.origin != "stdlib")
     return next((frame for frame in outside if not frame.function.startswith(_WAIT_HELPERS)), None)
 
 
-def where_and_why(frames: Sequence[Suspended]) -> tuple[str, str]:
+def where_and_why(frames: list[Suspended]) -> tuple[str, str]:
     """Return in which module and function a task waits, unless it is user code, and why, as far as that is known."""
     place = innermost(frames)
     where = ", ".join(place.function.rpartition(".")[::2]) if place and place.origin != "user" else ""
@@ -147,7 +146,7 @@ def where_and_why(frames: Sequence[Suspended]) -> tuple[str, str]:
     return where, ""
 
 
-def is_builtin(thing: Any, names: Sequence[str]) -> bool:
+def is_builtin(thing: Any, names: tuple[str, ...]) -> bool:
     """Return whether an object's type is a built-in type with one of these names."""
     kind = type(thing)  # a user-defined type could run code when its name is read
     return not _flags_of(kind) & _TPFLAGS_HEAPTYPE and kind.__name__ in names

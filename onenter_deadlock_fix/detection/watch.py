@@ -178,7 +178,7 @@ class _Watch:
             change.state = _State.SUSPECTED  # between two turns of a model, nobody is at work for a moment
         elif _logger.isEnabledFor(logging.WARNING):
             change.state = _State.REPORTED_FOR_NOW if is_temporary else _State.REPORTED
-            name = snapshot.labels.display_name(snapshot.labels.labels_of(change.task).change)
+            name = snapshot.labels.display_name(snapshot.labels[change.task].change)
             report.slow_wait(name, records, now - change.since, change.task)
 
 
