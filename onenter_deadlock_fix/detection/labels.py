@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from .livekit_edges import LivekitEdges
 from .livekit_internals import VOICE
-from .stack import Suspended, Task, name_of, user_lines
+from .stack import Suspended, name_of, user_lines
 
 _TURN = "on_user_turn_completed"
 # A row: a function of ``VOICE`` that a task is suspended in, the end of the name of another one that it must be
@@ -80,7 +80,13 @@ class Labels(dict[Any, NodeLabels]):
         self.uses: Counter[str] = Counter()  # how many labels of the last records have a text
 
     def __missing__(self, node: Any) -> NodeLabels:
-        plain = _plain_label(node)
+        name = "without a name"
+        # Raised for a future, and for a task that was created before nest_asyncio was applied.
+        with contextlib.suppress(Exception):
+            name, coroutine = asyncio.Task.get_name(node), asyncio.Task.get_coro(node)  # its class may be user-defined
+            if type(coroutine) is CoroutineType and name.startswith("Task-"):  # asyncio has named it
+                name = coroutine.__name__
+        plain = Label("task", f"the task {name}", id(node))
         self[node] = NodeLabels(plain, plain, is_shown=False)  # if the node can't be read
         with contextlib.suppress(Exception):
             self[node] = self._read(node, plain)
@@ -129,13 +135,3 @@ def _label_by(rows: Iterable[tuple[str, str, str, str]], frames: list[Suspended]
             agent = variables["self"].agent if function.startswith("agent_activity.") else last
             return Label(role, text.format(name_of(type(agent))), identity)
     return None
-
-
-def _plain_label(task: Task) -> Label:
-    """Return the label of a task without any other role; its class may be user-defined."""
-    name = "without a name"
-    with contextlib.suppress(Exception):  # raised for a task created before nest_asyncio was applied
-        name, coroutine = asyncio.Task.get_name(task), asyncio.Task.get_coro(task)
-        if type(coroutine) is CoroutineType and name.startswith("Task-"):  # asyncio has named it
-            name = coroutine.__name__
-    return Label("task", f"the task {name}", id(task))
