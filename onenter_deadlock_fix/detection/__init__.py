@@ -23,10 +23,10 @@ what can't be seen so: a cycle through it is reported as a slow wait. Two things
 with`` of a lock holds and releases it, and the tool itself calls ``RunContext.update()``, not a helper task.
 
 The modules (each imports only earlier ones): ``config`` has the settings, ``livekit_internals`` the private API that is
-read, ``stack`` the coroutines of a task, ``graph`` the search for deadlocks, ``asyncio_edges`` and ``livekit_edges``
-the edges, ``places`` where a task waits and why, ``labels`` the names of nodes, ``snapshot`` the waits at one moment,
-``release`` what ``resolve`` releases, ``report`` the records, ``console`` their format on livekit-agents' console, and
-``watch`` the timer. A *change* is a handoff, a close, a drain or a run.
+read, ``stack`` the coroutines of a task and why it waits, ``graph`` the search for deadlocks, ``asyncio_edges`` and
+``livekit_edges`` the edges, ``labels`` the names of nodes, ``snapshot`` the waits at one moment, ``release`` what
+``resolve`` releases, ``report`` the records, ``console`` their format on livekit-agents' console, and ``watch`` the
+timer. A *change* is a handoff, a close, a drain or a run.
 """
 
 from __future__ import annotations

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 
-_FIELDS = ("deadlock", "wait", "release")
-_FOR_PEOPLE = ("RichLoggingHandler", "ColoredFormatter")
-
 
 class HideData(logging.Handler):
     """Prefix the names of a record's data with an underscore, if a handler of ``dev`` or ``console`` is installed.
@@ -16,21 +13,16 @@ class HideData(logging.Handler):
     job's, and it calls only handlers.
     """
 
-    def __init__(self, logger: logging.Logger) -> None:
-        super().__init__()
-        self._logger = logger
-
     def handle(self, record: logging.LogRecord) -> bool:
-        logger: logging.Logger | None = self._logger
+        logger: logging.Logger | None = logging.getLogger(record.name)
         others: list[logging.Handler] = []
         while logger:
             others += [handler for handler in logger.handlers if handler is not self]
             logger = logger.parent if logger.propagate else None
         names = {type(part).__name__ for handler in others for part in (handler, handler.formatter)}
-        if not names.isdisjoint(_FOR_PEOPLE):
-            for name in _FIELDS:
-                if name in vars(record):
-                    vars(record)[f"_{name}"] = vars(record).pop(name)
+        if names & {"RichLoggingHandler", "ColoredFormatter"}:
+            for name in {"deadlock", "wait", "release"} & vars(record).keys():
+                vars(record)[f"_{name}"] = vars(record).pop(name)
         if not others and logging.lastResort and record.levelno >= logging.lastResort.level:
             logging.lastResort.handle(record)  # this handler keeps logging from doing so
         return True

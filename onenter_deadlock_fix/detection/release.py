@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import Any, NamedTuple
 
@@ -14,20 +13,13 @@ from .stack import Task
 
 
 class Release(NamedTuple):
-    """The speech tasks that a drain need not wait for.
+    """The speech tasks that a drain need not wait for."""
 
-    waits: the waits of its change that the release ends.
-    remaining: the names of what the change still waits for after the release.
-    activity: the activity that is drained.
-    speech_tasks: the tasks that the drain no longer waits for after the release.
-    handles: the speech handles of these tasks; ``on_enter()`` and ``on_exit()`` have none.
-    """
-
-    waits: list[WaitRecord]
-    remaining: list[str]
-    activity: Any
-    speech_tasks: list[Task]
-    handles: list[Any]
+    waits: list[WaitRecord]  # the waits of its change that the release ends
+    remaining: list[str]  # the names of what the change still waits for after the release
+    activity: Any  # the activity that is drained
+    speech_tasks: list[Task]  # the tasks that the drain no longer waits for after the release
+    handles: list[Any]  # the speech handles of these tasks; ``on_enter()`` and ``on_exit()`` have none
 
     def apply(self) -> None:
         """Add the tasks to the drain's blocked tasks, complete the generation that it waits for, and wake it up."""
@@ -70,24 +62,22 @@ def find_releases(snapshot: Snapshot, task: Task) -> list[Release]:
 
 def _release_in(snapshot: Snapshot, task: Task, activity: Any) -> Release:
     """Return the release for the drain of an activity that ``task`` executes."""
-    awaited, speaking, lock = drained(activity), activity._current_speech, activity.session._activity_lock
-    labels = snapshot.labels
-    speech_tasks = [other for other in awaited if _can_release(snapshot, task, other, lock)]
-    released = [labels.own_label(speech_task) for speech_task in speech_tasks]
+    labels, awaited, speaking = snapshot.labels, drained(activity), activity._current_speech
+    speech_tasks = [other for other in awaited if _can_release(snapshot, task, activity, other)]
+    released = [labels[other].own for other in speech_tasks]
     if speaking is not None and speaking.done():
         released.append(labels.speech_label(speaking))
-    change = labels.change_label(task)
-    waits = [labels.record(change, label)._replace(lines=()) for label in dict.fromkeys(released)]
-    remaining = [labels.display_name(labels.own_label(other)) for other in awaited if other not in speech_tasks]
+    change, name = labels[task].change, labels.display_name
+    waits = [WaitRecord(change.role, name(change), name(label), "", "", {}) for label in dict.fromkeys(released)]
+    remaining = [name(labels[other].own) for other in awaited if other not in speech_tasks]
     handles = [handle for other in speech_tasks if (handle := speech_handle(other)) is not None]
-    return Release(waits, list(dict.fromkeys(remaining)), activity, speech_tasks, handles)
+    return Release(waits, remaining, activity, speech_tasks, handles)
 
 
-def _can_release(snapshot: Snapshot, task: Task, speech_task: Task, lock: asyncio.Lock) -> bool:
-    """Return whether the drain that ``task`` executes can release a speech task."""
-    waits = snapshot.reachable_from(speech_task)
-    if any(wait.lock is lock for wait in waits.values()):
+def _can_release(snapshot: Snapshot, task: Task, activity: Any, speech_task: Task) -> bool:
+    """Return whether the drain of an activity that ``task`` executes can release a speech task."""
+    waits, handle = snapshot.reachable_from(speech_task), speech_handle(speech_task)
+    if any(wait.lock is activity.session._activity_lock for wait in waits.values()):
         return False
-    handle = speech_handle(speech_task)
     is_never_scheduled = handle is not None and handle._scheduled_fut in waits
     return is_never_scheduled or (task in waits and snapshot.edges.agent_task(task) is not None)

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, Callable, NamedTuple, Optional
 
 from . import graph
-from .labels import Label, Labels, WaitRecord
-from .livekit_edges import UNREACHED, LivekitEdges
+from .labels import NOBODY, Label, Labels, WaitRecord
+from .livekit_edges import GIVEN_UP, PLAYED, UNREACHED, LivekitEdges
 from .livekit_internals import CHANGE_FUNCTIONS, VOICE, WATCHED_FUNCTIONS
-from .places import MAY_COMPLETE, user_lines
-from .stack import Task
+from .stack import MODEL_REASONS, TIMED, Task, innermost, user_lines, where_and_why
 
+TEMPORARY = {GIVEN_UP, TIMED}
+_MAY_COMPLETE = {*TEMPORARY, PLAYED, *MODEL_REASONS}
 # Roles that may be at work while session.run() waits. Not on_enter(): it may be waiting for the user's turn.
 _AT_WORK = ("tool", "reply", "say", "user turn", "on_user_turn_completed", "task")
 
+WaitOf = Callable[[Any], Optional[graph.Wait]]
+
 
 class Deadlock(NamedTuple):
-    """A deadlock, and the change that it blocks.
+    """A deadlock, and the change that it blocks."""
 
-    nodes: the identities of the tasks and speeches that wait for each other, or can never complete. They are the same
-        in each snapshot, as long as these wait for the same things.
-    change: the label of the change that can't complete.
-    is_on_cycle: whether the change waits for itself.
-    """
-
-    nodes: frozenset[Any]
+    nodes: frozenset[Any]  # identities of what waits for each other or can never complete, the same in each snapshot
     change: Label
-    is_on_cycle: bool
+    is_on_cycle: bool  # whether the change waits for itself
 
     @property
     def rank(self) -> tuple[bool, bool, str]:
@@ -44,6 +41,7 @@ class Snapshot:
         self.labels = Labels(self.edges)
         self.waits = graph.reachable(tasks if due is None else due, self.edges.wait)
         self.deadlocked = graph.deadlocked(self.waits)
+        self._causes = graph.causes(self.deadlocked)
 
     def deadlock(self, task: Task) -> Deadlock | None:
         """Return the deadlock that keeps a task from completing, or None if it is merely slow."""
@@ -51,24 +49,30 @@ class Snapshot:
             return None
         cause = next(self._causes[node] for node in self.reachable_from(task) if node in self._causes)
         is_on_cycle = task in cause and bool(self.waits[task].awaited)
-        return Deadlock(self._identify(cause), self.labels.change_label(task), is_on_cycle)
+        return Deadlock(self._identify(cause), self.labels[task].change, is_on_cycle)
 
     def explain(self, task: Task) -> list[WaitRecord]:
         """Return who waits for whom in the deadlock that keeps a task from completing."""
-        return self.labels.records([task], self.reachable_from(task))
+        return self._records([task], self.deadlocked.get)
 
     def explain_slow_wait(self, task: Task) -> list[WaitRecord]:
-        """Return who waits for whom if a task is slow; [] if its wait may take any time.
+        """Return who waits for whom if a task is slow, beginning with user code, which may await an outer AgentTask.
 
-        The latter are ``session.run()`` while user code or a model is at work, an AgentTask while a turn of the user
-        can reach it, and ``on_enter()``.
+        Return [] for what may take any time: ``session.run()`` while user code or a model is at work, an AgentTask
+        while a turn of the user can reach it, and ``on_enter()``.
         """
-        if self.is_run(task):
-            is_slow = not self._is_at_work()
-        else:
-            is_change = not CHANGE_FUNCTIONS.isdisjoint(self.edges.functions(task))
-            is_slow = is_change or self.waits[task].reason.endswith(UNREACHED)
-        return self._explain_from_users_line(task) if is_slow else []
+        is_change = not CHANGE_FUNCTIONS.isdisjoint(self.edges.functions(task))
+        may_take_any_time = not (is_change or self.waits[task].reason.endswith(UNREACHED))
+        if may_take_any_time or (self.is_run(task) and self._is_at_work()):
+            return []
+        waits, starts = dict(self.waits), [task]
+        for start in starts:
+            _, agent = self.edges.awaited_agent_tasks.get(start, (None, None))
+            for outer, (awaited, _) in self.edges.awaited_agent_tasks.items():
+                if awaited is agent and outer not in starts and not user_lines(self.edges.stack(start)):
+                    waits[outer] = graph.Wait((start,))
+                    starts.append(outer)
+        return self._records(starts[-1:], lambda node: waits.get(node) or self.edges.wait(node), follows_channels=True)
 
     def is_run(self, task: Task) -> bool:
         """Return whether a task waits for ``session.run()``, or for ``session.start(capture_run=True)``."""
@@ -77,17 +81,12 @@ class Snapshot:
     def cycle(self) -> list[str]:
         """Return who waits for whom in the smallest deadlock, or [] if there is none."""
         nodes = min(self._causes.values(), key=len, default=frozenset[Any]())
-        tasks = sorted(nodes & self.edges.tasks, key=lambda task: self.labels.own_label(task).text)
-        starts = tasks[:1] or nodes
-        return list(map(str, self.labels.records(starts, graph.reachable(starts, self.deadlocked.get))))
+        starts = sorted(nodes & self.edges.tasks or nodes, key=lambda node: self.labels[node].own.text)[:1]
+        return list(map(str, self._records(starts, self.deadlocked.get)))
 
     def reachable_from(self, task: Task) -> dict[Any, graph.Wait]:
         """Return the waits of a deadlocked task and of all deadlocked nodes that it waits for, the nearest first."""
         return graph.reachable([task], self.deadlocked.get)
-
-    @functools.cached_property
-    def _causes(self) -> dict[Any, frozenset[Any]]:
-        return graph.causes(self.deadlocked)
 
     def _identify(self, nodes: Iterable[Any]) -> frozenset[Any]:
         """Return the identities of the tasks and speeches among nodes; a task's includes the changes that it executes.
@@ -103,24 +102,65 @@ class Snapshot:
                 identities.add((id(node), *map(id, changes)))
         return frozenset(identities)
 
-    def _explain_from_users_line(self, task: Task) -> list[WaitRecord]:
-        """Return who waits for whom. If library code awaits an AgentTask, begin with the task that awaits its agent."""
-        waits, starts = dict(self.waits), [task]
-        for start in starts:
-            _, agent = self.edges.awaited_agent_tasks.get(start, (None, None))
-            for outer, (awaited, _) in self.edges.awaited_agent_tasks.items():
-                if awaited is agent and outer not in starts and not user_lines(self.edges.stack(start)):
-                    waits[outer] = graph.Wait((start,))
-                    starts.append(outer)
-        return self.labels.records(starts[-1:], waits, follows_channels=True)
-
     def _is_at_work(self) -> bool:
         """Return whether a model, a timer or the user's own code is at work for a speech and may complete it."""
         # Later releases don't await the tasks that call a model, but futures that these tasks set.
         starts = [task for task in self.edges.tasks if task in self.edges.infos or self.edges.is_generating(task)]
-        records = self.labels.records(starts, graph.reachable(starts, self.edges.wait))
         return any(
-            end.reason in MAY_COMPLETE or not (end.reason or end.waits_in.startswith("livekit.agents."))
-            for end in records
-            if end.role in _AT_WORK and not end.waits_for
+            why in _MAY_COMPLETE or not (why or where.startswith("livekit.agents."))
+            for waiter, awaited, where, why in self._labelled_waits(starts, self.edges.wait)
+            if waiter.role in _AT_WORK and awaited == NOBODY
         )
+
+    def _records(self, starts: Iterable[Any], wait_of: WaitOf, *, follows_channels: bool = False) -> list[WaitRecord]:
+        labelled = dict.fromkeys(self._labelled_waits(starts, wait_of, follows_channels))
+        waiters = {waiter for waiter, *_ in labelled}
+        only_for_themselves = [awaited for _, awaited, *_ in labelled if awaited not in waiters]
+        labelled.update(dict.fromkeys((label, label, "", "") for label in only_for_themselves))
+        self.labels.uses = Counter(label.text for label in {label for wait in labelled for label in wait[:2]})
+        name, lines = self.labels.display_name, self.labels.lines
+        return [
+            WaitRecord(waiter.role, name(waiter), name(awaited), where, why, lines.get(waiter, {}))
+            for waiter, awaited, where, why in sorted(labelled, key=lambda wait: wait[1] == NOBODY)
+            if waiter != NOBODY
+        ]
+
+    def _labelled_waits(
+        self, starts: Iterable[Any], wait_of: WaitOf, follows_channels: bool = False
+    ) -> Iterator[tuple[Label, Label, str, str]]:
+        """Yield the waits of ``starts`` and of all that they wait for: waiter, awaited, where and why.
+
+        Each leads from one label to the next, through nodes that are not shown; from ``NOBODY`` to the first label of a
+        path, and to ``NOBODY`` at its end. A node that has no wait is left out. If ``follows_channels``, a task that
+        reads a channel is followed to the tasks that write to it.
+        """
+        # the last label on a path, the last task since that runs code of its own, why that waits, and the next node
+        to_do: list[tuple[Label, Any, str, Any]] = [(NOBODY, None, "", node) for node in starts]
+        seen: set[tuple[Label, int]] = set()
+        writers: set[Any] = set()
+        for waiter, task, why, node in to_do:
+            wait = wait_of(node)
+            if wait is None or (waiter, id(node)) in seen:
+                continue
+            seen.add((waiter, id(node)))
+            own, change, is_shown = self.labels[node]
+            for label in (own, change) if is_shown or node in writers else ():
+                if label != waiter:
+                    yield waiter, label, "", why
+                    waiter, task, why = label, None, ""
+            if node in self.edges.tasks and innermost(self.edges.stack(node)):
+                task = node
+            awaited = list(wait.awaited)
+            if type(node) is graph.Wait:
+                awaited = awaited[:1]
+            elif not awaited:
+                end = waiter if task is None or wait.reason else self.labels[task].change
+                if end != waiter:
+                    yield waiter, end, "", ""
+                awaited = self.edges.writers(task) if follows_channels and not wait.reason else []
+                writers.update(awaited)
+                if not awaited:
+                    where, reason = where_and_why(self.edges.stack(task))
+                    yield end, NOBODY, where, wait.reason or reason
+                waiter = end
+            to_do += [(waiter, task, wait.reason or why, other) for other in awaited]

@@ -41,7 +41,7 @@ _WRAPPED = (  # each change begins with one of these methods
 _settings: Settings | None = None
 _unwatched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()  # event loops in which no timer can be set
 _logger = logging.getLogger(LOGGER)
-_hide_data = HideData(_logger)
+_hide_data = HideData()
 
 
 class _State(Enum):
@@ -147,7 +147,7 @@ class _Watch:
             release.apply()
         self._releases += released
         try:
-            if is_new and report.is_enabled(logging.ERROR):
+            if is_new and _logger.isEnabledFor(logging.ERROR):
                 # Set before logging: if a log handler of the program raises, other handlers may have got the record.
                 change.deadlocks.append(nodes)
                 change.state = _State.REPORTED
@@ -163,7 +163,7 @@ class _Watch:
 def _report_slow_wait(snapshot: Snapshot, change: _Change, now: float) -> None:
     """Report a slow change once, and once more after a temporary reason has passed."""
     from . import report
-    from .places import TEMPORARY
+    from .snapshot import TEMPORARY
 
     if change.state is _State.REPORTED:
         return
@@ -175,9 +175,9 @@ def _report_slow_wait(snapshot: Snapshot, change: _Change, now: float) -> None:
         change.state = _State.NOT_DUE
     elif snapshot.is_run(change.task) and change.state is _State.NOT_DUE:
         change.state = _State.SUSPECTED  # between two turns of a model, nobody is at work for a moment
-    elif report.is_enabled(logging.WARNING):
+    elif _logger.isEnabledFor(logging.WARNING):
         change.state = _State.REPORTED_FOR_NOW if is_temporary else _State.REPORTED
-        name = snapshot.labels.display_name(snapshot.labels.change_label(change.task))
+        name = snapshot.labels.display_name(snapshot.labels[change.task].change)
         report.slow_wait(name, records, now - change.since, change.task)
 
 
