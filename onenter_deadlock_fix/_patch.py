@@ -17,15 +17,14 @@ import weakref
 from contextvars import ContextVar
 from typing import Any, Callable
 
+from . import _wrapping
 from ._guard import Verdict
-from ._wrapping import Wrapper, Wrappers
+from ._wrapping import Wrapper
 
 # The AgentTask that this context awaited last. A task that is created for the handoff inherits it.
 _awaited: ContextVar[Callable[[], Any]] = ContextVar("onenter_deadlock_fix_awaited", default=lambda: None)
 
-_wrappers = Wrappers()
-uninstall = _wrappers.uninstall
-describe_replacement = _wrappers.describe_replacement
+uninstall, describe_replacement = _wrapping.uninstall, _wrapping.describe_replacement
 handoffs = 0  # how many were changed in this process
 _handoffs_lock = threading.RLock()  # sessions may run in several threads; a signal handler may interrupt the count
 
@@ -46,7 +45,7 @@ def install(classes: list[Any], verdict: Verdict, log_status_once: Callable[[], 
         methods += _patch_before_1_2_6.methods_to_wrap(classes, handoff, awaited_agent_task)
     else:
         methods.append((agent_session, "_update_activity", handoff))
-    _wrappers.install(methods)
+    _wrapping.install(methods)
 
 
 def awaited_agent_task() -> Any:

@@ -35,66 +35,66 @@ class _CopyableMethodWrapper(_MethodWrapper):
     __bound_function_wrapper__ = _BoundMethod
 
 
-class Wrappers:
-    """A group of wrappers; true while it is enabled. Else, wrappers that can't be removed only forward calls."""
+_is_enabled = False
+# Classes and the names of their methods. Weak references, so that a purged library can be freed.
+_methods: set[tuple[weakref.ref[type], str]] = set()
 
-    def __init__(self) -> None:
-        self._is_enabled = False
-        # Classes and the names of their methods. Weak references, so that a purged library can be freed.
-        self._methods: set[tuple[weakref.ref[type], str]] = set()
 
-    def __bool__(self) -> bool:
-        return self._is_enabled
+def install(wrappers: Iterable[tuple[type, str, Wrapper]]) -> None:
+    """Wrap methods, each given by class, name and wrapper; wrap none of them if that raises.
 
-    def install(self, methods: Iterable[tuple[type, str, Wrapper]]) -> None:
-        """Wrap methods, each given by class, name and wrapper; wrap none of them if that raises.
+    A method that is not the library's own, because other code has replaced it, is left alone.
+    """
+    global _is_enabled
+    try:
+        for owner, name, wrapper in wrappers:
+            current = vars(owner)[name]
+            while type(current).__module__ == __name__ and not _is_ours(current):
+                current = current.__wrapped__  # a wrapper of an earlier import of this package
+            _methods.add((weakref.ref(owner), name))
+            is_original = inspect.unwrap(current).__module__ == owner.__module__
+            if is_original and not _is_wrapped(owner, name):
+                # livekit-agents searches each AgentTask's methods for tools; copyable wrappers slow that down.
+                kind = _MethodWrapper if "__" in name else _CopyableMethodWrapper
+                setattr(owner, name, kind(current, wrapper, enabled=lambda: _is_enabled))
+        _is_enabled = True
+    except BaseException:
+        uninstall()
+        raise
 
-        A method that is not the library's own, because other code has replaced it, is left alone.
-        """
-        try:
-            for owner, name, wrapper in methods:
-                current = vars(owner)[name]
-                while type(current).__module__ == __name__ and not isinstance(current, _MethodWrapper):
-                    current = current.__wrapped__  # a wrapper of an earlier import of this package
-                self._methods.add((weakref.ref(owner), name))
-                is_original = inspect.unwrap(current).__module__ == owner.__module__
-                if is_original and not self._is_wrapped(owner, name):
-                    # livekit-agents searches each AgentTask's methods for tools; copyable wrappers slow that down.
-                    kind = _MethodWrapper if "__" in name else _CopyableMethodWrapper
-                    setattr(owner, name, kind(current, wrapper, enabled=self))
-            self._is_enabled = True
-        except BaseException:
-            self.uninstall()
-            raise
 
-    def uninstall(self) -> None:
-        """Remove the wrappers, and disable those that other code has wrapped in turn."""
-        self._is_enabled = False
-        for owner_ref, name in list(self._methods):
-            owner = owner_ref()
-            current: Any = owner and vars(owner).get(name)
-            if self._is_ours(current):
-                setattr(owner, name, current.__wrapped__)
+def uninstall() -> None:
+    """Remove the wrappers. Those that other code has wrapped in turn can't be removed; they only forward calls."""
+    global _is_enabled
+    _is_enabled = False
+    for owner_ref, name in list(_methods):
+        owner = owner_ref()
+        current: Any = owner and vars(owner).get(name)
+        if _is_ours(current):
+            setattr(owner, name, current.__wrapped__)
 
-    def describe_replacement(self, classes: Iterable[Any]) -> str | None:
-        """Return which method of classes (weak references) other code has replaced, and by what, or None."""
-        for owner_ref, name in list(self._methods):
-            owner: Any = owner_ref()
-            if owner_ref in classes and not self._is_wrapped(owner, name):
-                current = vars(owner).get(name)
-                named: Any = current if hasattr(current, "__qualname__") else type(current)
-                method = f"{owner.__name__}.{name.replace('_AgentTask__', '__')}"
-                return f"{method} is now {named.__module__}.{named.__qualname__}"
-        return None
 
-    def _is_ours(self, function: Any) -> bool:
-        if issubclass(type(function), wrapt.BoundFunctionWrapper):
-            function = function._self_parent
-        return issubclass(type(function), _MethodWrapper) and function._self_enabled is self
+def describe_replacement(classes: Iterable[Any]) -> str | None:
+    """Return which method of classes (weak references) other code has replaced, and by what, or None."""
+    for owner_ref, name in list(_methods):
+        owner: Any = owner_ref()
+        if owner_ref in classes and not _is_wrapped(owner, name):
+            current = vars(owner).get(name)
+            named: Any = current if hasattr(current, "__qualname__") else type(current)
+            method = f"{owner.__name__}.{name.replace('_AgentTask__', '__')}"
+            return f"{method} is now {named.__module__}.{named.__qualname__}"
+    return None
 
-    def _is_wrapped(self, owner: type, name: str) -> bool:
-        """Return whether a wrapper of this group is on a method, even if other code has wrapped it in turn."""
-        try:
-            return self._is_ours(inspect.unwrap(vars(owner)[name], stop=self._is_ours))
-        except (KeyError, ValueError):  # it was deleted, or other code has made an endless chain
-            return False
+
+def _is_ours(function: Any) -> bool:
+    if issubclass(type(function), wrapt.BoundFunctionWrapper):
+        function = function._self_parent
+    return issubclass(type(function), _MethodWrapper)
+
+
+def _is_wrapped(owner: type, name: str) -> bool:
+    """Return whether a wrapper is on a method, even if other code has wrapped it in turn."""
+    try:
+        return _is_ours(inspect.unwrap(vars(owner)[name], stop=_is_ours))
+    except (KeyError, ValueError):  # it was deleted, or other code has made an endless chain
+        return False
