@@ -132,7 +132,7 @@ def _apply(
         with _lock:
             if settings is _settings and state == "patched":
                 _patch.install(classes, verdict, _log_status_once)
-            elif settings is _settings and _patch is not None:
+            elif settings is _settings and state == "off" and _patch is not None:
                 _patch.uninstall()
     except Exception as caught:
         _raise_if_from_signal_handler(caught)

@@ -22,7 +22,7 @@ def install(on_import: "Callable[[list[Any]], object]") -> None:
     """Call ``on_import`` with the loaded classes whenever Python looks for a module and there are loaded classes."""
     _finder.on_import = on_import
     for entries, entry in ((sys.meta_path, _finder), (sys.path_hooks, _restore_finder)):
-        if not any(other is entry for other in entries):
+        if not any(other is entry for other in entries or ()):
             _put_first(entries, entry)
 
 
@@ -63,7 +63,7 @@ class _Finder:
             classes = loaded_classes()
             if classes is not None:
                 self.on_import(classes)
-            elif sys.meta_path[0] is not self:
+            elif not sys.meta_path or sys.meta_path[0] is not self:
                 _put_first(sys.meta_path, self)
 
 
@@ -76,6 +76,7 @@ def _restore_finder(folder: object) -> "NoReturn":
     raise ImportError
 
 
-def _put_first(entries: "list[Any]", entry: object) -> None:
+def _put_first(entries: object, entry: object) -> None:
     """Put an entry first, and remove those of an earlier import of this package. Other threads see one change."""
-    entries[:] = [entry, *(other for other in entries if getattr(other, "__module__", None) != __name__)]
+    if isinstance(entries, list):  # it may be None while the interpreter shuts down
+        entries[:] = [entry, *(other for other in entries if getattr(other, "__module__", None) != __name__)]

@@ -14,10 +14,10 @@ Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], A
 
 
 class _MethodWrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # not generic before wrapt 2
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         # Called unbound, as by ``vars(cls)[name](instance)``: bind it, because wrapt would take no instance from args.
-        instance, *others = args
-        return self.__get__(instance, type(instance))(*others, **kwargs)
+        bound = self.__get__(args[0], type(args[0])) if args else self.__wrapped__
+        return bound(*args[1:], **kwargs)
 
 
 class _BoundMethod(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
@@ -36,28 +36,30 @@ class _CopyableMethodWrapper(_MethodWrapper):
 
 
 _is_enabled = False
-# Classes and the names of their methods. Weak references, so that a purged library can be freed.
-_methods: set[tuple[weakref.ref[type], str]] = set()
+# Class and name of a method -> its wrapper, and the code of the library's function. The references are weak, so that a
+# purged library can be freed.
+_methods: dict[tuple[weakref.ref[type], str], tuple[Wrapper, Any]] = {}
 
 
 def install(wrappers: Iterable[tuple[type, str, Wrapper]]) -> None:
     """Wrap methods, each given by class, name and wrapper; wrap none of them if that raises.
 
-    A method that is not the library's own, because other code has replaced it, is left alone.
+    Classes that a reload has replaced are wrapped again, too. A method that other code has replaced is left alone.
     """
     global _is_enabled
     try:
         for owner, name, wrapper in wrappers:
-            current = vars(owner)[name]
+            _methods.setdefault((weakref.ref(owner), name), (wrapper, _code(vars(owner)[name])))
+        for (owner_ref, name), (wrapper, code) in list(_methods.items()):
+            cls = owner_ref()
+            current: Any = cls and vars(cls).get(name)
             while type(current).__module__ == __name__ and not _is_ours(current):
                 current = current.__wrapped__  # a wrapper of an earlier import of this package
-            _methods.add((weakref.ref(owner), name))
-            is_original = inspect.unwrap(current).__module__ == owner.__module__
-            if is_original and not _is_wrapped(owner, name):
+            if cls and _code(current) is code and not _is_wrapped(cls, name):
                 # livekit-agents searches each AgentTask's methods for tools; copyable wrappers slow that down. Names
                 # with two underscores are private to the AgentTask, and nobody copies those.
                 kind = _MethodWrapper if "__" in name else _CopyableMethodWrapper
-                setattr(owner, name, kind(current, wrapper, enabled=lambda: _is_enabled))
+                setattr(cls, name, kind(current, wrapper, enabled=lambda: _is_enabled))
         _is_enabled = True
     except BaseException:
         uninstall()
@@ -85,6 +87,10 @@ def describe_replacement(classes: Iterable[Any]) -> str | None:
             method = f"{owner.__name__}.{name.replace('_AgentTask__', '__')}"
             return f"{method} is now {named.__module__}.{named.__qualname__}"
     return None
+
+
+def _code(function: Any) -> Any:
+    return getattr(inspect.unwrap(function), "__code__", None)
 
 
 def _is_ours(function: Any) -> bool:

@@ -129,6 +129,12 @@ def test_keyword_that_only_a_wrapper_of_other_code_has_reaches_it() -> None:
 def replacement(self: Any, agent: Any, **others: Any) -> None: ...
 
 
+def lookalike(self: Any, agent: Any, **others: Any) -> None: ...
+
+
+lookalike.__module__ = "livekit.agents.voice.agent_session"
+
+
 class Raises:
     def __getattr__(self, name: str) -> object:
         raise RuntimeError(name)
@@ -139,6 +145,13 @@ class Raises:
     ("index", "method", "reason", "when_activated"),
     [
         (1, replacement, "AgentSession._update_activity is now test_other_code.replacement", "unconfirmed"),
+        (
+            1,
+            lookalike,
+            "AgentSession._update_activity is now livekit.agents.voice.agent_session.lookalike",
+            "unconfirmed",
+        ),
+        (1, property, "AgentSession._update_activity is now builtins.property", "unconfirmed"),
         (0, mock.MagicMock, "AgentTask.__await_impl is now unittest.mock.MagicMock", "unconfirmed"),
         (1, Raises, "unknown, because of RuntimeError", "failed"),
     ],

@@ -14,7 +14,7 @@ from typing import Any, Callable
 
 import pytest
 from programs import AlteredLibrary
-from wrapped_methods import THE_LIBRARYS_OWN, WRAPPED_ONCE, classes, methods, purge_library, wrappers
+from wrapped_methods import AWAIT_IMPL, THE_LIBRARYS_OWN, WRAPPED_ONCE, classes, methods, purge_library, wrappers
 
 import onenter_deadlock_fix
 
@@ -60,6 +60,10 @@ def loaded_as_before_python_3_4(spec: ModuleSpec) -> ModuleSpec:
 
     spec.loader = Loader()  # type: ignore[assignment]
     return spec
+
+
+def is_wrapped(agent_task: Any) -> bool:
+    return hasattr(vars(agent_task)[AWAIT_IMPL], "__wrapped__")
 
 
 def import_library() -> ModuleType:
@@ -153,6 +157,20 @@ def test_renewed_in_part(renewed: str) -> None:
 
     assert wrappers() == WRAPPED_ONCE
     assert (classes()[0] is first) == (renewed == "library")
+    onenter_deadlock_fix.deactivate()
+    assert not is_wrapped(first)
+    onenter_deadlock_fix.activate()
+    assert is_wrapped(first), "livekit.agents still has it"
+
+
+def test_class_that_is_purged_alone_stays_patched() -> None:
+    first = import_library().AgentTask
+    del sys.modules[f"{VOICE}.agent"]
+    assert onenter_deadlock_fix.status().state == "unrecognised"
+    assert is_wrapped(first), "livekit.agents still has it"
+    importlib.import_module(f"{VOICE}.agent")
+    assert onenter_deadlock_fix.status().state == "patched"
+    assert is_wrapped(first)
 
 
 def test_purged_and_imported_anew() -> None:
@@ -161,7 +179,7 @@ def test_purged_and_imported_anew() -> None:
     assert onenter_deadlock_fix.status().state == "pending"
     assert import_library().AgentTask is not first
     assert wrappers() == WRAPPED_ONCE
-    assert hasattr(vars(first)["_AgentTask__await_impl"], "__wrapped__"), "a session of the purged library goes on"
+    assert is_wrapped(first), "a session of the purged library goes on"
     assert (onenter_deadlock_fix.deactivate().state, wrappers()) == ("off", THE_LIBRARYS_OWN)
     assert (onenter_deadlock_fix.activate().state, wrappers()) == ("patched", WRAPPED_ONCE)
 
@@ -173,6 +191,13 @@ def test_meta_path_was_put_back_to_an_older_list(is_replaced: bool) -> None:
         sys.meta_path = older
     else:
         sys.meta_path[:] = older
+    import_library()
+    assert wrappers() == WRAPPED_ONCE
+
+
+def test_path_hooks_are_a_tuple() -> None:
+    sys.path_hooks = tuple(sys.path_hooks[1:])  # type: ignore[assignment]  # as Python itself accepts
+    assert onenter_deadlock_fix.status().state == "pending"
     import_library()
     assert wrappers() == WRAPPED_ONCE
 
