@@ -6,7 +6,6 @@ import logging
 import math
 from typing import Any, Callable
 
-import handoff_programs
 import pytest
 from detection_programs import surroundings
 from scenarios import Scenario, nested, pattern
@@ -42,7 +41,6 @@ def assert_logged(played: Any, *handoffs: str) -> None:
         # these hang on no release from 1.2.6 on: on_enter is over, or awaits the AgentTask itself
         (pattern.a_reply_to_the_user, []),
         (nested.on_enter_awaits_the_agent_task_itself, []),
-        (handoff_programs.on_enter_that_awaits_one_that_does, []),
         (nested.on_enter_of_the_agent_task_awaits_an_agent_task, [("Task", "collect", None)]),
     ],
 )

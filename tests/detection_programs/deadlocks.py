@@ -8,8 +8,7 @@ import functools
 from collections.abc import Awaitable
 from typing import Any, Callable
 
-from cast import Desk, Name, start
-from handoff_programs import entered
+from cast import Desk, Name, entered, start
 from livekit.agents import AgentSession, function_tool
 from livekit.agents.voice import SpeechHandle
 
