@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from other_tools import Environment
+from prepared import Environment
 from programs import TESTS
 
 from onenter_deadlock_fix.cli.launch import BOOTSTRAP

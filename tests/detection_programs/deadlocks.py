@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import Awaitable
-from typing import Any, Callable
+from typing import Callable
 
 from cast import Desk, Name, entered, start
 from livekit.agents import AgentSession, function_tool
@@ -92,23 +92,6 @@ async def tried_again_and_again(desk: Desk) -> None:
     while True:
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(waiting(), 0.7)
-
-
-async def played_meanwhile() -> None:
-    """A sentence is being said while a handoff hangs, and then is over."""
-
-    async def words() -> Any:
-        yield "One moment, "
-        await asyncio.sleep(3)
-        yield "please."
-
-    class Talking(Desk):
-        @function_tool
-        async def collect(self) -> str:
-            self.session.say(words())
-            return await Name()
-
-    await ask(Talking(Desk.inner))
 
 
 async def mixed() -> None:

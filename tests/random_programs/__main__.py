@@ -62,7 +62,6 @@ def judged(outcomes: Mapping[int, judge.Outcomes]) -> dict[str, Any]:
     return {
         "programs": len(played),
         **{kind: len(seeds) for kind, seeds in kinds.items()},
-        "to be read": kinds.get("left waiting for no event, only a warning"),
         "problems": problems,
         "digests": {seed: judge.digest(outcome["off"]) for seed, outcome in played.items()},
     }

@@ -20,9 +20,6 @@ _NAMES_OF_CHANGES = {
     "aclose": r"session\.update_agent\(|close|handoff",  # of an activity, which others do on their way
     "_aclose_impl": r"session\.aclose\(\)|the close of the session",
 }
-# what is waited for that nobody can say who completes, or who has it
-_NOT_SEEN = re.compile(r": (wait_for_event|in_lock_of_generator|in_semaphore)\(")
-
 Outcome = dict[str, Any]
 Outcomes = dict[str, Outcome]  # by mode: bare (no fix), off, report, resolve; others are off once more
 
@@ -133,7 +130,5 @@ def kinds(played: Outcomes) -> Iterator[str]:
         yield "left waiting, deadlock reported"
     elif levels:
         yield "left waiting, only a warning"
-        if not any(map(_NOT_SEEN.search, report["waits"])) and any(report["changes"]):
-            yield "left waiting for no event, only a warning"
     if not played.get("resolve", report)["waits"]:
         yield "resolved"
