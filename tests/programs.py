@@ -34,6 +34,7 @@ LIMIT = 600  # seconds; for what hangs. Nothing takes a tenth of that, but on a 
 OURS = ("livekit", "onenter_deadlock_fix", "wrapt", "packaging")  # under test, or imported by what is
 
 Completed = subprocess.CompletedProcess[str]
+Command = Callable[..., Completed]  # the fixture
 Result = TypeVar("Result")
 Variables = Mapping[str, str]
 

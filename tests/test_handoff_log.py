@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import Any, Callable
+from typing import Any
 
 import pytest
+from detecting import Play
 from detection_programs import surroundings
 from scenarios import Scenario, nested, pattern
-
-Play = Callable[..., Any]
 
 ACTIVE = (
     "onenter-deadlock-fix is active on livekit-agents 1.3.5 (patched): livekit-agents 1.3.5 has the on_enter deadlock "

@@ -6,7 +6,6 @@ import copy
 import importlib
 import importlib.util
 import sys
-import threading
 import warnings
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
@@ -14,7 +13,7 @@ from typing import Any, Callable
 
 import pytest
 from programs import AlteredLibrary
-from wrapped_methods import THE_LIBRARYS_OWN, WRAPPED_ONCE, classes, methods, purge_library, wrappers
+from wrapped_methods import THE_LIBRARYS_OWN, WRAPPED_ONCE, classes, purge_library, wrappers
 
 import onenter_deadlock_fix
 
@@ -187,12 +186,3 @@ def test_unusual_object_was_in_its_place() -> None:
     del sys.modules[LIBRARY], sys.modules[VOICE]
     import_library()
     assert wrappers() == WRAPPED_ONCE
-
-
-def test_imported_by_several_threads() -> None:
-    threads = [threading.Thread(target=import_library) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [hasattr(method, "__wrapped__") for method in methods()] == [True, True]
