@@ -1,7 +1,7 @@
 """Make ``on_enter`` -> ``generate_reply`` -> tool -> ``AgentTask`` work on livekit-agents 1.2.0 to 1.3.5.
 
 Importing this package is enough. It patches livekit-agents when that is imported, if the release has the deadlock of
-livekit/agents issue #4109. It does not touch any other release.
+livekit/agents issue #4109. It changes no other release, unless detection is requested.
 """
 
 # This runs in every Python process that has the shim in its sitecustomize, so it imports next to nothing.
@@ -16,9 +16,9 @@ __all__ = ["Detection", "Mode", "State", "Status", "__version__", "activate", "d
 
 
 def activate() -> "Status":
-    """Activate the fix, now or when ``livekit.agents`` is imported; return the resulting status. Raises nothing.
+    """Undo ``deactivate()``, for the fix and for detection; return the resulting status. Raises nothing.
 
-    The import of the package does this, too; call it after ``deactivate()``. ``ONENTER_DEADLOCK_FIX=off`` overrides it.
+    The import of the package activates the fix, too. ``ONENTER_DEADLOCK_FIX=off`` overrides both.
     """
     return _activation.configure(fix=True, detection=True)
 
@@ -32,7 +32,7 @@ def deactivate() -> "Status":
 
 
 def detect(mode: "Mode" = "report", *, after: float = 5.0) -> "Status":
-    """Watch for handoffs that never finish, also for those that already hang in the calling event loop.
+    """Watch for changes of the agent that never finish, also for those that hang already in the calling event loop.
 
     mode:
         ``report``: log a handoff that has taken ``after`` seconds, and what it waits for: as an ERROR if it is
@@ -44,7 +44,7 @@ def detect(mode: "Mode" = "report", *, after: float = 5.0) -> "Status":
     Returns the resulting status. Overrides ``ONENTER_DEADLOCK_FIX_DETECT`` and ``ONENTER_DEADLOCK_FIX_DETECT_AFTER``.
     Raises nothing: an invalid mode means ``report`` and invalid seconds mean 5, with a warning.
     """
-    return _activation.configure(detection=True, detect=(mode, after))
+    return _activation.configure(detection=True, detect_call=(mode, after))
 
 
 def status() -> "Status":

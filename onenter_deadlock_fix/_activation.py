@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Held while settings are applied, but never during an import or a log call: these may wait for other threads.
 # Reentrant, because a signal handler may need it in the thread that holds it.
 _lock = RLock()
-_settings: "dict[str, Any]" = {"fix": True, "detection": True, "detect": None}  # replaced as a whole
+_settings: "dict[str, Any]" = {"fix": True, "detection": True, "detect_call": None}  # replaced as a whole
 # Weak references to the classes of livekit-agents, the settings applied to them, their verdict, and the outcome.
 _applied: "Optional[tuple[list[Any], dict[str, Any], Optional[Verdict], Outcome]]" = None
 _was_logged = False
@@ -50,7 +50,7 @@ def status() -> "Status":
     start()  # livekit-agents may have been imported without consulting the finder
     applied = _applied_to(_import_hook.loaded_classes())
     if applied is None:
-        detection, warnings, _ = _configure_detection(_settings, library_loaded=False)
+        detection, warnings, _ = _configure_detection(_settings, is_loaded=False)
         reason = f"{_import_hook.LIBRARY} is not imported yet" if _settings["fix"] else _DEACTIVATED
         return _make_status("pending" if _settings["fix"] else "off", None, [reason, *warnings], detection)
     classes, _, _, (state, release, reasons, detection) = applied
@@ -100,7 +100,7 @@ def _applied_to(classes: "Optional[list[Any]]") -> "Any":
 
 
 def _is_importing() -> bool:
-    """Return whether an outer frame or another thread imports a dependency; a later call then applies the settings."""
+    """Return whether an outer frame applies settings, or a dependency is being imported; a later call then does it."""
     frame: Any = sys._getframe()
     while frame is not None and frame.f_code is not _apply.__code__:
         frame = frame.f_back
@@ -128,7 +128,7 @@ def _apply(
         elif state == "patched":
             from . import _patch
 
-            reason = f"{reason}; both wrappers are in place"
+            reason = f"{reason}; its wrappers are in place"
         with _lock:
             if settings is _settings and state == "patched":
                 _patch.install(classes, verdict, _log_status_once)
@@ -137,7 +137,7 @@ def _apply(
     except Exception as caught:
         _raise_if_from_signal_handler(caught)
         state, reason, error = "failed", f"not patched because of an error: {caught!r}", caught
-    detection, more_warnings, detection_error = _configure_detection(settings, library_loaded=True)
+    detection, more_warnings, detection_error = _configure_detection(settings, is_loaded=True)
     warnings, error = [*warnings, *more_warnings], error or detection_error
     is_unprotected = state == "unrecognised" or (state == "off" and verdict is not None and verdict.state == "affected")
     level = "WARNING" if warnings or is_unprotected else "DEBUG" if detection == "off" else "INFO"
@@ -146,20 +146,24 @@ def _apply(
 
 
 def _configure_detection(
-    settings: "dict[str, Any]", *, library_loaded: bool
+    settings: "dict[str, Any]", *, is_loaded: bool
 ) -> "tuple[Detection, list[str], Optional[Exception]]":
     """Pass the settings to detection, if it was ever requested; return its mode, warnings, and a caught error."""
     global _detection
     try:
         if _detection is None:
-            is_requested = settings["detect"] or os.environ.get("ONENTER_DEADLOCK_FIX_DETECT") not in (None, "", "off")
+            is_requested = settings["detect_call"] or os.environ.get("ONENTER_DEADLOCK_FIX_DETECT") not in (
+                None,
+                "",
+                "off",
+            )
             if not (settings["detection"] and is_requested):
                 return "off", [], None
             from . import detection as _detection
         with _lock:
-            call = settings["detect"] if settings["detection"] else _detection.OFF
-            is_current = library_loaded and settings is _settings
-            return (*_detection.configure(call, library_loaded=is_current), None)
+            call = settings["detect_call"] if settings["detection"] else _detection.OFF
+            is_current = is_loaded and settings is _settings
+            return (*_detection.configure(call, should_apply=is_current), None)
     except Exception as error:
         _raise_if_from_signal_handler(error)
         return "unrecognised", [f"no detection because of an error: {error!r}"], error
@@ -189,7 +193,10 @@ def _log(outcome: "Outcome", level: str, error: "Optional[Exception]" = None) ->
 
 
 def _raise_if_from_signal_handler(error: Exception) -> None:
-    """Re-raise an error of a signal handler, such as a time limit: no other function is passed its caller's frame."""
+    """Re-raise an error that a signal handler has raised, such as a time limit; return if it was another one.
+
+    A signal handler is recognized by its arguments: no other function is passed the frame of its caller.
+    """
     traceback = error.__traceback__
     while traceback is not None:
         frame, code = traceback.tb_frame, traceback.tb_frame.f_code

@@ -1,7 +1,7 @@
 """Decide whether this livekit-agents needs the patch, by its release and its code. Patches nothing itself.
 
 The code is compared by signatures and by the names that it uses. That can't prove that a vendor's build behaves like
-the release with the same version number: one in which ``_update_activity`` drops the blocked tasks is not recognized.
+the release with the same version number: one in which ``_update_activity`` drops the blocked tasks is patched anyway.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Python calls ``find_spec()`` of the first finder for every module that is not imported yet. After
 ``livekit.agents.voice`` is complete, every affected release imports more modules before user code runs, so one of these
-calls comes in time. If they miss a reload, for example, then the next import or ``status()`` notices it.
+calls comes before that. Where none follows, as after a reload, the next import of anything or ``status()`` notices it.
 """
 
 import sys
@@ -19,7 +19,7 @@ _OWN_IMPORTS = (f"{__package__}", "wrapt", "packaging")  # the callback imports 
 
 
 def install(on_import: "Callable[[list[Any]], object]") -> None:
-    """Call ``on_import`` with the loaded classes at each import of anything while there are any."""
+    """Call ``on_import`` with the loaded classes whenever Python looks for a module and there are loaded classes."""
     _finder.on_import = on_import
     for entries, entry in ((sys.meta_path, _finder), (sys.path_hooks, _restore_finder)):
         if not any(other is entry for other in entries):
@@ -54,7 +54,7 @@ def _variable(module: str, name: str) -> "Any":
 
 
 class _Finder:
-    """Finds nothing, and calls back. While the library is half imported, it keeps the first place."""
+    """Finds nothing, and calls back. While the library is half imported, it moves itself to the front."""
 
     on_import: "Callable[[list[Any]], object]"
 

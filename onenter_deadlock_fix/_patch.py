@@ -1,4 +1,4 @@
-"""Wrap the two methods through which an AgentTask is entered, so that its handoff does not wait for ``on_enter()``.
+"""Wrap the two methods through which an AgentTask is entered: its handoff no longer waits for the old ``on_enter()``.
 
 Awaiting an ``AgentTask`` calls ``AgentTask.__await_impl``, which calls ``AgentSession._update_activity`` with
 ``previous_activity="pause"`` and ``blocked_tasks=[the awaiting task]``. That handoff waits for all speech tasks of the
@@ -30,10 +30,10 @@ _handoffs_lock = threading.RLock()  # sessions may run in several threads; a sig
 
 
 def install(classes: list[Any], verdict: Verdict, log_status_once: Callable[[], None]) -> None:
-    """Wrap both methods, or neither if that raises.
+    """Wrap the methods, or none of them if that raises.
 
     classes: AgentTask, AgentSession and AgentActivity.
-    log_status_once: called when a session starts and at every handoff.
+    log_status_once: called when a session starts, and at every change of its agent.
     """
     agent_task, agent_session, agent_activity = classes
     current_activity = sys.modules[agent_activity.__module__]._AgentActivityContextVar

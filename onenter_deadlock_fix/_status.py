@@ -16,7 +16,7 @@ class Status:
 
     state: the fix is in place in ``patched`` and in no other state.
         ``pending``: ``livekit.agents`` is not imported yet.
-        ``patched``: an affected release, and both wrappers are in place.
+        ``patched``: an affected release, and its wrappers are in place.
         ``unconfirmed``: was patched, but other code has replaced a wrapped method since, see the reason.
         ``fixed-upstream``: the release or the build has the fix.
         ``predates``: older than 1.2.0, the first release with a public ``AgentTask``.

@@ -15,7 +15,7 @@ Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], A
 
 class _MethodWrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # not generic before wrapt 2
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # ``vars(cls)[name](instance)`` calls the wrapper unbound.
+        # Called unbound, as by ``vars(cls)[name](instance)``: bind it, because wrapt would take no instance from args.
         instance, *others = args
         return self.__get__(instance, type(instance))(*others, **kwargs)
 
@@ -54,7 +54,8 @@ def install(wrappers: Iterable[tuple[type, str, Wrapper]]) -> None:
             _methods.add((weakref.ref(owner), name))
             is_original = inspect.unwrap(current).__module__ == owner.__module__
             if is_original and not _is_wrapped(owner, name):
-                # livekit-agents searches each AgentTask's methods for tools; copyable wrappers slow that down.
+                # livekit-agents searches each AgentTask's methods for tools; copyable wrappers slow that down. Names
+                # with two underscores are private to the AgentTask, and nobody copies those.
                 kind = _MethodWrapper if "__" in name else _CopyableMethodWrapper
                 setattr(owner, name, kind(current, wrapper, enabled=lambda: _is_enabled))
         _is_enabled = True

@@ -49,8 +49,8 @@ def test_settings_before_the_import_of_the_library_are_in_the_status() -> None:
     ]
     status = shim.detect("loud", after=0)  # type: ignore[arg-type]
     assert (status.state, status.detection) == ("pending", "report")
-    assert "detect() with mode loud is no known mode" in status.reason
-    assert "detect() with after=0 is no number of seconds" in status.reason
+    assert "detect() with mode loud is not a known mode" in status.reason
+    assert "detect() with after=0 is not a number of seconds" in status.reason
 
 
 def test_deactivate_puts_the_librarys_own_functions_back_and_activate_patches_again() -> None:

@@ -109,8 +109,12 @@ def test_unreadable_env_file_is_reported_and_the_command_is_executed(tmp_path: P
     [
         ("", [""], "required: COMMAND"),
         ("--det {} echo", ["report"], "unrecognized arguments: --det"),  # no abbreviations
-        ("--detect-after '{}' echo", ["0.049", "nan", "inf", "soon", ""], "'{}' is no number of seconds from 0.05 on"),
-        ("--detect '{}' echo", ["maybe", ""], "'{}' is no mode (off, report, resolve)"),
+        (
+            "--detect-after '{}' echo",
+            ["0.049", "nan", "inf", "soon", ""],
+            "'{}' is not a number of seconds of 0.05 or more",
+        ),
+        ("--detect '{}' echo", ["maybe", ""], "'{}' is not a mode (off, report, resolve)"),
     ],
 )
 def test_wrong_usage(option: str, values: list[str], error: str, command: Command) -> None:

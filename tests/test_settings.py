@@ -16,8 +16,8 @@ FIX = ["AgentSession._update_activity", "AgentTask._AgentTask__await_impl"]
 DETECTION = ["AgentActivity.drain", "AgentActivity.pause", "AgentSession._aclose_impl", "RunResult.__await__"]
 
 DEACTIVATE, ACTIVATE, REPORT = call("deactivate"), call("activate"), call("detect", "report")
-NO_MODE = "is no known mode and means report (off, report, resolve)"
-NO_SECONDS = "is no number of seconds (0.05 or more) and means 5"
+NO_MODE = "is not a known mode and means report (off, report, resolve)"
+NO_SECONDS = "is not a number of seconds (0.05 or more) and means 5"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from onenter_deadlock_fix.environment.examination import PROBE, read_probe
 
 Report = Callable[[dict[str, str]], tuple[int, str]]
 
-PATCHED = "livekit-agents 1.3.5 has the on_enter deadlock of livekit/agents issue #4109; both wrappers are in place"
+PATCHED = "livekit-agents 1.3.5 has the on_enter deadlock of livekit/agents issue #4109; its wrappers are in place"
 BROKEN = "can't say: livekit-agents 1.3.5 does not import: {}; it needs beside it: 'openai<3'"
 SESSION, TRACES = "voice/agent_session.py", "telemetry/traces.py"
 SEALED = "AgentSession._update_activity.__signature__ = 'broken'"

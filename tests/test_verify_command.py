@@ -145,7 +145,7 @@ def test_verdict(proof: Any, outcomes: str, beginning: str) -> None:
 def test_time_out_must_be_a_number_of_seconds(seconds: str, command: Command) -> None:
     ended = command("verify", f"--timeout={seconds}")
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert f"{seconds!r} is no number of seconds" in ended.stderr
+    assert f"{seconds!r} is not a number of seconds" in ended.stderr
 
 
 @pytest.mark.in_fork("library")

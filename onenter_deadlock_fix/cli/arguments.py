@@ -146,7 +146,7 @@ def _mode(text: str) -> str:
     from ..detection.config import mode_of
 
     if mode_of(text) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no mode (off, report, resolve)")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a mode (off, report, resolve)")
     return text
 
 
@@ -155,5 +155,5 @@ def _seconds(text: str) -> float:
 
     seconds = seconds_of(text)
     if seconds is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from {SHORTEST:g} on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds of {SHORTEST:g} or more")
     return seconds

@@ -14,19 +14,19 @@ socket, a thread, an ``Event``, a queue, an ``AgentTask``, a sleep, a ``wait()``
 
 The *deadlocked* nodes are the largest set in which no node can complete unless another node of the set does. To find
 it, remove the free nodes, then the nodes that this makes free, until nothing changes (``graph``). The rest is reported
-when two checks, one tick apart, agree. So the callbacks that the event loop is about to run need not be known.
+when two checks, one tick apart, agree: a task that the event loop is about to wake up looks deadlocked in one of them.
 
 A check runs no user code. It reads tasks, frames and callbacks of asyncio, anyio and livekit-agents, and the positions
 of the user's frames. It does not read variables or attributes of user code, and uses no ``isinstance``, ``hasattr`` or
 ``==`` on the user's objects, which may run user code. A node that can't be read counts as free. docs/detection.md lists
-what can't be seen so: a cycle through it is reported as a slow wait. Two things are assumed: the task in an ``async
-with`` of a lock holds and releases it, and the tool itself calls ``RunContext.update()``, not a helper task.
+what can't be seen this way: a cycle through it is reported as a slow wait. Two things are assumed: the task in an
+``async with`` of a lock holds and releases it, and the tool itself calls ``RunContext.update()``, not a helper task.
 
 The modules (each imports only earlier ones): ``config`` has the settings, ``livekit_internals`` the private API that is
 read, ``stack`` the coroutines of a task and why it waits, ``graph`` the search for deadlocks, ``asyncio_edges`` and
 ``livekit_edges`` the edges, ``labels`` the names of nodes, ``snapshot`` the waits at one moment, ``release`` what
 ``resolve`` releases, ``report`` the records, ``console`` their format on livekit-agents' console, and ``watch`` the
-timer. A *change* is a handoff, a close, a drain or a run.
+timer. A *change* is a handoff, ``update_agent()``, a drain, a close, or a wait for an AgentTask or for a run.
 """
 
 from __future__ import annotations
@@ -40,16 +40,15 @@ OFF = ("off", config.AFTER)  # a call of ``detect()`` that switches detection of
 remarks = watch.remarks
 
 
-def configure(call: tuple[object, object] | None, *, library_loaded: bool) -> tuple[Detection, list[str]]:
+def configure(call: tuple[object, object] | None, *, should_apply: bool) -> tuple[Detection, list[str]]:
     """Apply the mode and seconds of a call of ``detect()``, or the environment's for None.
 
-    Return the mode and warnings. Errors of wrapping propagate. While livekit-agents is not imported, nothing is
-    applied.
+    Return the mode and warnings. Errors of wrapping propagate. Unless ``should_apply``, only read the settings.
     """
     settings = config.load_settings(call)
-    if library_loaded and settings.mode == "off":
+    if should_apply and settings.mode == "off":
         watch.uninstall()
-    elif library_loaded and (mismatch := watch.install(settings)):
+    elif should_apply and (mismatch := watch.install(settings)):
         return "unrecognised", [*settings.warnings, f"no detection: in this build {mismatch}"]
     return settings.mode, list(settings.warnings)
 

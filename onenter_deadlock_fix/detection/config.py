@@ -36,9 +36,9 @@ def load_settings(call: tuple[object, object] | None) -> Settings:
     known, seconds = mode_of(mode), seconds_of(after)
     warnings = []
     if known is None:
-        warnings.append(f"{sources[0]}{mode} is no known mode and means report (off, report, resolve)")
+        warnings.append(f"{sources[0]}{mode} is not a known mode and means report (off, report, resolve)")
     if seconds is None:
-        warnings.append(f"{sources[1]}{after} is no number of seconds ({SHORTEST:g} or more) and means {AFTER:g}")
+        warnings.append(f"{sources[1]}{after} is not a number of seconds ({SHORTEST:g} or more) and means {AFTER:g}")
     return Settings(known or "report", seconds or AFTER, tuple(warnings))
 
 

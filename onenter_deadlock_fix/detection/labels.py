@@ -111,7 +111,7 @@ class Labels(dict[Any, NodeLabels]):
             own = self.speech_label(handle)
         change = _label_by(_CHANGES, frames, identity)
         agent_task = self._edges.agent_task(node)
-        # As the innermost frame it waits for on_enter() of the AgentTask, after the handoff.
+        # As the innermost frame, _update_activity waits for on_enter() of the AgentTask: the handoff is over.
         handoff = next(
             (frame for frame in frames[:-1] if frame.function.endswith(".agent_session._update_activity")), None
         )

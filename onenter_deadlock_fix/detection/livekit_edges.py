@@ -147,7 +147,7 @@ class LivekitEdges(Edges):
         return Wait(reason=GIVEN_UP) if is_given_up else super().wait(node)
 
     def functions(self, node: Any) -> list[str]:
-        """Return the functions of livekit-agents that a task is suspended in, outermost first; [] for other nodes."""
+        """Return the functions of livekit.agents.voice that a task is suspended in, outermost first, or []."""
         return [frame.function for frame in self.stack(node) if frame.function.startswith(VOICE)]
 
     def is_generating(self, task: Task) -> bool:
@@ -255,8 +255,8 @@ class LivekitEdges(Edges):
 
     def _tools_of(self, handle: Any) -> list[Task]:
         """Return the tools of a speech that are still running."""
-        is_tool = (task for task, info in self.infos.items() if info.inline_task and info.function_call)
-        return [task for task in is_tool if self.infos[task].speech_handle is handle]
+        tools = (task for task, info in self.infos.items() if info.inline_task and info.function_call)
+        return [task for task in tools if self.infos[task].speech_handle is handle]
 
     def _activities(self, tasks: Iterable[Task]) -> Iterator[Any]:
         """Yield the activities whose functions these tasks are suspended in."""

@@ -23,13 +23,13 @@ WaitOf = Callable[[Any], Optional[graph.Wait]]
 class Deadlock(NamedTuple):
     """A deadlock, and the change that it blocks."""
 
-    nodes: frozenset[Any]  # identities of what waits for each other or can never complete, the same in each snapshot
+    nodes: frozenset[Any]  # identities of the tasks and speeches in it, the same in each snapshot
     change: Label
     is_on_cycle: bool  # whether the change waits for itself
 
     @property
     def rank(self) -> tuple[bool, bool, str]:
-        """The change with the lowest rank is reported; tools rank first, then changes on the cycle."""
+        """The change with the lowest rank is reported; handoffs rank first, then changes on the cycle."""
         return self.change.role not in ("handoff", "AgentTask"), not self.is_on_cycle, self.change.text
 
 
@@ -56,7 +56,7 @@ class Snapshot:
         return self._records([task], self.deadlocked.get)
 
     def explain_slow_wait(self, task: Task) -> list[WaitRecord]:
-        """Return who waits for whom if a task is slow, beginning with user code, which may await an outer AgentTask.
+        """Return who waits for whom if a task is slow; begin with who awaits its AgentTask if it runs no user code.
 
         Return [] for what may take any time: ``session.run()`` while user code or a model is at work, an AgentTask
         while a turn of the user can reach it, and ``on_enter()``.
@@ -103,7 +103,7 @@ class Snapshot:
         return frozenset(identities)
 
     def _is_at_work(self) -> bool:
-        """Return whether a model, a timer or the user's own code is at work for a speech and may complete it."""
+        """Return whether a model, a timer, the playout or the user's own code is at work for a speech."""
         # Later releases don't await the tasks that call a model, but futures that these tasks set.
         starts = [task for task in self.edges.tasks if task in self.edges.infos or self.edges.is_generating(task)]
         return any(
@@ -152,7 +152,7 @@ class Snapshot:
                 task = node
             awaited = list(wait.awaited)
             if type(node) is graph.Wait:
-                awaited = awaited[:1]
+                awaited = awaited[:1]  # the first is what is awaited; the others could only end that wait
             elif not awaited:
                 end = waiter if task is None or wait.reason else self.labels[task].change
                 if end != waiter:

@@ -48,7 +48,7 @@ class _State(Enum):
     """What the checks have found about a change."""
 
     NOT_DUE = "it has not waited for long enough, or nothing is wrong"
-    SUSPECTED = "the last check has found a run with nobody at work"
+    IDLE = "the last check has found a run with nobody at work"
     REPORTED_FOR_NOW = "it has been reported with a temporary reason"
     REPORTED = "it has been reported, or what it waited for has been released"
 
@@ -58,7 +58,7 @@ class _Change:
     """A change that is under way. Times are by the event loop's clock."""
 
     task: Task
-    since: float  # when it was suspended where it is now
+    since: float  # when a tick first found it suspended where it is now
     next_check: float = 0.0
     state: _State = _State.NOT_DUE
     deadlocks: list[frozenset[Any]] = field(default_factory=list)  # the nodes of those reported for this change
@@ -89,7 +89,9 @@ class _Watch:
             self._changes = {key: self._changes.get(key) or _Change(task, now) for key, task in _under_way(tasks)}
             if self._changes:
                 self.tick_later(settings)
-            self._releases = [each for each in self._releases if not all(handle.done() for handle in each.handles)]
+            self._releases = [
+                release for release in self._releases if not all(handle.done() for handle in release.handles)
+            ]
             for release in self._releases:
                 release.interrupt_dropped()
             # If one change is due, check all old ones: a deadlock is reported once, for the most informative change.
@@ -111,19 +113,20 @@ class _Watch:
         deadlocks = [(deadlock, change) for change in changes if (deadlock := snapshot.deadlock(change.task))]
         deadlocks.sort(key=lambda pair: pair[0].rank)
         suspected_before, self._suspected = self._suspected, {deadlock.nodes for deadlock, _ in deadlocks}
-        unconfirmed = set()
+        first_seen = set()
         seen: set[frozenset[Any]] = set()
         for deadlock, change in deadlocks:
             if deadlock.nodes not in suspected_before:
-                unconfirmed.add(change)  # the next tick checks whether it still is a deadlock
+                first_seen.add(change)  # the next tick checks whether it still is a deadlock
             elif deadlock.nodes not in seen:
                 seen.add(deadlock.nodes)
                 if self._handle(snapshot, deadlock, change, settings):
                     return  # the next tick re-evaluates after a release
+            # It is reported as part of that deadlock, so it is not reported as slow, too.
             if deadlock.is_on_cycle and any(deadlock.nodes <= reported for reported in self._reported()):
                 change.state = _State.REPORTED
         for change in changes:
-            if change not in unconfirmed and change.next_check <= now:
+            if change not in first_seen and change.next_check <= now:
                 change.next_check = now + settings.after
                 _report_slow_wait(snapshot, change, now)
 
@@ -174,7 +177,7 @@ def _report_slow_wait(snapshot: Snapshot, change: _Change, now: float) -> None:
     if not records:
         change.state = _State.NOT_DUE
     elif snapshot.is_run(change.task) and change.state is _State.NOT_DUE:
-        change.state = _State.SUSPECTED  # between two turns of a model, nobody is at work for a moment
+        change.state = _State.IDLE  # between two turns of a model, nobody is at work for a moment
     elif _logger.isEnabledFor(logging.WARNING):
         change.state = _State.REPORTED_FOR_NOW if is_temporary else _State.REPORTED
         name = snapshot.labels.display_name(snapshot.labels[change.task].change)

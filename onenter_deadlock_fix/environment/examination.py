@@ -101,7 +101,7 @@ def examine(interpreter: Sequence[str] = (sys.executable,)) -> Environment:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise NotExamined(f"{name} said nothing for {_LONGEST:.0f} seconds") from None
+        raise NotExamined(f"{name} printed nothing for {_LONGEST:.0f} seconds") from None
     except (OSError, ValueError) as error:
         raise NotExamined(f"{name} can't be started: {error}") from error
     return read_probe(process)

@@ -79,7 +79,7 @@ async def play(
             if "outcome" in fact:
                 run = Run(**fact)
     except asyncio.TimeoutError:
-        run = Run(error=f"the process said nothing for {_LONGEST_SILENCE:.0f} seconds")
+        run = Run(error=f"the process printed nothing for {_LONGEST_SILENCE:.0f} seconds")
         process.kill()
     except asyncio.CancelledError:
         process.kill()
