@@ -76,6 +76,12 @@ async def start(agent: Agent) -> AgentSession[None]:
     return session
 
 
+async def entered(agent: Agent) -> None:
+    """Start a session and wait until on_enter is over."""
+    await start(agent)
+    await agent._get_activity_or_raise()._on_enter_task  # type: ignore[misc]
+
+
 async def some_time() -> None:
     """Wait long enough for everything to have come to where it hangs."""
     await asyncio.sleep(0.15)

@@ -10,8 +10,7 @@ from typing import Any, Callable
 
 import observing
 import pytest
-from other_tools import Environment
-from prepared import OldRelease, OldReleaseWithRealtimeModel, Prepared
+from prepared import Environment, OldRelease, OldReleaseWithRealtimeModel, Prepared
 from programs import AlteredLibrary, Completed, Forks, run
 
 

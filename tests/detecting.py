@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 TESTS = Path(__file__).parent
+
+Play = Callable[..., Any]  # the fixture
+Program = Callable[..., Any]
 
 
 def at(mark: str, function: str) -> str:

@@ -34,13 +34,15 @@ LIMIT = 600  # seconds; for what hangs. Nothing takes a tenth of that, but on a 
 OURS = ("livekit", "onenter_deadlock_fix", "wrapt", "packaging")  # under test, or imported by what is
 
 Completed = subprocess.CompletedProcess[str]
+Command = Callable[..., Completed]  # the fixture
 Result = TypeVar("Result")
 Variables = Mapping[str, str]
 
 
 def clean_environment(variables: Variables | None = None) -> dict[str, str]:
     """Return this process's environment without what the package reads from it, and with these variables."""
-    ignored = ("PYTHONPATH", "AUTOWRAPT_BOOTSTRAP", "ONENTER_DEADLOCK_FIX")
+    # without byte code, each process would compile anew what it imports
+    ignored = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "AUTOWRAPT_BOOTSTRAP", "ONENTER_DEADLOCK_FIX")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ignored)}
     return {**kept, **(variables or {})}
 

@@ -71,13 +71,6 @@ def test_deactivate_puts_the_librarys_own_functions_back_and_activate_patches_ag
         assert state == "patched" or methods() == own
 
 
-def test_switch_in_the_environment_overrides_activate() -> None:
-    os.environ["ONENTER_DEADLOCK_FIX"] = "off"
-    import livekit.agents  # noqa: F401
-
-    assert (shim.activate().state, wrappers()) == ("off", THE_LIBRARYS_OWN)
-
-
 @pytest.mark.parametrize("word", ["", "off"])
 def test_detection_is_not_imported_unless_it_is_requested(word: str) -> None:
     os.environ["ONENTER_DEADLOCK_FIX_DETECT"] = word

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
-
 import pytest
-from detecting import at, deadlock, lines
+from detecting import Play, Program, at, deadlock, lines
 from detection_programs import long_waits
 from scenarios import in_public
-
-Play = Callable[..., Any]
-Program = Callable[..., Any]
 
 UNSUBSCRIBED = (
     "  the reply SPEECH waits in livekit.agents.voice.room_io._output, capture_frame: "

@@ -6,17 +6,14 @@ What is only reported in the mode ``resolve``, and waited for, is checked by the
 from __future__ import annotations
 
 import re
-from typing import Any, Callable
 
 import pytest
-from detecting import at, deadlock, levels, lines
+from detecting import Play, Program, at, deadlock, levels, lines
 from detection_programs import deadlocks, locks
 from scenarios import upstream
 
-Play = Callable[..., Any]
-Program = Callable[..., Any]
-
 ITSELF = "deadlock: the handoff to Name waits for itself"
+NOTHING = "deadlock: the handoff to Name waits for what can never complete"
 UPDATE, NEVER = "deadlock: session.update_agent({}) waits for ", "what can never complete"
 ABORTS = "  none of these can complete; a time-out or a cancellation may abort it"
 RESOLVE = "  set ONENTER_DEADLOCK_FIX_DETECT=resolve to let the handoff to Name go on without waiting for "
@@ -135,9 +132,8 @@ def test_handoff_that_takes_its_time_is_a_warning_and_no_deadlock(play: Play) ->
     ]
 
 
-@pytest.mark.parametrize("program", [deadlocks.played_meanwhile, deadlocks.tried_again_and_again])
-def test_deadlock_is_reported_once_while_the_same_tasks_wait(program: Program, play: Play) -> None:
-    played = play(program, "report")
+def test_deadlock_is_reported_once_while_the_same_tasks_wait(play: Play) -> None:
+    played = play(deadlocks.tried_again_and_again, "report")
     assert (played["over"], lines(played, "ERROR")[0]) == (False, ITSELF)
 
 
@@ -201,3 +197,48 @@ def test_released_speech_that_goes_on_in_the_agent_task_delays_nobody(mode: str,
 def test_each_deadlock_is_released(play: Play) -> None:
     played = play(deadlocks.twice, "resolve")
     assert (played["over"], levels(played)) == (True, ["ERROR", "WARNING"] * 2)
+
+
+# A task in the block of a lock holds it; where the holder can't be known, the wait is no deadlock. ``hangs_in_a_lock``
+# and what follows it, and ``ends_with_an_event``, are scenarios.
+@pytest.mark.parametrize(
+    ("program", "first", "wait"),
+    [
+        (locks.a_condition_that_another_task_waits_in, ITSELF, "the tool ask waits for the tool collect"),
+        (locks.a_condition_and_its_lock, ITSELF, "the tool ask waits for the tool collect"),
+        (locks.notified_meanwhile, ITSELF, "the tool ask waits for the tool collect"),
+        (locks.the_same_lock_twice, NOTHING, "the tool ask waits for the tool ask"),
+        (locks.the_same_lock_again_by_an_exit_stack, NOTHING, "the tool ask waits for the tool ask"),
+    ],
+)
+def test_task_in_the_block_of_a_lock_is_waited_for(program: Program, first: str, wait: str, play: Play) -> None:
+    played = play(program, "report")
+    record = lines(played, "ERROR")
+    assert (played["over"], record[0]) == (False, first)
+    assert f"  {wait}" in record
+
+
+@pytest.mark.parametrize("program", [locks.a_condition_that_another_task_waits_in, locks.a_condition_and_its_lock])
+def test_handoff_that_a_lock_delays_is_released(program: Program, play: Play) -> None:
+    played = play(program, "resolve")
+    assert (played["over"], levels(played)) == (True, ["ERROR", "WARNING"])
+
+
+def test_deadlock_is_reported_once_however_many_come_to_wait_for_it(play: Play) -> None:
+    played = play(locks.in_line_one_after_another, "report", after=0.1)
+    assert (played["over"], levels(played)) == (False, ["ERROR"])
+
+
+@pytest.mark.parametrize(
+    ("program", "completes"),
+    [
+        (locks.in_line_in_a_context_manager, True),
+        (locks.a_block_that_releases_its_lock_for_a_while, True),
+        (locks.acquired_by_hand, False),
+    ],
+)
+def test_wait_for_a_lock_that_ends_or_whose_holder_is_unknown_is_merely_long(
+    program: Program, completes: bool, play: Play
+) -> None:
+    played = play(program, "report")
+    assert (played["over"], levels(played), played["cycle"]) == (completes, ["WARNING"], [])

@@ -1,17 +1,17 @@
-"""Detection works in event loops and logging of the program's own, when it is switched, and after its own errors."""
+"""Detection works in event loops and logging of the program's own, when it is switched, and after its own errors.
+
+A check calls no method of the user's objects, whatever they are and wherever they are.
+"""
 
 from __future__ import annotations
 
 import math
 import sys
-from typing import Any, Callable
+from typing import Any
 
 import pytest
-from detecting import levels
-from detection_programs import deadlocks, surroundings
-
-Play = Callable[..., Any]
-Program = Callable[..., Any]
+from detecting import Play, Program, levels
+from detection_programs import deadlocks, locks, odd_objects, surroundings
 
 DEADLOCK = "deadlock: the handoff to Name waits for itself"
 ERROR = "an error while checking the changes of an agent, which are left alone"
@@ -149,3 +149,21 @@ def test_error_in_checks_is_logged_once_and_the_next_check_is_made(mode: str, ti
     played = play(surroundings.checks_fail, mode, times=times)
     assert (played["over"], first_lines(played)[:2], played["errors"]) == (mode == "resolve", [ERROR, DEADLOCK], [])
     assert len(played["records"]) == (3 if mode == "resolve" else 2)
+
+
+@pytest.mark.parametrize(
+    "program", [odd_objects.everywhere, odd_objects.odd_futures, odd_objects.odd_tasks, odd_objects.odd_agents]
+)
+def test_deadlock_is_reported_and_no_method_of_an_odd_object_is_called(program: Program, play: Play) -> None:
+    played = play(program, "report")
+    errors = [record["message"] for record in played["records"] if record["level"] == "ERROR"]
+    assert [message.startswith("deadlock: the handoff to ") for message in errors] == [True]
+    assert played["result"] == []  # which methods were called
+    if program is odd_objects.odd_agents:  # and so is the run
+        (warning,) = (record["message"] for record in played["records"] if record["level"] == "WARNING")
+        assert warning.endswith(": it may need the user's next turn, which the run does not send")
+
+
+def test_check_keeps_nothing_alive_until_the_next_garbage_collection(play: Play) -> None:
+    played = play(locks.held_by_a_task_that_was_checked, "off")
+    assert played["result"] == (["the task a task waits for the task a task"], True)

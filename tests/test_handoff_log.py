@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import Any, Callable
+from typing import Any
 
-import handoff_programs
 import pytest
+from detecting import Play
 from detection_programs import surroundings
 from scenarios import Scenario, nested, pattern
-
-Play = Callable[..., Any]
 
 ACTIVE = (
     "onenter-deadlock-fix is active on livekit-agents 1.3.5 (patched): livekit-agents 1.3.5 has the on_enter deadlock "
@@ -42,7 +40,6 @@ def assert_logged(played: Any, *handoffs: str) -> None:
         # these hang on no release from 1.2.6 on: on_enter is over, or awaits the AgentTask itself
         (pattern.a_reply_to_the_user, []),
         (nested.on_enter_awaits_the_agent_task_itself, []),
-        (handoff_programs.on_enter_that_awaits_one_that_does, []),
         (nested.on_enter_of_the_agent_task_awaits_an_agent_task, [("Task", "collect", None)]),
     ],
 )

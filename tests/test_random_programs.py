@@ -27,7 +27,7 @@ def test_what_is_logged_is_true_and_what_happens_is_no_worse(first: int, library
     assert found["problems"] == {}
     # they are worth playing
     assert found["left waiting, deadlock reported"] > SEEDS / 10
-    assert found["resolved"] > SEEDS / 60
+    assert found["resolved"] > 0
     assert found["nobody left waiting"] > SEEDS / 3
     # earlier Pythons have no task groups, and later ones order some of what happens in another way
     if sys.version_info[:2] == (3, 11):

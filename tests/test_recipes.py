@@ -136,12 +136,13 @@ def test_dockerfile_of_ones_own(pip_image: Image, wheel: Path) -> None:
 
 def test_image_made_with_pip_with_and_without_an_entrypoint(pip_image: Image, wheel: Path) -> None:
     dockerfile = recipe("FROM your-pip-image")
+    check = "\n".join(line for line in dockerfile.splitlines() if not line.startswith(("COPY", "RUN pip")))
     pip_image.build(dockerfile, wheel)
     assert pip_image.start() == ACTIVE
     pip_image.build('ENTRYPOINT ["python"]\nCMD ["agent.py", "start"]', wheel)
     assert pip_image.start() == ACTIVE
     with pytest.raises(AssertionError, match="NOT ACTIVE"):
-        pip_image.build(dockerfile.replace("python3.11", "python3.0"), wheel)
+        pip_image.build(check.replace("python3.11", "python3.0"), wheel)
 
 
 def test_image_made_with_uv(uv_image: Image, wheel: Path) -> None:

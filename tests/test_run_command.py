@@ -9,15 +9,12 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Callable
 
 import pytest
-from programs import LIMIT, Completed, run, write_files, write_script
+from programs import LIMIT, Command, run, write_files, write_script
 
 from onenter_deadlock_fix.cli.launch import BOOTSTRAP
 from onenter_deadlock_fix.cli.obstacles import find_obstacle
-
-Command = Callable[..., Completed]
 
 # looking for the library is enough
 ACTIVE = (

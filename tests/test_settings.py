@@ -25,7 +25,7 @@ NO_SECONDS = "is not a number of seconds (0.05 or more) and means 5"
     [
         ({}, [], [], ("patched", "off", None)),
         ({DETECT: "off"}, [], [], ("patched", "off", None)),
-        ({SWITCH: "off"}, [], [], ("off", "off", None)),
+        ({SWITCH: "off"}, [], [ACTIVATE], ("off", "off", None)),  # which a call does not override
         ({SWITCH: "off", DETECT: "report"}, [], [], ("off", "report", 5)),
         # a variable is read when livekit-agents is imported
         ({}, [call("environment", **{DETECT: "resolve", SWITCH: "off"})], [], ("off", "resolve", 5)),

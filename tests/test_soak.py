@@ -12,8 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from cast import Name, start
-from handoff_programs import DeskThatHandsOverItself, Person, PersonByTool, entered
+from cast import Lobby, Name, entered, start
 from livekit.agents import Agent, AgentSession, function_tool
 from livekit.agents.voice.agent_activity import AgentActivity
 from programs import Forks
@@ -26,6 +25,24 @@ SHIM = Path(onenter_deadlock_fix.__file__).parent
 THREADS, SESSIONS, REPLIES = 4, 5, 6
 HANDOFFS_OF_A_REPLY = 5  # two of them are in an AgentTask
 HEADER = object.__sizeof__(object())  # in bytes; whatever is kept per handoff takes at least as much
+
+
+class Person(Name):
+    """Its on_enter awaits another AgentTask itself."""
+
+    async def on_enter(self) -> None:
+        self.complete(await Name())
+
+
+class PersonByTool(Name):
+    """The pattern in an AgentTask."""
+
+    async def on_enter(self) -> None:
+        await self.session.generate_reply(user_input="ask_name")
+
+    @function_tool
+    async def ask_name(self) -> None:
+        self.complete(await Name())
 
 
 class Desk(Agent):
@@ -102,12 +119,13 @@ async def _await_an_agent_task() -> bool:
     """Return whether an AgentTask is alive while the task that has awaited it is, and thereby its context."""
     awaited: list[weakref.ref[Any]] = []
 
-    def name() -> Name:
-        agent_task = Name()
-        awaited.append(weakref.ref(agent_task))
-        return agent_task
+    class NamingDesk(Lobby):
+        async def on_enter(self) -> None:
+            agent_task = Name()
+            awaited.append(weakref.ref(agent_task))
+            await agent_task
 
-    desk = DeskThatHandsOverItself(name)
+    desk = NamingDesk()
     await entered(desk)  # which keeps the task of on_enter
     gc.collect()
     return awaited[0]() is not None

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from programs import AlteredLibrary, Completed, Forks, run, write_files, write_script
+from programs import AlteredLibrary, Command, Completed, Forks, run, write_files, write_script
 
 import onenter_deadlock_fix
 from onenter_deadlock_fix.cli.launch import BOOTSTRAP
 from onenter_deadlock_fix.cli.status import StatusReport, verdict_on
 from onenter_deadlock_fix.environment.examination import PROBE, read_probe
 
-Command = Callable[..., Completed]
 Report = Callable[[dict[str, str]], tuple[int, str]]
 
 PATCHED = "livekit-agents 1.3.5 has the on_enter deadlock of livekit/agents issue #4109; its wrappers are in place"

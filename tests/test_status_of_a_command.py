@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import venv
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import Completed, write_files, write_script
+from programs import Command, write_files, write_script
 
 from onenter_deadlock_fix.cli.command_status import report_on_command
 from onenter_deadlock_fix.cli.entrypoint import Import, Program, Unreadable
 from onenter_deadlock_fix.cli.launch import BOOTSTRAP
-
-Command = Callable[..., Completed]
 
 EXECUTED = "raise SystemExit('executed')\n"
 SHIM = "import onenter_deadlock_fix\n"

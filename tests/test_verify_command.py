@@ -11,18 +11,16 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
-from programs import AlteredLibrary, Completed, write_files
+from programs import AlteredLibrary, Command, write_files
 from test_status_command import describe
 
 import onenter_deadlock_fix
 from onenter_deadlock_fix.environment.examination import Environment
 from onenter_deadlock_fix.verify.report import DETECTION, FIX
 from onenter_deadlock_fix.verify.run import Run
-
-Command = Callable[..., Completed]
 
 CYCLE = """
     on_enter() of FrontDesk waits for the reply SPEECH

@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import Awaitable
-from typing import Any, Callable
+from typing import Callable
 
-from cast import Desk, Name, start
-from handoff_programs import entered
+from cast import Desk, Name, entered, start
 from livekit.agents import AgentSession, function_tool
 from livekit.agents.voice import SpeechHandle
 
@@ -93,23 +92,6 @@ async def tried_again_and_again(desk: Desk) -> None:
     while True:
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(waiting(), 0.7)
-
-
-async def played_meanwhile() -> None:
-    """A sentence is being said while a handoff hangs, and then is over."""
-
-    async def words() -> Any:
-        yield "One moment, "
-        await asyncio.sleep(3)
-        yield "please."
-
-    class Talking(Desk):
-        @function_tool
-        async def collect(self) -> str:
-            self.session.say(words())
-            return await Name()
-
-    await ask(Talking(Desk.inner))
 
 
 async def mixed() -> None:

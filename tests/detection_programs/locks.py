@@ -78,12 +78,6 @@ async def a_condition_and_its_lock() -> None:
     await in_the_same(asyncio.Condition(lock), lock)
 
 
-async def a_semaphore() -> None:
-    """Anybody may release a semaphore, so its holder is not known."""
-    semaphore = asyncio.Semaphore()
-    await in_the_same(semaphore, semaphore)
-
-
 async def acquired_by_hand() -> None:
     """The lock is taken without a block, so its holder is not known."""
     lock = asyncio.Lock()
@@ -151,14 +145,6 @@ async def notified_meanwhile() -> None:
             await Name()
 
     await both(collect, lambda: be_notified_in(condition))
-
-
-async def behind_a_sleeper() -> None:
-    """``ask`` waits for a lock that somebody sleeps in the block of."""
-    lock = asyncio.Lock()
-    holding = asyncio.ensure_future(sleep_in(lock, 1.5))
-    await both(hand_over, lambda: sleep_in(lock))
-    await holding
 
 
 async def in_line_in_a_context_manager() -> None:

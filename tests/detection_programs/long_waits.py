@@ -15,7 +15,6 @@ from livekit import rtc
 from livekit.agents import Agent, AgentSession, RunContext, function_tool
 from livekit.agents.beta.workflows.task_group import TaskGroup
 from livekit.agents.voice.room_io._output import _ParticipantAudioOutput
-from own_awaitable import Own
 from speaker import Speaker, sound
 
 from onenter_deadlock_fix.verify.agents import complete
@@ -99,6 +98,22 @@ async def displaced(completes: bool = False) -> None:
     await asyncio.sleep(0.1)
     session.update_agent(Lobby())
     await reply
+
+
+class Own:
+    """An awaitable of the user's whose iterator is no generator, so that its stack can't be read."""
+
+    def __init__(self, agent_task: Ask) -> None:
+        iterator = agent_task.__await__()
+        self.send, self.throw = iterator.send, iterator.throw
+
+    def __await__(self) -> Any:
+        return self
+
+    __iter__ = __await__
+
+    def __next__(self) -> Any:
+        return self.send(None)
 
 
 async def awaited_by_an_awaitable_of_the_users() -> None:

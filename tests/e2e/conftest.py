@@ -27,8 +27,7 @@ def endpoint() -> Iterator[Endpoint]:
 @pytest.fixture
 def environment(endpoint: Endpoint) -> dict[str, str]:
     """Return the environment of an agent program that knows no shim, and that reaches no real service."""
-    # without byte code, each job process would compile anew what it imports
-    left_out = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "PYTHONDONTWRITEBYTECODE"}
+    left_out = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
     return {
         **{name: value for name, value in clean_environment().items() if name.upper() not in left_out},
         "AGENT": "Receptionist",

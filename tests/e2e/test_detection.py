@@ -21,7 +21,6 @@ LINES = {  # of the tools that wait
     ("mode", "activation", "start_method", "model"),
     [
         ("report", "run", "forkserver", "llm"),
-        ("report", "run", "thread", "llm"),
         ("resolve", "PYTHONPATH", "spawn", "realtime"),
         ("resolve", "run", "thread", "llm"),
     ],

@@ -6,13 +6,12 @@ The worker's own log has a record that the fix is active, or is not, and one of 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from openai_endpoint import ADDRESS, CONFIRMATION, GOODBYE, QUESTION, Endpoint
-from processes import records
 from programs import LIMIT
 
 ACTIVE = "onenter-deadlock-fix is active on livekit-agents 1.3.5"
@@ -20,40 +19,37 @@ NOT_ACTIVE = "onenter-deadlock-fix is NOT active on livekit-agents 1.3.5"
 CHANGED = "the handoff to EmailTask by the tool collect_email does not wait for on_enter() of Receptionist"
 
 
+START, DEV = ("start",), ("dev", "--no-reload")
+
+
 # Every way of activation, where it has to reach a process; test_detection.py has the others.
 @pytest.mark.parametrize(
-    ("activation", "start_method", "model"),
+    ("activation", "start_method", "model", "command"),
     [
-        ("import", "forkserver", "llm"),
-        ("import", "spawn", "realtime"),
-        ("import", "thread", "llm"),
-        ("PYTHONPATH", "forkserver", "realtime"),
-        ("run", "spawn", "llm"),
-        ("autowrapt", "forkserver", "llm"),
-        ("autowrapt", "spawn", "realtime"),
+        ("import", "forkserver", "llm", DEV),
+        ("import", "spawn", "realtime", START),
+        ("import", "thread", "llm", DEV),
+        ("PYTHONPATH", "forkserver", "realtime", START),
+        ("run", "spawn", "llm", START),
+        ("autowrapt", "forkserver", "llm", START),
+        ("autowrapt", "spawn", "realtime", START),
     ],
 )
 def test_the_pattern_completes_in_a_job_with_the_shim_and_is_in_the_log(
-    run_job: Callable[..., Any], endpoint: Endpoint, log: Path, activation: str, start_method: str, model: str
+    run_job: Callable[..., Any],
+    environment: dict[str, str],
+    endpoint: Endpoint,
+    log: Path,
+    activation: str,
+    start_method: str,
+    model: str,
+    command: Sequence[str],
 ) -> None:
-    worker, job = run_job(activation, start_method, model)
+    environment["COLUMNS"] = "400"  # so that no message is wrapped
+    worker, job = run_job(activation, start_method, model, command, stderr=subprocess.STDOUT)
     assert worker.wait(timeout=LIMIT) == 0
     assert (job["shim"], job["ended"], job["handoffs"]) == ("patched", f"collected {ADDRESS}", 1)
     assert endpoint.said == [QUESTION, CONFIRMATION, GOODBYE]
-    first, second = records(log)
-    assert (first["level"], second["level"]) == ("INFO", "INFO")
-    assert first["message"].startswith(ACTIVE)
-    assert second["message"].startswith(CHANGED)
-
-
-@pytest.mark.parametrize("start_method", ["forkserver", "thread"])
-def test_the_log_of_dev_mode_has_both_records(
-    run_job: Callable[..., Any], environment: dict[str, str], log: Path, start_method: str
-) -> None:
-    environment["COLUMNS"] = "400"  # so that no message is wrapped
-    worker, job = run_job("import", start_method, "llm", command=("dev", "--no-reload"), stderr=subprocess.STDOUT)
-    assert worker.wait(timeout=LIMIT) == 0
-    assert (job["shim"], job["handoffs"]) == ("patched", 1)
     lines = [line for line in log.read_text().splitlines() if "INFO" in line]
     assert [text for line in lines for text in (ACTIVE, CHANGED) if text in line] == [ACTIVE, CHANGED]
 
@@ -67,11 +63,8 @@ def test_the_log_has_a_warning_where_the_shim_is_switched_off(
     assert NOT_ACTIVE in log.read_text()
 
 
-@pytest.mark.parametrize(("start_method", "model"), [("spawn", "realtime"), ("thread", "llm")])
-def test_the_pattern_deadlocks_in_a_job_without_the_shim(
-    run_job: Callable[..., Any], endpoint: Endpoint, start_method: str, model: str
-) -> None:
-    _, job = run_job("nothing", start_method, model)
+def test_the_pattern_deadlocks_in_a_job_without_the_shim(run_job: Callable[..., Any], endpoint: Endpoint) -> None:
+    _, job = run_job("nothing", "spawn", "realtime")
     assert job["shim"] is None
     first, second, third, fourth = (wait.split(" waits for ") for wait in job["deadlock"])
     reply, handoff = first[1], fourth[0]

@@ -20,16 +20,13 @@ _NAMES_OF_CHANGES = {
     "aclose": r"session\.update_agent\(|close|handoff",  # of an activity, which others do on their way
     "_aclose_impl": r"session\.aclose\(\)|the close of the session",
 }
-# what is waited for that nobody can say who completes, or who has it
-_NOT_SEEN = re.compile(r": (wait_for_event|in_lock_of_generator|in_semaphore)\(")
-
 Outcome = dict[str, Any]
 Outcomes = dict[str, Outcome]  # by mode: bare (no fix), off, report, resolve; others are off once more
 
 
 def violations(played: Outcomes) -> Iterator[str]:
     """Yield the rules that the outcomes of a program violate."""
-    off, report, resolve = (played[mode] for mode in ("off", "report", "resolve"))
+    off, report = played["off"], played["report"]
     for mode, outcome in played.items():
         errors = [record["says"] for record in outcome["log"] if not record["waits"]]
         errors += [line for line in outcome.get("cycle", ()) if line.startswith("error")]
@@ -40,17 +37,22 @@ def violations(played: Outcomes) -> Iterator[str]:
     yield from _false_alarms(report)
     yield from _unreported(report)
     yield from _reported_twice(report)
+    if "resolve" in played:
+        yield from _harmed(played["resolve"], as_off)
+    bare = played.get("bare", off)
+    if _is_clean(bare) and not _aborts(bare["steps"]) and not _is_clean(off):
+        yield "harm: it completes without the fix, and not with it"
+
+
+def _harmed(resolve: Outcome, as_off: list[Outcome]) -> Iterator[str]:
     # where a time-out ended one deadlock, the program may come to another one instead, which is reported then
     is_reported_last = resolve["log"] and _deadlocks(resolve)[-1:] == resolve["log"][-1:]
-    comes_to_another = is_reported_last and _aborts(off["steps"])
-    if _is_clean(off) and not _is_clean(resolve) and not comes_to_another:
+    comes_to_another = is_reported_last and _aborts(as_off[0]["steps"])
+    if _is_clean(as_off[0]) and not _is_clean(resolve) and not comes_to_another:
         yield "harm: it completes without resolve, and not with it"
     is_released = any("no longer waits" in record["says"] for record in resolve["log"])
     if not _deadlocks(resolve) and not is_released and not any(is_the_same(resolve, other) for other in as_off):
         yield "harm: resolve logs nothing, and changes what happens"
-    bare = played.get("bare", off)
-    if _is_clean(bare) and not _aborts(bare["steps"]) and not _is_clean(off):
-        yield "harm: it completes without the fix, and not with it"
 
 
 def is_the_same(one: Outcome, other: Outcome) -> bool:
@@ -118,7 +120,7 @@ def digest(outcome: Outcome) -> str:
 
 def kinds(played: Outcomes) -> Iterator[str]:
     """Yield what is to be counted of a program, whether it is as it must be or not."""
-    report, resolve = played["report"], played["resolve"]
+    report = played["report"]
     levels = {record["level"] for record in report["log"]}
     if not report["waits"]:
         yield "nobody left waiting" + (", deadlock reported" if "ERROR" in levels else "")
@@ -128,7 +130,5 @@ def kinds(played: Outcomes) -> Iterator[str]:
         yield "left waiting, deadlock reported"
     elif levels:
         yield "left waiting, only a warning"
-        if not any(map(_NOT_SEEN.search, report["waits"])) and any(report["changes"]):
-            yield "left waiting for no event, only a warning"
-    if not resolve["waits"]:
+    if not played.get("resolve", report)["waits"]:
         yield "resolved"

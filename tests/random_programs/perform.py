@@ -19,7 +19,7 @@ from onenter_deadlock_fix.verify.scripted_model import Answer, ToolCall
 
 from .generate import Action, Program
 
-PATIENCE = 10.0  # seconds; longer than whatever a program or the library waits for before it goes on
+PATIENCE = 6.0  # seconds; longer than whatever a program or the library waits for before it goes on
 
 
 def play(program: Program) -> dict[str, Any]:
