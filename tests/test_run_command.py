@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
-from programs import LIMIT, Command, run, write_files, write_script
+from programs import Command, run, write_files, write_script
 
 from onenter_deadlock_fix.cli.launch import BOOTSTRAP
 from onenter_deadlock_fix.cli.obstacles import find_obstacle
@@ -33,11 +32,9 @@ def test_shim_is_active_in_the_command_and_in_its_children(command: Command) -> 
 def test_command_is_found_on_path_and_executed_in_place(tmp_path: Path) -> None:
     write_script(tmp_path / "agent", "#!/bin/sh\necho $$\nexit 7\n")
     path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
-    with subprocess.Popen(
-        [*SHIM.split(), "run", "agent"], env={**os.environ, "PATH": path}, stdout=subprocess.PIPE, text=True
-    ) as process:
-        output, _ = process.communicate(timeout=LIMIT)
-    assert (output, process.returncode) == (f"{process.pid}\n", 7)  # so signals reach it
+    ended = run(["sh", "-c", f"echo $$; exec {SHIM} run agent"], cwd=tmp_path, env={"PATH": path})
+    process, process_of_the_command = ended.stdout.split()
+    assert (process_of_the_command, ended.returncode) == (process, 7)  # so signals reach it
 
 
 def error(message: str) -> str:
@@ -61,10 +58,7 @@ def error(message: str) -> str:
         ("sh -c 'echo $PYTHONPATH'", {"PYTHONPATH": ":/a"}, 0, f"{BOOTSTRAP}::/a\n", ""),
         # detection is requested in the environment
         ("--detect resolve --detect-after 0.05 sh -c 'echo $ONENTER_DEADLOCK_FIX_DETECT_AFTER'", {}, 0, "0.05\n", ""),
-        *(
-            (f"--detect '{mode}' sh -c 'echo \"$ONENTER_DEADLOCK_FIX_DETECT\"'", {}, 0, f"{mode}\n", "")
-            for mode in ("resolve", "on", " Report")
-        ),
+        ("--detect ' Report' sh -c 'echo \"$ONENTER_DEADLOCK_FIX_DETECT\"'", {}, 0, " Report\n", ""),
         # .env.local is loaded, then .env; what is set stays
         ("sh -c 'echo $FIRST $SECOND'", {}, 0, ".env.local .env\n", ""),
         ("sh -c 'echo $FIRST $SECOND'", {"FIRST": "set"}, 0, "set .env\n", ""),
@@ -72,7 +66,6 @@ def error(message: str) -> str:
         ("no-such-command", {}, 127, "", error("no-such-command: command not found")),
         ("''", {}, 127, "", error("'': command not found")),
         ("./text/agent", {}, 127, "", error("./text/agent: command not found")),
-        ("./missing", {}, 127, "", error("./missing: command not found")),
         ("./text", {}, 126, "", error("./text cannot be executed: Permission denied")),
         ("./folder", {}, 126, "", error("./folder cannot be executed: Permission denied")),
         ("./binary", {}, 126, "", error("./binary cannot be executed: Exec format error")),
@@ -109,11 +102,7 @@ def test_unreadable_env_file_is_reported_and_the_command_is_executed(tmp_path: P
     [
         ("", [""], "required: COMMAND"),
         ("--det {} echo", ["report"], "unrecognized arguments: --det"),  # no abbreviations
-        (
-            "--detect-after '{}' echo",
-            ["0.049", "nan", "inf", "soon", ""],
-            "'{}' is not a number of seconds of 0.05 or more",
-        ),
+        ("--detect-after '{}' echo", ["0.049", "nan", "soon", ""], "'{}' is not a number of seconds of 0.05 or more"),
         ("--detect '{}' echo", ["maybe", ""], "'{}' is not a mode (off, report, resolve)"),
     ],
 )
@@ -142,13 +131,8 @@ def python_with(option: str) -> str:
         ("python -IS agent.py", "RUN python agent.py", python_with("-IS")),
         ("python -usE agent.py", "RUN python -us agent.py", python_with("-E")),
         ("python -X dev -W error -Wd -I agent.py", "RUN python -X dev -W error -Wd agent.py", python_with("-I")),
-        (
-            "python --check-hash-based-pycs never -I agent.py",
-            "RUN python --check-hash-based-pycs never agent.py",
-            python_with("-I"),
-        ),
+        ("python --check-hash-based-pycs never -I -", "RUN python --check-hash-based-pycs never -", python_with("-I")),
         ("python -Ic pass", "RUN python -c pass", python_with("-I")),
-        ("python -I -", "RUN python -", python_with("-I")),
         ("env A=1 python -I agent.py", "RUN env A=1 python agent.py", python_with("-I")),
         ("env -S 'python -I' agent.py", "RUN env python agent.py", python_with("-I")),
         ("uv run --python python3.11 -I agent.py", "RUN uv run --python python3.11 agent.py", python_with("-I")),
@@ -188,7 +172,6 @@ def test_obstacle_is_refused_with_a_command_that_works_without_path(tmp_path: Pa
     "words",
     [
         "python -suB -c pass -I",
-        "python -W error -c pass -E",
         "python -Wignore::ImportWarning -c pass",
         "python -X I -c pass",
         "python -m this -I",
