@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from programs import Completed, run, write_files
+from programs import TESTS, Completed, run, write_files
 
 from onenter_deadlock_fix.cli.launch import BOOTSTRAP
 
@@ -50,12 +50,8 @@ AUTOWRAPT = {"AUTOWRAPT_BOOTSTRAP": "onenter_deadlock_fix"}
 @pytest.fixture
 def theirs(tmp_path: Path) -> Path:
     """A folder with a sitecustomize of somebody else's."""
-    return with_sitecustomize(tmp_path / "theirs", "NAME = 'theirs'\n")
-
-
-def with_sitecustomize(folder: Path, source: str) -> Path:
-    write_files(folder, {"sitecustomize.py": source})
-    return folder
+    write_files(tmp_path, {"theirs/sitecustomize.py": "NAME = 'theirs'\n"})
+    return tmp_path / "theirs"
 
 
 def pythonpath(*folders: object) -> dict[str, str]:
@@ -76,9 +72,8 @@ def pythonpath(*folders: object) -> dict[str, str]:
 def test_library_is_patched_once(
     env: dict[str, str], sitecustomize: str, first: str, state: str, theirs: Path, python: Python
 ) -> None:
-    with_sitecustomize(theirs, sitecustomize)
-    tests = Path(__file__).parent
-    ended = python(f"import sys; sys.path.append({str(tests)!r})\n{first}\n{STATE}", env=env)
+    write_files(theirs, {"sitecustomize.py": sitecustomize})
+    ended = python(f"import sys; sys.path.append({str(TESTS)!r})\n{first}\n{STATE}", env=env)
     assert ended.stdout == f"{state}\n", ended.stderr
 
 
@@ -97,7 +92,7 @@ def test_library_is_patched_once(
 def test_sitecustomize_that_python_would_find_is_executed(
     path: str, theirs: Path, tmp_path: Path, python: Python
 ) -> None:
-    with_sitecustomize(tmp_path / "tool", SITECUSTOMIZE_OF_DATADOG)
+    write_files(tmp_path, {"tool/sitecustomize.py": SITECUSTOMIZE_OF_DATADOG})
     for other in ("a b/bootstrap", "relative/bootstrap", "."):
         shutil.copytree(BOOTSTRAP, tmp_path / other, dirs_exist_ok=True)
     source = f"import sys; assert hasattr(sys, 'tool') == {'tool' in path}\n{LOOK}"
@@ -106,7 +101,7 @@ def test_sitecustomize_that_python_would_find_is_executed(
 
 
 def test_error_of_the_next_sitecustomize_is_reported_as_without_the_shim(theirs: Path, python: Python) -> None:
-    with_sitecustomize(theirs, "raise RuntimeError('theirs is broken')\n")
+    write_files(theirs, {"sitecustomize.py": "raise RuntimeError('theirs is broken')\n"})
     source = "import sys; print([entry for entry in sys.path if 'bootstrap' not in entry])"
     bare, ended = (python(source, env=pythonpath(*path)) for path in ([theirs], [BOOTSTRAP, theirs]))
     assert (ended.returncode, ended.stdout, ended.stderr) == (bare.returncode, bare.stdout, bare.stderr)
@@ -124,13 +119,6 @@ def test_interpreter_that_reads_no_sitecustomize_or_no_pythonpath_is_not_touched
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "False\n", "")
 
 
-@pytest.fixture
-def other_python(tmp_path: Path) -> str:
-    """The interpreter of an environment without the package."""
-    venv.create(tmp_path / "venv", symlinks=True)
-    return str(tmp_path / "venv" / "bin" / "python")
-
-
 @pytest.mark.parametrize(
     ("command", "output", "reason"),
     [
@@ -140,8 +128,10 @@ def other_python(tmp_path: Path) -> str:
     ],
 )
 def test_shim_that_cannot_be_imported_is_reported_in_one_line(
-    command: str, output: str, reason: str | None, other_python: str, tmp_path: Path, theirs: Path
+    command: str, output: str, reason: str | None, tmp_path: Path, theirs: Path
 ) -> None:
+    venv.create(tmp_path / "venv", symlinks=True)
+    other_python = str(tmp_path / "venv" / "bin" / "python")
     (theirs / "livekit").mkdir()
     if "with a package" in command:
         write_files(theirs, {"onenter_deadlock_fix/__init__.py": "from . import _import_hook\n"})
