@@ -12,10 +12,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cast import Lobby, Name, entered, start
 from livekit.agents import Agent, AgentSession, function_tool
 from livekit.agents.voice.agent_activity import AgentActivity
-from programs import Forks
 from recorder import record
 from virtual_time import VirtualTimeLoop
 
@@ -77,8 +77,8 @@ def _run(sessions: int, replies: int) -> list[str]:
         return loop.run_until_complete(_converse(sessions, replies))
 
 
-def play_in_threads() -> dict[str, Any]:
-    """Play sessions in an event loop of each thread, and return what is left of them, and what was logged."""
+@pytest.mark.in_fork("library")
+def test_no_session_hangs_and_nothing_is_left_of_it() -> None:
     recorder = record()
     onenter_deadlock_fix.detect("report")
     with concurrent.futures.ThreadPoolExecutor(THREADS) as threads:
@@ -86,19 +86,14 @@ def play_in_threads() -> dict[str, Any]:
     gc.collect()
     kinds = (AgentSession, Agent, AgentActivity, asyncio.Task)
     alive = Counter(type(thing).__name__ for thing in gc.get_objects() if issubclass(type(thing), kinds))
-    handoffs = onenter_deadlock_fix.status().handoffs
-    return {"handoffs": handoffs, "tasks left": left, "alive": dict(alive), "logged": recorder.messages()}
-
-
-def test_no_session_hangs_and_nothing_is_left_of_it(library: Forks) -> None:
+    assert (left, alive, recorder.messages()) == ([[]] * THREADS, {}, [])
     # not changed is the handoff of Person, whose on_enter awaits the AgentTask itself
     changed = THREADS * SESSIONS * REPLIES * (HANDOFFS_OF_A_REPLY - 1)
-    nothing = {"tasks left": [[]] * THREADS, "alive": {}, "logged": []}
-    assert library.call(play_in_threads) == {"handoffs": changed, **nothing}
+    assert onenter_deadlock_fix.status().handoffs == changed
 
 
-def growth_from_round_to_round() -> list[int]:
-    """Return by how much the memory grows that the shim's own lines have allocated, in bytes."""
+@pytest.mark.in_fork("library")
+def test_memory_that_the_shim_allocates_does_not_grow_with_the_handoffs() -> None:
     onenter_deadlock_fix.detect("report")
     tracemalloc.start()
     used = []
@@ -107,12 +102,8 @@ def growth_from_round_to_round() -> list[int]:
         gc.collect()
         filters = [tracemalloc.Filter(True, str(SHIM / "*")), tracemalloc.Filter(False, str(SHIM / "verify" / "*"))]
         used.append(sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces(filters).traces))
-    return [after - before for before, after in zip(used, used[1:])]
-
-
-def test_memory_does_not_grow_with_the_handoffs(library: Forks) -> None:
-    # the least of all, since a table that is enlarged once is no leak
-    assert min(library.call(growth_from_round_to_round)) < HEADER * REPLIES * HANDOFFS_OF_A_REPLY
+    growth = min(after - before for before, after in zip(used, used[1:]))  # a table that is enlarged once is no leak
+    assert growth < HEADER * REPLIES * HANDOFFS_OF_A_REPLY
 
 
 async def _await_an_agent_task() -> bool:
@@ -131,9 +122,6 @@ async def _await_an_agent_task() -> bool:
     return awaited[0]() is not None
 
 
-def is_kept_alive() -> bool:
-    return VirtualTimeLoop().run_until_complete(_await_an_agent_task())
-
-
-def test_agent_task_is_not_kept_alive_by_the_task_that_has_awaited_it(library: Forks) -> None:
-    assert not library.call(is_kept_alive)
+@pytest.mark.in_fork("library")
+def test_agent_task_is_not_kept_alive_by_the_task_that_has_awaited_it() -> None:
+    assert not VirtualTimeLoop().run_until_complete(_await_an_agent_task())
