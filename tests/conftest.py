@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -37,7 +38,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     for kind in (Environment, OldRelease, OldReleaseWithRealtimeModel):
         needed = kind(config.cache.mkdir("onenter-deadlock-fix"))  # type: ignore[union-attr]
         is_selected = any(path in (needed.test_file, *needed.test_file.parents) for path in selected)
-        if is_selected and not needed.is_ready():
+        if is_selected and not needed.ready.exists():
             with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
                 name = needed.test_file.name
                 print(f"for {name}, pip installs {' '.join(needed.packages)}, once", flush=True)
@@ -52,7 +53,7 @@ def prepared(request: pytest.FixtureRequest) -> Callable[[type[Prepared]], Prepa
 
     def prepared(kind: type[Prepared]) -> Prepared:
         packages = kind(request.config.cache.mkdir("onenter-deadlock-fix"))  # type: ignore[union-attr]
-        if not packages.is_ready():
+        if not packages.ready.exists():
             pytest.skip(f"{' '.join(kind.packages)} could not be installed; the first lines of this run say why")
         return packages
 
@@ -72,25 +73,22 @@ def python(tmp_path: Path) -> Callable[..., Completed]:
 @pytest.fixture(scope="session")
 def forks() -> Iterator[Forks]:
     """A process that has imported what livekit-agents imports, but not livekit-agents, to be forked."""
-    forks = Forks()
-    yield forks
-    forks.close()
+    with contextlib.closing(Forks()) as forks:
+        yield forks
 
 
 @pytest.fixture(scope="session")
 def bare_forks() -> Iterator[Forks]:
     """A process that has imported nothing of all this, to be forked where it matters what is imported when."""
-    bare_forks = Forks("pytest")
-    yield bare_forks
-    bare_forks.close()
+    with contextlib.closing(Forks("pytest")) as bare_forks:
+        yield bare_forks
 
 
 @pytest.fixture(scope="session")
 def library() -> Iterator[Forks]:
     """A process that has imported the package and livekit-agents, to be forked."""
-    library = Forks("playing", "scenarios.stage", "random_programs.perform")
-    yield library
-    library.close()
+    with contextlib.closing(Forks("playing", "scenarios.stage", "random_programs.perform")) as library:
+        yield library
 
 
 @pytest.fixture

@@ -34,10 +34,7 @@ class Prepared:
         depends_on = (self.packages, sys.prefix, sys.version, str(cache))
         version = hashlib.sha256(repr(depends_on).encode()).hexdigest()[:12]
         self.folder = cache / f"{self.test_file.stem}-{version}"
-        self._ready = self.folder / "ready"
-
-    def is_ready(self) -> bool:
-        return self._ready.exists()
+        self.ready = self.folder / "ready"  # is there when the packages are
 
     def make(self) -> str:
         """Install the packages; return an empty string, or why that can't be."""
@@ -46,7 +43,7 @@ class Prepared:
         installed = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=False)
         if installed.returncode:
             return (installed.stderr.strip().splitlines() or ["pip has failed"])[-1]
-        self._ready.touch()
+        self.ready.touch()
         return ""
 
     def pip(self) -> list[str]:
@@ -54,21 +51,17 @@ class Prepared:
         raise NotImplementedError
 
 
-class _OlderPackages(Prepared):
-    """Older packages for PYTHONPATH. What they need is what those of the tests need, and is installed already."""
+class OldRelease(Prepared):
+    """An affected release that is older than that of the tests, for PYTHONPATH. What it needs is installed already."""
+
+    test_file = TESTS / "test_docs.py"
+    packages: Sequence[str] = ("livekit-agents==1.2.8",)
 
     def pip(self) -> list[str]:
         return [sys.executable, "-m", "pip", "install", "--no-deps", f"--target={self.folder}"]
 
 
-class OldRelease(_OlderPackages):
-    """An affected release that is older than that of the tests."""
-
-    test_file = TESTS / "test_docs.py"
-    packages = ("livekit-agents==1.2.8",)
-
-
-class OldReleaseWithRealtimeModel(_OlderPackages):
+class OldReleaseWithRealtimeModel(OldRelease):
     """The last release whose AgentTasks time out on a realtime model without the shim, with OpenAI's."""
 
     test_file = TESTS / "e2e" / "test_realtime_model.py"
