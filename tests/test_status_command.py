@@ -8,17 +8,15 @@ import shutil
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
-from programs import AlteredLibrary, Command, Completed, Forks, run, write_files, write_script
+from programs import AlteredLibrary, Command, Forks, run, write_files, write_script
 
 import onenter_deadlock_fix
 from onenter_deadlock_fix.cli.launch import BOOTSTRAP
 from onenter_deadlock_fix.cli.status import StatusReport, verdict_on
 from onenter_deadlock_fix.environment.examination import PROBE, read_probe
-
-Report = Callable[[dict[str, str]], tuple[int, str]]
 
 PATCHED = "livekit-agents 1.3.5 has the on_enter deadlock of livekit/agents issue #4109; its wrappers are in place"
 BROKEN = "can't say: livekit-agents 1.3.5 does not import: {}; it needs beside it: 'openai<3'"
@@ -84,16 +82,11 @@ def test_environment_whose_python_has_the_shim_by_itself(env: dict[str, str], tm
     assert ended.stdout.splitlines()[1].startswith("active by itself: ")
 
 
-@pytest.fixture
-def report(forks: Forks, tmp_path: Path) -> Report:
+def status(forks: Forks, **env: str) -> tuple[int, str]:
     """Return the exit code and the first line of ``status`` where these variables are set; the probe runs in a fork."""
-
-    def report(env: dict[str, str]) -> tuple[int, str]:
-        environment = read_probe(forks.run(PROBE, cwd=tmp_path, env=env))
-        report = StatusReport(environment, verdict_on(environment), environment.reason)
-        return report.exit_code, report.in_words().splitlines()[0]
-
-    return report
+    environment = read_probe(forks.run(PROBE, cwd=Path(env["PYTHONPATH"]), env=env))
+    report = StatusReport(environment, verdict_on(environment), environment.reason)
+    return report.exit_code, report.in_words().splitlines()[0]
 
 
 # a release, the value of ONENTER_DEADLOCK_FIX, a statement appended to a module, and what is reported
@@ -112,14 +105,14 @@ def report(forks: Forks, tmp_path: Path) -> Report:
     ],
 )
 def test_verdict_on_an_environment(
-    release: str, switch: str, appended: Any, exit_code: int, line: str, altered: AlteredLibrary, report: Report
+    release: str, switch: str, appended: Any, exit_code: int, line: str, altered: AlteredLibrary, forks: Forks
 ) -> None:
     altered.set_version(release)
     altered.append("import onenter_deadlock_fix", "version.py")  # so that it is patched before a method is replaced
     if appended:
         altered.append(*appended)
     describe(Path(altered.env["PYTHONPATH"]), "openai", "3.1")  # found before what is really installed
-    code, first_line = report({**altered.env, "ONENTER_DEADLOCK_FIX": switch})
+    code, first_line = status(forks, **altered.env, ONENTER_DEADLOCK_FIX=switch)
     assert (code, first_line[: len(line)]) == (exit_code, line)
 
 
@@ -129,10 +122,10 @@ def describe(folder: Path, name: str, release: str) -> None:
     write_files(folder, {metadata: f"Metadata-Version: 2.1\nName: {name}\nVersion: {release}\n"})
 
 
-def test_missing_library_is_reported(tmp_path: Path, report: Report) -> None:
+def test_missing_library_is_reported(tmp_path: Path, forks: Forks) -> None:
     (tmp_path / "livekit.py").touch()  # found before the installed one: the same error as where none is installed
     line = "can't say: livekit-agents is not installed in this environment"
-    assert report({"PYTHONPATH": str(tmp_path)}) == (3, line)
+    assert status(forks, PYTHONPATH=str(tmp_path)) == (3, line)
 
 
 def test_other_environment_is_warned_of_and_nothing_of_the_folder_is_executed(tmp_path: Path, command: Command) -> None:
@@ -159,11 +152,9 @@ def test_other_environment_is_warned_of_and_nothing_of_the_folder_is_executed(tm
         ("path | true", 0, ""),
         ("path > /dev/full", 3, "onenter-deadlock-fix: [Errno 28] No space left on device\n"),
         ("path >&-", 0, ""),
-        ("run 2>&- no-such-command", 127, ""),
         ("run 2>/dev/full no-such-command", 127, ""),
         ("run 2>/dev/full --no-such-option", 2, ""),
         ("run 2>&- ./agent", 5, ""),  # without the warning
-        ("run 2>/dev/full ./agent", 5, ""),
     ],
 )
 def test_output_that_cannot_be_written(arguments: str, exit_code: int, error: str, tmp_path: Path) -> None:
@@ -195,24 +186,16 @@ def test_name_that_the_encoding_of_the_output_does_not_have_is_escaped(tmp_path:
 
 NEEDED = "packaging is not installed in this environment, and onenter-deadlock-fix needs it"
 NOT_LOADED = "python-dotenv is not installed, so .env.local and .env are not loaded"
-WITHOUT = """
-import sys
-class Finder:
-    def find_spec(name, path=None, target=None):
-        if name == "{missing}":
-            raise ModuleNotFoundError(name=name)
-sys.meta_path.insert(0, Finder)
-from onenter_deadlock_fix.cli.main import main
-sys.exit(main({arguments}))
-"""
 
 
 @pytest.mark.parametrize(
     ("missing", "arguments", "exit_code", "error"),
-    [("dotenv", ["run", "true"], 0, NOT_LOADED), ("packaging", ["status"], 3, NEEDED)],
+    [("dotenv", ("run", "true"), 0, NOT_LOADED), ("packaging", ("status",), 3, NEEDED)],
 )
 def test_dependency_that_is_not_installed_is_reported(
-    missing: str, arguments: list[str], exit_code: int, error: str, python: Callable[..., Completed]
+    missing: str, arguments: tuple[str, ...], exit_code: int, error: str, tmp_path: Path
 ) -> None:
-    ended = python(WITHOUT.format(missing=missing, arguments=arguments))
+    write_files(tmp_path, {f"path/{missing}.py": f"raise ModuleNotFoundError(name={missing!r})\n"})
+    command = [sys.executable, "-m", "onenter_deadlock_fix", *arguments]
+    ended = run(command, cwd=tmp_path, env={"PYTHONPATH": "path"})
     assert (ended.returncode, ended.stderr) == (exit_code, f"onenter-deadlock-fix: {error}\n")
