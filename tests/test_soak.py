@@ -48,13 +48,9 @@ class PersonByTool(Name):
 class Desk(Agent):
     """Its on_enter awaits replies, one after the other, whose tool awaits one AgentTask after the other."""
 
-    def __init__(self, replies: int) -> None:
-        super().__init__(instructions="")
-        self._replies = replies
-
     async def on_enter(self) -> None:
         self.entering = asyncio.current_task()
-        for _ in range(self._replies):
+        for _ in range(REPLIES):
             await self.session.generate_reply(user_input="collect")
 
     @function_tool
@@ -62,9 +58,9 @@ class Desk(Agent):
         return " ".join([await Name(), await Person(), await PersonByTool()])
 
 
-async def _converse(sessions: int, replies: int) -> list[str]:
+async def _converse(sessions: int) -> list[str]:
     """Play sessions at once to their end; return the tasks that are left."""
-    desks = [Desk(replies) for _ in range(sessions)]
+    desks = [Desk(instructions="") for _ in range(sessions)]
     started = [await start(desk) for desk in desks]
     await asyncio.wait_for(asyncio.gather(*(desk.entering for desk in desks)), timeout=60)  # of virtual time
     await asyncio.gather(*(session.aclose() for session in started))
@@ -72,9 +68,9 @@ async def _converse(sessions: int, replies: int) -> list[str]:
     return [repr(task) for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 
 
-def _run(sessions: int, replies: int) -> list[str]:
+def _run(sessions: int) -> list[str]:
     with contextlib.closing(VirtualTimeLoop()) as loop:
-        return loop.run_until_complete(_converse(sessions, replies))
+        return loop.run_until_complete(_converse(sessions))
 
 
 @pytest.mark.in_fork("library")
@@ -82,7 +78,7 @@ def test_no_session_hangs_and_nothing_is_left_of_it() -> None:
     recorder = record()
     onenter_deadlock_fix.detect("report")
     with concurrent.futures.ThreadPoolExecutor(THREADS) as threads:
-        left = [*threads.map(_run, [SESSIONS] * THREADS, [REPLIES] * THREADS)]
+        left = [*threads.map(_run, [SESSIONS] * THREADS)]
     gc.collect()
     kinds = (AgentSession, Agent, AgentActivity, asyncio.Task)
     alive = Counter(type(thing).__name__ for thing in gc.get_objects() if issubclass(type(thing), kinds))
@@ -98,7 +94,7 @@ def test_memory_that_the_shim_allocates_does_not_grow_with_the_handoffs() -> Non
     tracemalloc.start()
     used = []
     for _ in range(3):
-        _run(1, REPLIES)
+        _run(1)
         gc.collect()
         filters = [tracemalloc.Filter(True, str(SHIM / "*")), tracemalloc.Filter(False, str(SHIM / "verify" / "*"))]
         used.append(sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces(filters).traces))
