@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
-import importlib.util
+import importlib.metadata
 import json
 import multiprocessing
 import os
@@ -145,11 +145,9 @@ class AlteredLibrary:
     """A copy of the installed livekit-agents to be altered, found in its place by programs that get ``env``."""
 
     def __init__(self, folder: Path) -> None:
-        spec = importlib.util.find_spec("livekit.agents")
-        assert spec is not None
-        assert spec.submodule_search_locations
+        installed = importlib.metadata.distribution("livekit-agents").locate_file("livekit/agents")
         self._root = folder / "livekit" / "agents"
-        shutil.copytree(spec.submodule_search_locations[0], self._root)
+        shutil.copytree(str(installed), self._root)
         self.env = {"PYTHONPATH": str(folder)}
 
     def put_on_path(self) -> None:
@@ -210,8 +208,7 @@ def _in_fork(folder: Path, cwd: str, call: bytes) -> int:
     code = 0
     try:
         function, args, kwargs = pickle.loads(call)
-        result = pickle.dumps((function(*args, **kwargs),))
-        (folder / "result").write_bytes(result)
+        (folder / "result").write_bytes(pickle.dumps((function(*args, **kwargs),)))
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else bool(end.code)
     except BaseException as error:
