@@ -31,9 +31,8 @@ def test_results_are_as_promised_and_the_guard_agrees_with_them() -> None:
     assert RESULTS["problems"] == []
     rows = {row: Version(row.split()[0]) for row in RESULTS["rows"]}
     affected = {row for row, version in rows.items() if _guard.FIRST_AFFECTED <= version < _guard.FIRST_FIXED}
-    hangs = {
-        row for way in RESULTS["scenarios"][data.PATTERN]["ended"] if way["without"] == "hangs" for row in way["on"]
-    }
+    ways = RESULTS["scenarios"][data.PATTERN]["ended"]
+    hangs = {row for way in ways if way["without"] == "hangs" for row in way["on"]}
     assert hangs == affected == {row for row, about in RESULTS["rows"].items() if about["state"] == "patched"}
     assert min(rows.values()) == _guard.FIRST_AFFECTED
     assert _guard.FIRST_FIXED in rows.values()
@@ -123,11 +122,11 @@ def test_recording_a_scenario_leaves_what_is_known_of_the_others() -> None:
 
 
 def test_recording_a_scenario_splits_no_row_of_the_page() -> None:
-    rows = [played("1.3.6"), played("1.3.7"), played("1.3.8")]
-    known = results.of_everything(rows, REFERENCE, {}, [])
-    recorded = results.with_some(known, rows[1:2], REFERENCE, [ABORTED], [])
-    assert page.summary(known, ["1.3.6", "1.3.7", "1.3.8"]).count("\n") == 3  # the head, a line, and one row
-    assert page.summary(recorded, ["1.3.6", "1.3.7", "1.3.8"]).count("\n") == 3
+    releases = ["1.3.6", "1.3.7", "1.3.8"]
+    known = results.of_everything([played(release) for release in releases], REFERENCE, {}, [])
+    recorded = results.with_some(known, [played("1.3.7")], REFERENCE, [ABORTED], [])
+    for known_results in (known, recorded):
+        assert page.summary(known_results, releases).count("\n") == 3  # the head, a line, and one row
     assert f"not counted in the first two tables: `{ABORTED}`\n" in page.page(recorded)
 
 
