@@ -6,17 +6,30 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import Awaitable
-from typing import Callable
+from typing import Any, Callable
 
 from cast import Desk, Name, entered, start
 from livekit.agents import AgentSession, function_tool
 from livekit.agents.voice import SpeechHandle
 
 
-async def ask(desk: Desk) -> None:
-    """Call the tool ``ask``, and wait for the reply."""
+async def ask(desk: Desk, tool: str = "ask") -> None:
+    """Wait for a reply that calls a tool."""
     session = await start(desk)
-    await session.generate_reply(user_input="ask")
+    await session.generate_reply(user_input=tool)
+
+
+async def hang(desk: Desk, seconds: float = 0.15) -> AgentSession[None]:
+    """Have the tool ``ask`` called, and let it wait for some time."""
+    session = await start(desk)
+    session.generate_reply(user_input="ask")
+    await asyncio.sleep(seconds)
+    return session
+
+
+async def waiting_for(awaitable: Awaitable[Any]) -> Any:
+    """Await in a function of the program's own, which a task can be made of."""
+    return await awaitable
 
 
 def asking(wait: Callable[[Desk], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
@@ -46,8 +59,7 @@ async def pattern(tool: str = "collect") -> None:
 
 async def quick() -> None:
     """A handoff that nothing delays."""
-    session = await start(Desk())
-    await session.generate_reply(user_input="collect")
+    await ask(Desk(), "collect")
 
 
 @asking
@@ -67,11 +79,7 @@ async def helper(desk: Desk) -> None:
 async def wide(desk: Desk) -> None:
     """A hundred helpers of the tool await a reply whose tool awaits an AgentTask."""
     reply = desk.session.generate_reply(user_input="collect", tool_choice="auto")
-
-    async def helper() -> None:
-        await reply
-
-    await asyncio.gather(*(helper() for _ in range(100)))  # ask waits for a hundred here
+    await asyncio.gather(*(waiting_for(reply) for _ in range(100)))  # ask waits for a hundred here
 
 
 @asking
@@ -85,13 +93,9 @@ async def twice(desk: Desk) -> None:
 async def tried_again_and_again(desk: Desk) -> None:
     """The tool gives up the reply that it waits for, and waits for it again, in a task of wait_for()'s each time."""
     reply = desk.session.generate_reply(user_input="collect", tool_choice="auto")
-
-    async def waiting() -> None:
-        await reply
-
     while True:
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(waiting(), 0.7)
+            await asyncio.wait_for(waiting_for(reply), 0.7)
 
 
 async def mixed() -> None:

@@ -49,6 +49,11 @@ async def sleep_in(block: Block, seconds: float = 0) -> None:
         await asyncio.sleep(seconds)
 
 
+async def take_twice(lock: asyncio.Lock) -> None:
+    async with lock:
+        await sleep_in(lock)
+
+
 async def be_notified_in(condition: asyncio.Condition) -> None:
     async with condition:
         await condition.wait()
@@ -92,12 +97,7 @@ async def acquired_by_hand() -> None:
 async def the_same_lock_twice() -> None:
     """``ask`` takes its own lock again, and the handoff waits for it."""
     lock = asyncio.Lock()
-
-    async def ask() -> None:
-        async with lock:
-            await sleep_in(lock)
-
-    await both(hand_over, ask)
+    await both(hand_over, lambda: take_twice(lock))
 
 
 async def the_same_lock_again_by_an_exit_stack() -> None:
@@ -116,16 +116,12 @@ async def in_line_one_after_another() -> None:
     lock = asyncio.Lock()
     waiting: list[None] = []
 
-    async def wait_for_itself() -> None:
-        async with lock:
-            await sleep_in(lock)
-
     async def ask() -> None:
         await asyncio.sleep(0.4 * len(waiting))
         waiting.append(None)
         await sleep_in(lock)
 
-    waiting_for_itself = asyncio.ensure_future(wait_for_itself())
+    waiting_for_itself = asyncio.ensure_future(take_twice(lock))
     session = await start(Locking(ask, ask))
     for _ in range(3):
         session.generate_reply(user_input="ask")
@@ -177,14 +173,11 @@ async def a_block_that_releases_its_lock_for_a_while() -> None:
 async def held_by_a_task_that_was_checked() -> tuple[list[str], bool]:
     """A task takes a lock twice, is checked and cancelled; return the cycle, and whether what it held is gone."""
 
-    class Held:
-        """May be referred to weakly."""
-
-    async def wait(held: Held) -> Held:
+    async def wait(held: object) -> object:
         async with lock, lock:
             return held
 
-    lock, held = asyncio.Lock(), Held()
+    lock, held = asyncio.Lock(), asyncio.Event()  # which can be referred to weakly
     reference = weakref.ref(held)
     task = asyncio.create_task(wait(held), name="a task")
     del held

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -45,9 +44,8 @@ async def _change_while_it_speaks(agent: Agent, audio: Any, **options: Any) -> N
 
 
 def _unsubscribed() -> _ParticipantAudioOutput:
-    known = inspect.signature(_ParticipantAudioOutput).parameters
-    options = {"sample_rate": 16000, "num_channels": 1, "track_publish_options": rtc.TrackPublishOptions()}
-    return _ParticipantAudioOutput(None, **{name: value for name, value in options.items() if name in known})  # type: ignore[arg-type]
+    room, options = rtc.Room(), rtc.TrackPublishOptions()
+    return _ParticipantAudioOutput(room, sample_rate=16000, num_channels=1, track_publish_options=options)
 
 
 async def nobody_has_subscribed() -> None:

@@ -14,6 +14,8 @@ import wrapt
 from cast import Ask, Desk, Lobby, Name, some_time, start
 from livekit.agents import Agent, function_tool
 
+from .deadlocks import hang, waiting_for
+
 calls: list[str] = []  # of methods of odd objects, while it matters
 
 SPECIAL = (
@@ -75,17 +77,9 @@ def odd_objects() -> list[Any]:
 
 async def _checked() -> list[str]:
     """Return which odd methods are called while detection checks several times."""
-    await some_time()
     calls.clear()  # what livekit-agents, asyncio and the program itself have called
     await asyncio.sleep(1)
     return sorted(set(calls))
-
-
-async def _ask(desk: Desk) -> Any:
-    session = await start(desk)
-    session.generate_reply(user_input="ask")
-    await some_time()
-    return session
 
 
 async def everywhere() -> list[str]:
@@ -122,17 +116,16 @@ async def everywhere() -> list[str]:
         loop.call_later(3600, odd, odd)
         waiting = loop.create_future()
         waiting.add_done_callback(odd)
-        others += [asyncio.ensure_future(other) for other in (_suspended(odd), _await(waiting), _in_blocks(odd))]
+        others += [asyncio.ensure_future(other) for other in (_suspended(odd), waiting_for(waiting), _in_blocks(odd))]
         others[-1].add_done_callback(odd)
-    session = await _ask(OddDesk())
+    session: Any = await hang(OddDesk())
     session.userdata = odds[0]
     return await _checked()
 
 
 def _callbacks(odd: Any) -> list[Any]:
-    keep: list[Any] = []
-    callbacks = [odd, functools.partial(keep.append, odd), types.MethodType(keep.append, odd)]
-    callbacks.append(lambda _: keep.append(odd))
+    append = list[Any]().append
+    callbacks = [odd, functools.partial(append, odd), types.MethodType(append, odd), lambda _: append(odd)]
     return [*callbacks, functools.partial(odd, odd, odd=odd)] if callable(odd) else callbacks
 
 
@@ -146,10 +139,6 @@ async def _await_behind(odds: list[Any], awaitable: Awaitable[Any]) -> None:
 async def _suspended(odd: Any) -> Any:
     await asyncio.Event().wait()
     return odd
-
-
-async def _await(awaitable: Any) -> Any:
-    return await awaitable
 
 
 async def _in_blocks(odd: Any) -> None:
@@ -174,7 +163,7 @@ class OddAwaitable:
     """An iterator that is neither a coroutine nor a generator, and holds the coroutine that awaits it."""
 
     def __init__(self, future: asyncio.Future[Any]) -> None:
-        self.future, self.awaited_by = future, _await(self)
+        self.future, self.awaited_by = future, waiting_for(self)
 
     def __await__(self) -> Any:
         return self
@@ -215,13 +204,13 @@ async def odd_futures() -> list[str]:
     async def wait(desk: Desk) -> None:
         inner, odd = asyncio.ensure_future(desk.inner()), OddAwaitable(loop.create_future())
         locks = (acquire(OddLock()), acquire(OddSemaphore()))
-        await asyncio.gather(inner, OddFuture(), odd.awaited_by, _await(OddFuture()), *locks)
+        await asyncio.gather(inner, OddFuture(), odd.awaited_by, waiting_for(OddFuture()), *locks)
 
     waiting = asyncio.wait([OddFuture()], return_when=asyncio.FIRST_COMPLETED)
-    others = [_await(OddFuture()), _await(OddAwaitable(OddFuture())), _generator(), waiting]
-    tasks = [asyncio.ensure_future(other) for other in (*others, asyncio.shield(OddFuture()))]
+    others = [waiting_for(OddFuture()), waiting_for(OddAwaitable(OddFuture())), _generator(), waiting]
+    tasks = [*map(asyncio.ensure_future, others), asyncio.shield(OddFuture())]
     tasks.append(AsksTask(asyncio.sleep(3600), loop=loop))
-    await _ask(Desk(wait))
+    await hang(Desk(wait))
     make_odd(OddFuture, "done", "result", "cancelled", "exception", "get_loop", "__hash__", "__eq__", "__repr__")
     make_odd(OddLock, "__getattribute__")
     called = await _checked()
@@ -241,7 +230,7 @@ async def odd_tasks() -> list[str]:
     async def wait(desk: Desk) -> None:
         await asyncio.create_task(desk.inner(), name="a helper")
 
-    await _ask(Desk(wait))
+    await hang(Desk(wait))
     make_odd(OddTask, "get_coro", "get_name", "get_stack", "get_context", "cancel", "result", "__repr__")
     called = await _checked()
     loop.set_task_factory(None)
@@ -258,15 +247,11 @@ async def odd_agents() -> list[str]:
         def __name__(cls) -> str:
             return "Odd" if not OddAgentType.is_odd else calls.append("agent type.__name__") or "Odd"
 
-    class OddName(Name, metaclass=OddAgentType):
-        pass
-
-    class OddAsk(Ask, metaclass=OddAgentType):
-        pass
+    OddName, OddAsk = (OddAgentType(f"Odd{cls.__name__}", (cls,), {}) for cls in (Name, Ask))
 
     class OddDesk(Desk, metaclass=OddAgentType):
         @function_tool
-        async def collect(self) -> str:
+        async def collect(self) -> Any:
             return await OddName()
 
         async def on_enter(self) -> None:
@@ -279,9 +264,9 @@ async def odd_agents() -> list[str]:
     async def wait(desk: Desk) -> None:
         desk.session.update_agent(OddHost())
 
-    await _ask(OddDesk(Desk.inner))
+    await hang(OddDesk(Desk.inner))
     session = await start(Desk(wait))
-    running = asyncio.ensure_future(_await(session.run(user_input="ask")))
+    running = asyncio.ensure_future(waiting_for(session.run(user_input="ask")))
     await some_time()
     for cls in (OddName, OddDesk, OddAsk, OddHost):
         make_odd(cls, "__getattribute__", "__eq__", "__hash__", "__repr__")

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Callable
 
-from cast import Desk, some_time, start
+from cast import Desk, some_time
 from recorder import LOGGER, recorder
 from scenarios.stage import performance
 from virtual_time import VirtualTimeLoop
@@ -20,7 +20,7 @@ import onenter_deadlock_fix
 from onenter_deadlock_fix.detection import snapshot
 from onenter_deadlock_fix.detection.console import HideData
 
-from .deadlocks import nested, quick
+from .deadlocks import hang, nested, quick
 
 Program = Callable[[], Coroutine[Any, Any, Any]]
 
@@ -130,12 +130,6 @@ async def failing_handler(inner: Any, times: float) -> None:
     await performance(inner)
 
 
-async def _hang_for_a_second(desk: Desk) -> None:
-    session = await start(desk)
-    session.generate_reply(user_input="ask")
-    await asyncio.sleep(1)
-
-
 async def on_the_console() -> str:
     """A line of the user's, which waits, has what rich takes for markup; return what is on livekit-agents' console."""
     from livekit.agents.cli.cli import AgentsConsole
@@ -147,7 +141,7 @@ async def on_the_console() -> str:
     console = AgentsConsole()
     console.console.file, console.console.width = printed, 80
     LOGGER.addHandler(console._log_handler)
-    await _hang_for_a_second(Desk(wait))
+    await hang(Desk(wait), seconds=1)
     return printed.getvalue()
 
 
@@ -157,7 +151,7 @@ async def without_handlers() -> str:
         handlers[:] = [handler for handler in handlers if isinstance(handler, HideData)]
     LOGGER.propagate = True
     with contextlib.redirect_stderr(io.StringIO()) as printed:
-        await _hang_for_a_second(Desk(Desk.inner))
+        await hang(Desk(Desk.inner), seconds=1)
     return printed.getvalue()
 
 
@@ -181,12 +175,10 @@ async def switched(calls: list[str]) -> list[list[str]]:
 
 async def checks_fail(times: int) -> None:
     """The first checks fail."""
-    right, left = snapshot.LivekitEdges, times
+    right, failures = snapshot.LivekitEdges, iter(range(times))
 
     def failing(*args: Any, **kwargs: Any) -> Any:
-        nonlocal left
-        if left:
-            left -= 1
+        for _ in failures:
             raise RuntimeError("out of order")
         return right(*args, **kwargs)
 

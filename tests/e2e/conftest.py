@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
@@ -74,9 +74,8 @@ def run_job(
 ) -> Callable[..., Any]:
     """Have a worker run one job; return the worker's process and what the job has recorded of itself."""
 
-    def run_job(
-        activation: str, start_method: str, model: str, command: Sequence[str] = ("start",), **options: Any
-    ) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
+    def run_job(words: str, **options: Any) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
+        activation, start_method, model, *command = words.split()
         how = ACTIVATIONS[activation]
         result = tmp_path / "result.json"
         environment.update(START_METHOD=start_method, PROGRAM=how.program, RESULT=str(result))

@@ -110,7 +110,7 @@ class Endpoint:
             self.called.append(answer.name)
         return answer
 
-    async def _chat_completions(self, request: web.Request) -> web.StreamResponse:
+    async def _chat_completions(self, request: web.Request) -> web.Response:
         body = await request.json()
         # the id of a call, which is the tool's name here, is all that its output has of the tool
         conversation = [
@@ -118,20 +118,16 @@ class Endpoint:
             for message in body["messages"]
         ]
         answer = self.answer(conversation, [tool["function"]["name"] for tool in body.get("tools", ())])
-        said: dict[str, Any] = {"role": "assistant"}
+        delta: dict[str, Any] = {"role": "assistant"}
         if isinstance(answer, str):
-            said["content"], finish_reason = answer, "stop"
+            delta["content"], finish_reason = answer, "stop"
         else:
             call = {"index": 0, "id": answer.name, "type": "function", "function": answer.fields()}
-            said["tool_calls"], finish_reason = [call], "tool_calls"
+            delta["tool_calls"], finish_reason = [call], "tool_calls"
+        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
         chunk = {"id": "chatcmpl", "object": "chat.completion.chunk", "created": 0, "model": body["model"]}
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        for delta, reason in ((said, None), ({}, finish_reason)):
-            choice = {"index": 0, "delta": delta, "finish_reason": reason}
-            await response.write(f"data: {json.dumps({**chunk, 'choices': [choice]})}\n\n".encode())
-        await response.write(b"data: [DONE]\n\n")
-        return response
+        events = f"data: {json.dumps({**chunk, 'choices': [choice]})}\n\ndata: [DONE]\n\n"
+        return web.Response(text=events, content_type="text/event-stream")
 
     async def _realtime(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes.util
 import dataclasses
 import fcntl
@@ -22,17 +23,25 @@ from programs import wait_until
 README = HERE.parents[1] / "README.md"
 
 
-class Terminal:
-    """A pseudo-terminal and the person in front of it."""
+class Console:
+    """The agent program in console mode, on a pseudo-terminal, and the person in front of that."""
 
-    def __init__(self) -> None:
-        self._master, self.slave = pty.openpty()
-        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))  # wide enough not to wrap
+    def __init__(self, start: Callable[..., subprocess.Popen[bytes]]) -> None:
+        self._start = start
+        self._master, self._slave = pty.openpty()
+        fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))  # wide enough not to wrap
         self._seen = b""
+
+    def open(self, activation: str) -> None:
+        how = ACTIVATIONS[activation]
+        if ctypes.util.find_library("portaudio") is None:
+            how = dataclasses.replace(how, environment={"PYTHONPATH": str(HERE / "no_portaudio")})
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), self._slave)
+        self._process = self._start(how, "llm", str(HERE / f"{how.program}.py"), "console", "--text", **streams)
 
     def close(self) -> None:
         os.close(self._master)
-        os.close(self.slave)
+        os.close(self._slave)
 
     @property
     def screen(self) -> str:
@@ -46,61 +55,42 @@ class Terminal:
     def type_line(self, line: str) -> None:
         os.write(self._master, f"{line}\n".encode())
 
-    def read(self) -> None:
+    def wait_for(self, condition: Callable[[], object]) -> None:
+        wait_until(condition, self._process, lambda: self.screen, self._read)
+
+    def _read(self) -> None:
         """Read what was written since, or wait a moment for it."""
         if select.select([self._master], [], [], 0.05)[0]:
             self._seen += os.read(self._master, 65536)
 
 
 @pytest.fixture
-def terminal() -> Iterator[Terminal]:
-    terminal = Terminal()
-    yield terminal
-    terminal.close()
+def console(start: Callable[..., subprocess.Popen[bytes]]) -> Iterator[Console]:
+    with contextlib.closing(Console(start)) as console:
+        yield console
 
 
-Wait = Callable[[Callable[[], object]], None]
-
-
-@pytest.fixture
-def open_console(start: Callable[..., subprocess.Popen[bytes]], terminal: Terminal) -> Callable[[str], Wait]:
-    """Start the agent program in console mode, and return how to wait for what it shows."""
-
-    def open_console(activation: str) -> Wait:
-        how = ACTIVATIONS[activation]
-        if ctypes.util.find_library("portaudio") is None:
-            how = dataclasses.replace(how, environment={"PYTHONPATH": str(HERE / "no_portaudio")})
-        program = str(HERE / f"{how.program}.py")
-        streams = {"stdin": terminal.slave, "stdout": terminal.slave, "stderr": terminal.slave}
-        console = start(how, "llm", program, "console", "--text", **streams)
-        return lambda condition: wait_until(condition, console, lambda: terminal.screen, terminal.read)
-
-    return open_console
-
-
-def test_the_conversation_completes_in_console_mode(
-    open_console: Callable[[str], Wait], terminal: Terminal, endpoint: Endpoint
-) -> None:
-    wait_for = open_console("run")
+def test_the_conversation_completes_in_console_mode(console: Console, endpoint: Endpoint) -> None:
+    console.open("run")
     # in text mode 1.3.5 shows only answers to what was typed, so the first question is not on the screen
-    wait_for(lambda: QUESTION in endpoint.said and terminal.is_read())
-    terminal.type_line(USER_ANSWERS[QUESTION])
-    wait_for(lambda: CONFIRMATION in terminal.screen and terminal.is_read())
-    terminal.type_line(USER_ANSWERS[CONFIRMATION])
-    wait_for(lambda: GOODBYE in terminal.screen)
-    screen = " ".join(terminal.screen.split())
+    console.wait_for(lambda: QUESTION in endpoint.said and console.is_read())
+    console.type_line(USER_ANSWERS[QUESTION])
+    console.wait_for(lambda: CONFIRMATION in console.screen and console.is_read())
+    console.type_line(USER_ANSWERS[CONFIRMATION])
+    console.wait_for(lambda: GOODBYE in console.screen)
+    screen = " ".join(console.screen.split())
     assert "onenter-deadlock-fix is active on livekit-agents 1.3.5" in screen
     assert "the handoff to EmailTask by the tool collect_email does not wait" in screen
 
 
 def test_the_console_shows_the_symptoms_of_the_readme(
-    open_console: Callable[[str], Wait], terminal: Terminal, endpoint: Endpoint, environment: dict[str, str]
+    console: Console, endpoint: Endpoint, environment: dict[str, str]
 ) -> None:
     environment["COLUMNS"] = "200"  # so that no message is wrapped
     (symptoms,) = re.findall(r"(?s)```text\nWARNING livekit[^\n]*\n(.*?)```", README.read_text(encoding="utf-8"))
-    wait_for = open_console("nothing")
-    wait_for(lambda: endpoint.called and terminal.is_read())
-    terminal.type_line(USER_ANSWERS[QUESTION])
+    console.open("nothing")
+    console.wait_for(lambda: endpoint.called and console.is_read())
+    console.type_line(USER_ANSWERS[QUESTION])
     for line in symptoms.splitlines():
         message = line.rpartition(" - ")[2]
-        wait_for(lambda message=message: message in terminal.screen)
+        console.wait_for(lambda message=message: message in console.screen)

@@ -18,25 +18,18 @@ LINES = {  # of the tools that wait
 
 
 @pytest.mark.parametrize(
-    ("mode", "activation", "start_method", "model"),
+    ("mode", "job_words"),
     [
-        ("report", "run", "forkserver", "llm"),
-        ("resolve", "PYTHONPATH", "spawn", "realtime"),
-        ("resolve", "run", "thread", "llm"),
+        ("report", "run forkserver llm start"),
+        ("resolve", "PYTHONPATH spawn realtime start"),
+        ("resolve", "run thread llm start"),
     ],
 )
 def test_deadlock_in_a_job_is_in_the_workers_log_and_resolved_where_that_is_wanted(
-    run_job: Callable[..., Any],
-    environment: dict[str, str],
-    endpoint: Endpoint,
-    log: Path,
-    mode: str,
-    activation: str,
-    start_method: str,
-    model: str,
+    run_job: Callable[..., Any], environment: dict[str, str], endpoint: Endpoint, log: Path, mode: str, job_words: str
 ) -> None:
     environment.update(ONENTER_DEADLOCK_FIX_DETECT=mode, ONENTER_DEADLOCK_FIX_DETECT_AFTER="0.5", AGENT="Operator")
-    worker, job = run_job(activation, start_method, model)
+    worker, job = run_job(job_words)
     assert (job["shim"], job["detection"]) == ("patched", mode)
     if mode == "report":
         assert len(job["deadlock"]) == 5

@@ -8,7 +8,6 @@ writes itself when it shuts down, or when it has found itself in a deadlock.
 from __future__ import annotations
 
 import asyncio
-import functools
 import importlib
 import json
 import os
@@ -46,7 +45,7 @@ async def watched_entrypoint(ctx: JobContext) -> None:
     await program.entrypoint(ctx)
     if os.environ["MODEL"] == "llm":
         session = ctx._primary_agent_session
-        session.on("conversation_item_added", functools.partial(_answer_as_user, session))
+        session.on("conversation_item_added", lambda event: _answer_as_user(session, event.item))
     if _shim is None:
         os.environ["ONENTER_DEADLOCK_FIX"] = "off"  # or else the next line would activate it
     from onenter_deadlock_fix import detection
@@ -57,21 +56,17 @@ async def watched_entrypoint(ctx: JobContext) -> None:
     _record(ctx, deadlock=cycle)
 
 
-def _answer_as_user(session: Any, event: Any) -> None:
-    if event.item.role == "assistant" and event.item.text_content in USER_ANSWERS:
-        session.generate_reply(user_input=USER_ANSWERS[event.item.text_content])
+def _answer_as_user(session: Any, item: Any) -> None:
+    if item.role == "assistant" and item.text_content in USER_ANSWERS:
+        session.generate_reply(user_input=USER_ANSWERS[item.text_content])
 
 
 def _record(ctx: JobContext, **outcome: object) -> None:
+    process = psutil.Process()
+    result = {"pid": process.pid, "command": " ".join(process.cmdline()), "executor": ctx.proc.executor_type.value}
     status = _shim and _shim.status()
-    result = {
-        **outcome,
-        **{"shim": status and status.state, "detection": status and status.detection},
-        "handoffs": status and status.handoffs,
-        "pid": os.getpid(),
-        "command": " ".join(psutil.Process().cmdline()),
-        "executor": ctx.proc.executor_type.value,
-    }
+    result.update(shim=status and status.state, detection=status and status.detection)
+    result.update(outcome, handoffs=status and status.handoffs)
     unfinished = Path(f"{_result}.unfinished")
     unfinished.write_text(json.dumps(result))
     unfinished.rename(_result)

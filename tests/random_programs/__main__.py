@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,7 @@ from typing import Any
 from programs import map_in_forks
 
 from . import judge
-from .generate import generate
-
-AFTER = 0.3  # seconds of virtual time, as all are
-_ONCE_MORE = 5  # times that a program is played whose outcome differs
+from .generate import Generator
 
 
 def main() -> int:
@@ -33,10 +31,8 @@ def main() -> int:
     from . import perform  # noqa: F401  # before the forks
 
     if options.show is not None:
-        played = play(options.show)
-        print(
-            generate(options.show), *(json.dumps(part, indent=1) for part in (played, judged({options.show: played})))
-        )
+        played = {options.show: play(options.show)}
+        print(Generator(options.show).program(), *(json.dumps(part, indent=1) for part in (played, judged(played))))
         return 0
     seeds = range(options.first, options.first + options.seeds)
     outcomes = map_in_forks(
@@ -55,13 +51,9 @@ def judged(outcomes: Mapping[int, judge.Outcomes]) -> dict[str, Any]:
     played = {seed: outcome for seed, outcome in outcomes.items() if "error" not in outcome}
     problems = {seed: [outcome["error"]["reason"]] for seed, outcome in outcomes.items() if seed not in played}
     problems.update({seed: found for seed, outcome in played.items() if (found := list(judge.violations(outcome)))})
-    kinds: dict[str, list[int]] = {}
-    for seed, outcome in played.items():
-        for kind in judge.kinds(outcome):
-            kinds.setdefault(kind, []).append(seed)
     return {
         "programs": len(played),
-        **{kind: len(seeds) for kind, seeds in kinds.items()},
+        **Counter(kind for outcome in played.values() for kind in judge.kinds(outcome)),
         "problems": problems,
         "digests": {seed: judge.digest(outcome["off"]) for seed, outcome in played.items()},
     }
@@ -86,12 +78,12 @@ def play(seed: int, modes: Sequence[str] = ("bare", "off", "report", "resolve"))
             fix.deactivate()
         else:
             fix.activate()
-            fix.detect(mode, after=AFTER)
-        return perform.play(generate(seed))
+            fix.detect(mode, after=0.3)  # seconds of virtual time, as all are
+        return perform.play(Generator(seed).program())
 
     is_patched = fix.activate().state == "patched"
     played = {mode: perform_in(mode) for mode in modes if is_patched or mode != "bare"}
-    for number in range(_ONCE_MORE):  # what happens at one moment may have another order each time, as a set has
+    for number in range(5):  # what happens at one moment may have another order each time, as a set has
         if not all(judge.is_the_same(played["off"], played[mode]) for mode in ("report", "resolve") if mode in played):
             played[f"off again {number}"] = perform_in("off")
     return played

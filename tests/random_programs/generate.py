@@ -36,22 +36,17 @@ class AgentSpec:
 
 @dataclass
 class Program:
-    seed: int
     agents: dict[str, AgentSpec]
     user: tuple[Action, ...]
 
     def __str__(self) -> str:
-        lines = [f"seed {self.seed}"]
+        lines = []
         for agent in self.agents.values():
             lines.append(f"{'AgentTask' if agent.is_task else 'Agent'} {agent.name}")
             for name, does in {**agent.methods, **agent.tools}.items():
                 lines.append(f"    {name}")
                 lines += [line for action in does for line in action.lines(" " * 8)]
         return "\n".join([*lines, "the user", *(line for action in self.user for line in action.lines("    "))])
-
-
-def generate(seed: int) -> Program:
-    return _Generator(seed).program()
 
 
 _MOST_AGENTS, _MOST_TOOLS, _MOST_ACTIONS, _DEEPEST = 6, 9, 40, 3
@@ -89,10 +84,9 @@ _INNER = {
 }
 
 
-class _Generator:
+class Generator:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
-        self._seed = seed
         self._aborts = seed % 2 == 1  # whether anything may fail, be cancelled, interrupted, closed, or time out
         self._taste: dict[str, float] = {}  # each program prefers other verbs, so that what these do comes together
         self._many_calls, self._answers = (self._random.choice((0.2, 0.8)) for _ in range(2))
@@ -103,7 +97,7 @@ class _Generator:
     def program(self) -> Program:
         first = self._agent(is_task=False)
         user = tuple(self._user_turn(first) for _ in range(self._random.randint(1, 3)))
-        return Program(self._seed, self._agents, user)
+        return Program(self._agents, user)
 
     def _chance(self, probability: float) -> bool:
         return self._random.random() < probability

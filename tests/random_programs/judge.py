@@ -121,14 +121,7 @@ def digest(outcome: Outcome) -> str:
 def kinds(played: Outcomes) -> Iterator[str]:
     """Yield what is to be counted of a program, whether it is as it must be or not."""
     report = played["report"]
-    levels = {record["level"] for record in report["log"]}
-    if not report["waits"]:
-        yield "nobody left waiting" + (", deadlock reported" if "ERROR" in levels else "")
-        return
-    yield "left waiting"
-    if "ERROR" in levels:
-        yield "left waiting, deadlock reported"
-    elif levels:
-        yield "left waiting, only a warning"
-    if not played.get("resolve", report)["waits"]:
+    left_waiting = "left waiting" if report["waits"] else "nobody left waiting"
+    yield left_waiting + (", deadlock reported" if _deadlocks(report) else "")
+    if report["waits"] and not played.get("resolve", report)["waits"]:
         yield "resolved"

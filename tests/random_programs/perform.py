@@ -113,8 +113,7 @@ class Performance:
         try:
             await note(who, self._do(actions, who, agent))
         finally:
-            if who in self._over:
-                self._over.pop(who).set()
+            self._over.pop(who, asyncio.Event()).set()
 
     async def _do(self, actions: tuple[Action, ...], who: str, agent: Any) -> None:
         later: list[Any] = []
