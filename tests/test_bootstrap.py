@@ -157,5 +157,5 @@ def older_pythons() -> list[Any]:
 def test_older_python_is_not_touched(interpreter: str, tmp_path: Path, theirs: Path) -> None:
     source = "import sys, sitecustomize; print([sitecustomize.NAME, len(sys.meta_path)])"
     paths = [theirs], [BOOTSTRAP, theirs, Path(BOOTSTRAP).parents[1]]
-    bare, ended = (run([interpreter, "-c", source], cwd=tmp_path, env=pythonpath(*path)) for path in paths)
+    bare, ended = (run([interpreter, "-B", "-c", source], cwd=tmp_path, env=pythonpath(*path)) for path in paths)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, bare.stdout, "")
