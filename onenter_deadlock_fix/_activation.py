@@ -50,7 +50,7 @@ def status() -> "Status":
     start()  # livekit-agents may have been imported without consulting the finder
     applied = _applied_to(_import_hook.loaded_classes())
     if applied is None:
-        detection, warnings, _ = _configure_detection(_settings, is_loaded=False)
+        detection, warnings, _ = _configure_detection(_settings, should_apply=False)
         reason = f"{_import_hook.LIBRARY} is not imported yet" if _settings["fix"] else _DEACTIVATED
         return _make_status("pending" if _settings["fix"] else "off", None, [reason, *warnings], detection)
     classes, _, _, (state, release, reasons, detection) = applied
@@ -137,7 +137,7 @@ def _apply(
     except Exception as caught:
         _raise_if_from_signal_handler(caught)
         state, reason, error = "failed", f"not patched because of an error: {caught!r}", caught
-    detection, more_warnings, detection_error = _configure_detection(settings, is_loaded=True)
+    detection, more_warnings, detection_error = _configure_detection(settings, should_apply=True)
     warnings, error = [*warnings, *more_warnings], error or detection_error
     is_unprotected = state == "unrecognised" or (state == "off" and verdict is not None and verdict.state == "affected")
     level = "WARNING" if warnings or is_unprotected else "DEBUG" if detection == "off" else "INFO"
@@ -146,23 +146,21 @@ def _apply(
 
 
 def _configure_detection(
-    settings: "dict[str, Any]", *, is_loaded: bool
+    settings: "dict[str, Any]", *, should_apply: bool
 ) -> "tuple[Detection, list[str], Optional[Exception]]":
     """Pass the settings to detection, if it was ever requested; return its mode, warnings, and a caught error."""
     global _detection
     try:
         if _detection is None:
-            is_requested = settings["detect_call"] or os.environ.get("ONENTER_DEADLOCK_FIX_DETECT") not in (
-                None,
-                "",
-                "off",
-            )
-            if not (settings["detection"] and is_requested):
+            from ._guard import OFF_WORDS
+
+            word = os.environ.get("ONENTER_DEADLOCK_FIX_DETECT", "").strip().lower()
+            if not (settings["detection"] and (settings["detect_call"] or word not in ("", *OFF_WORDS))):
                 return "off", [], None
             from . import detection as _detection
         with _lock:
             call = settings["detect_call"] if settings["detection"] else _detection.OFF
-            is_current = is_loaded and settings is _settings
+            is_current = should_apply and settings is _settings
             return (*_detection.configure(call, should_apply=is_current), None)
     except Exception as error:
         _raise_if_from_signal_handler(error)

@@ -169,6 +169,15 @@ def test_method_that_other_code_has_restored_or_deleted() -> None:
     assert wrappers() == THE_LIBRARYS_OWN
 
 
+@pytest.mark.in_fork("library")
+def test_detection_is_switched_off_where_other_code_has_deleted_a_method_that_it_watches() -> None:
+    from livekit.agents.voice.agent_activity import AgentActivity
+
+    assert shim.detect().detection == "report"
+    del AgentActivity.pause
+    assert shim.deactivate().detection == "off"
+
+
 @pytest.mark.in_fork
 @pytest.mark.parametrize("library_comes_last", [True, False])
 def test_two_copies_of_the_package_both_patch(library_comes_last: bool, tmp_path: Path) -> None:

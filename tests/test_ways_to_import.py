@@ -13,7 +13,7 @@ from typing import Any, Callable
 
 import pytest
 from programs import AlteredLibrary
-from wrapped_methods import AWAIT_IMPL, THE_LIBRARYS_OWN, WRAPPED_ONCE, classes, purge_library, wrappers
+from wrapped_methods import AWAIT_IMPL, THE_LIBRARYS_OWN, WRAPPED_ONCE, classes, purge, purge_library, wrappers
 
 import onenter_deadlock_fix
 
@@ -145,8 +145,7 @@ def test_renewed_in_part(renewed: str) -> None:
     import_library()
     first = classes()[0]
     if renewed == "voice":
-        for name in [name for name in sys.modules if name.startswith(VOICE)]:
-            del sys.modules[name]
+        purge(VOICE)
         importlib.import_module(VOICE)
     else:
         importlib.reload(sys.modules[LIBRARY if renewed == "library" else f"{VOICE}.agent"])

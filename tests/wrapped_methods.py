@@ -6,8 +6,6 @@ import sys
 from typing import Any
 
 WRAPPED_ONCE, THE_LIBRARYS_OWN = [1, 1], [0, 0]
-
-
 AWAIT_IMPL, UPDATE_ACTIVITY = "_AgentTask__await_impl", "_update_activity"
 
 
@@ -32,8 +30,9 @@ def _count(method: Any) -> int:
 
 
 def purge(*packages: str) -> None:
-    """Remove packages from ``sys.modules``, as test runners and notebooks do to import them anew."""
-    for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
+    """Remove packages and what is in them from ``sys.modules``, as test runners do to import them anew."""
+    prefixes = tuple(f"{package}." for package in packages)
+    for name in [name for name in sys.modules if f"{name}.".startswith(prefixes)]:
         del sys.modules[name]
 
 

@@ -136,7 +136,7 @@ class Edges:
             return FREE  # it is about to run, or awaits a user-defined object
         frames = self.stack(task)
         # A task that can't be read has no frames, so this raises, and wait() makes the task free.
-        for frame in (innermost(frames) or frames[-1], frames[-1]):
+        for frame in (waiting_frame(frames) or frames[-1], frames[-1]):
             rule = self.rules.get(frame.function)
             wait = rule(self, frame, frames, future) if rule else None
             if wait is not None:
@@ -154,7 +154,7 @@ class Edges:
         return id(type(node)) in _FUTURE_IDS or id(node) in self._task_ids or type(node) is Wait
 
 
-def innermost(frames: list[Suspended]) -> Suspended | None:
+def waiting_frame(frames: list[Suspended]) -> Suspended | None:
     """Return the innermost frame that is no wait helper's."""
     return next((frame for frame in reversed(frames) if not frame.function.startswith(_WAIT_HELPERS)), None)
 

@@ -6,6 +6,7 @@ import math
 import os
 from typing import NamedTuple
 
+from .._guard import OFF_WORDS, ON_WORDS
 from .._status import Mode
 
 LOGGER = "onenter_deadlock_fix"
@@ -15,8 +16,8 @@ DETECT_AFTER = "ONENTER_DEADLOCK_FIX_DETECT_AFTER"
 AFTER = 5.0  # seconds
 SHORTEST = 0.05  # seconds; a handoff takes some milliseconds
 _MODES: dict[str, Mode] = {
-    **dict.fromkeys(("off", "0", "false", "no"), "off"),
-    **dict.fromkeys(("report", "on", "1", "true", "yes"), "report"),
+    **dict.fromkeys(OFF_WORDS, "off"),
+    **dict.fromkeys(("report", *ON_WORDS), "report"),
     "resolve": "resolve",
 }
 

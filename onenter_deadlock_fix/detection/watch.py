@@ -114,12 +114,12 @@ class _Watch:
         deadlocks.sort(key=lambda pair: pair[0].rank)
         suspected_before, self._suspected = self._suspected, {deadlock.nodes for deadlock, _ in deadlocks}
         first_seen = set()
-        seen: set[frozenset[Any]] = set()
+        handled: set[frozenset[Any]] = set()
         for deadlock, change in deadlocks:
             if deadlock.nodes not in suspected_before:
                 first_seen.add(change)  # the next tick checks whether it still is a deadlock
-            elif deadlock.nodes not in seen:
-                seen.add(deadlock.nodes)
+            elif deadlock.nodes not in handled:
+                handled.add(deadlock.nodes)
                 if self._handle(snapshot, deadlock, change, settings):
                     return  # the next tick re-evaluates after a release
             # It is reported as part of that deadlock, so it is not reported as slow, too.
@@ -255,7 +255,7 @@ def uninstall() -> None:
     _logger.removeHandler(_hide_data)
     for module, owner, name in _WRAPPED:
         cls = getattr(sys.modules.get(VOICE + module), owner, None)
-        if cls and _is_ours(vars(cls)[name]):
+        if cls and _is_ours(vars(cls).get(name)):
             setattr(cls, name, vars(cls)[name].__wrapped__)
 
 
