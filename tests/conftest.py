@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -12,7 +13,7 @@ from typing import Any, Callable
 import observing
 import pytest
 from prepared import Environment, OldRelease, OldReleaseWithRealtimeModel, Prepared
-from programs import AlteredLibrary, Completed, Forks, run
+from programs import EXPENSIVE, AlteredLibrary, Completed, Forks, fork_server, run
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,6 +36,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     selected = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
     if hasattr(config, "workerinput") or not hasattr(config, "cache"):
         return
+    server = contextlib.ExitStack()
+    os.environ["FORK_SERVER"] = server.enter_context(fork_server(*EXPENSIVE))
+    config.add_cleanup(server.close)
     for kind in (Environment, OldRelease, OldReleaseWithRealtimeModel):
         needed = kind(config.cache.mkdir("onenter-deadlock-fix"))  # type: ignore[union-attr]
         is_selected = any(path in (needed.test_file, *needed.test_file.parents) for path in selected)
@@ -72,22 +76,23 @@ def python(tmp_path: Path) -> Callable[..., Completed]:
 
 @pytest.fixture(scope="session")
 def forks() -> Iterator[Forks]:
-    """A process that has imported what livekit-agents imports, but not livekit-agents, to be forked."""
-    with contextlib.closing(Forks()) as forks:
+    """A process that has imported most of what livekit-agents imports, but not livekit-agents, to be forked."""
+    with contextlib.closing(Forks(os.environ["FORK_SERVER"])) as forks:
         yield forks
 
 
 @pytest.fixture(scope="session")
 def bare_forks() -> Iterator[Forks]:
     """A process that has imported nothing of all this, to be forked where it matters what is imported when."""
-    with contextlib.closing(Forks("pytest")) as bare_forks:
+    with fork_server("pytest") as address, contextlib.closing(Forks(address)) as bare_forks:
         yield bare_forks
 
 
 @pytest.fixture(scope="session")
 def library() -> Iterator[Forks]:
     """A process that has imported the package and livekit-agents, to be forked."""
-    with contextlib.closing(Forks("playing", "scenarios.stage", "random_programs.perform")) as library:
+    modules = ("playing", "scenarios.stage", "random_programs.perform")
+    with contextlib.closing(Forks(os.environ["FORK_SERVER"], *modules)) as library:
         yield library
 
 

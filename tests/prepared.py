@@ -88,14 +88,14 @@ class Environment(Prepared):
         return Path(sysconfig.get_path("purelib", vars={"base": str(self.folder), "platbase": str(self.folder)}))
 
     def pip(self) -> list[str]:
-        venv.create(self.folder, symlinks=True, with_pip=True)
+        venv.create(self.folder, symlinks=True)
         # has .pth files read as well, as that of an editable install
         added = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
         (self.site_packages / "environment_of_the_tests.pth").write_text(added)
         python = self.folder / "bin" / "python"
         command = "import sys\nfrom onenter_deadlock_fix.cli.main import main\nsys.exit(main())\n"
         write_script(self.folder / "bin" / "onenter-deadlock-fix", f"#!{python}\n{command}")
-        return [str(python), "-m", "pip", "install"]
+        return [sys.executable, "-m", "pip", f"--python={python}", "install", "--no-compile"]
 
     def run(self, *command: str, cwd: Path, **variables: str) -> Completed:
         path = os.pathsep.join([str(self.folder / "bin"), os.environ["PATH"]])

@@ -1,8 +1,8 @@
 """Run programs: commands, Python programs in forks, and functions in forks; and altered copies of livekit-agents.
 
-An import of livekit-agents is a second and a half of processor time, and 1.2 of that go to other packages. So what
-needs a process of its own runs in a fork of one that has imported these packages already (``Forks``), or livekit-agents
-too. As a program (``python programs.py MODULE ...``) this module is the process that is forked.
+An import of livekit-agents is two seconds of processor time, and most of that go to other packages. So what needs a
+process of its own runs in a fork of one that has imported these packages already (``Forks``), or livekit-agents too. As
+a program (``python programs.py MODULE ...``) this module is the server that all of these are forks of.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import contextlib
 import gc
 import importlib
 import importlib.metadata
-import json
 import multiprocessing
 import os
 import pickle
 import runpy
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -31,7 +31,12 @@ from typing import Any, Callable, TypeVar
 
 TESTS = Path(__file__).parent
 LIMIT = 600  # seconds; for what hangs. Nothing takes a tenth of that, but on a machine that has other things to do
-OURS = ("livekit", "onenter_deadlock_fix", "wrapt", "packaging")  # under test, or imported by what is
+# What pytest and livekit-agents import that takes long. None of it imports what is under test, or what that imports.
+EXPENSIVE = (
+    *("pytest", "aiohttp.web", "av", "google.protobuf.struct_pb2", "jwt", "numpy", "openai", "PIL.Image"),
+    *("opentelemetry.exporter.otlp.proto.http._log_exporter", "opentelemetry.exporter.otlp.proto.http.trace_exporter"),
+    *("prometheus_client.multiprocess", "psutil", "rich.columns", "typer", "watchfiles"),
+)
 
 Completed = subprocess.CompletedProcess[str]
 Command = Callable[..., Completed]  # the fixture
@@ -83,14 +88,28 @@ def wait_until(
         pause()
 
 
-class Forks:
-    """A process that has imported modules, and programs and functions that run in forks of it."""
+@contextlib.contextmanager
+def fork_server(*modules: str) -> Iterator[str]:
+    """Start a process that imports these modules when it is first needed, and yield its address, for ``Forks``."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/socket")
+        server.listen()
+        process = subprocess.Popen([sys.executable, __file__, *modules], env=clean_environment(), stdin=server)
+        try:
+            yield f"{folder}/socket"
+        finally:
+            process.kill()
+            process.wait()
 
-    def __init__(self, *modules: str) -> None:
-        """Import these modules, or without any those that livekit-agents imports from other packages."""
-        command = [sys.executable, __file__, *modules]
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, env=clean_environment(), stdin=pipe, stdout=pipe)
+
+class Forks:
+    """A fork of a server that imports more modules, and programs and functions that run in forks of that."""
+
+    def __init__(self, address: str, *modules: str) -> None:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(address)
+            self._file = connection.makefile("rwb")
+        self._send(modules)
 
     def run(self, arguments: list[str], *, cwd: Path, env: Variables | None = None) -> Completed:
         """Do as ``python`` does with these arguments: ``-c`` or ``-m`` and what follows, or a file and what follows."""
@@ -105,17 +124,17 @@ class Forks:
         return value
 
     def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        self._file.close()
+
+    def _send(self, message: Any) -> None:
+        pickle.dump(message, self._file)
+        self._file.flush()
 
     def _fork(self, function: Callable[..., Any], args: Any, kwargs: Any, cwd: Path) -> tuple[int, str, str, Any]:
         """Return exit code, output, error output, and in a tuple the result, which is None if there is none."""
-        assert self._process.stdin
-        assert self._process.stdout
         with tempfile.TemporaryDirectory() as folder:
-            pickle.dump((str(folder), str(cwd), pickle.dumps((function, args, kwargs))), self._process.stdin)
-            self._process.stdin.flush()
-            code = int(self._process.stdout.readline())
+            self._send((folder, str(cwd), pickle.dumps((function, args, kwargs))))
+            code = int(self._file.readline())
             stdout, stderr = (Path(folder, name).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
             result = Path(folder, "result")
             return code, stdout, stderr, pickle.loads(result.read_bytes()) if result.exists() else None
@@ -171,31 +190,39 @@ class AlteredLibrary:
 
 
 def main(*modules: str) -> None:
-    """Import modules, and run what is asked for on standard input in forks; answer each with its exit code."""
-    for name in modules:
-        importlib.import_module(name)
-    if not modules:
-        _import_what_the_library_does()
-    gc.freeze()  # so that no collection in a fork touches, and thereby copies, what it shares
+    """Accept connections on standard input, import modules at the first one, and serve each in a fork."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for these forks
+    with socket.socket(fileno=0) as server:
+        connection, _ = server.accept()
+        _import_all(modules)
+        while os.fork():
+            connection.close()
+            connection, _ = server.accept()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _serve(connection)
+
+
+def _serve(connection: socket.socket) -> None:
+    """Import modules, and make the calls that are asked for in forks; answer each with its exit code."""
+    file = connection.makefile("rwb")
+    _import_all(pickle.load(file))
     while True:
         try:
-            folder, cwd, call = pickle.load(sys.stdin.buffer)
+            folder, cwd, call = pickle.load(file)
         except EOFError:
             return
         pid = os.fork()
         if pid == 0:
             os._exit(_in_fork(Path(folder), cwd, call))
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+        file.write(b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        file.flush()
 
 
-def _import_what_the_library_does() -> None:
-    """Import pytest and all that livekit-agents imports, but not what is under test or imported by that."""
-    importlib.import_module("pytest")
-    find = "import json, sys, livekit.agents; print(json.dumps(list(sys.modules)))"
-    for name in json.loads(subprocess.check_output([sys.executable, "-c", find], env=clean_environment())):
-        if name.partition(".")[0] not in OURS:
-            with contextlib.suppress(ImportError):
-                importlib.import_module(name)
+def _import_all(modules: Iterable[str]) -> None:
+    for name in modules:
+        with contextlib.suppress(ImportError):  # another release of livekit-agents does without it
+            importlib.import_module(name)
+    gc.freeze()  # so that no collection in a fork touches, and thereby copies, what it shares
 
 
 def _in_fork(folder: Path, cwd: str, call: bytes) -> int:
