@@ -18,7 +18,7 @@ __all__ = ["Detection", "Mode", "State", "Status", "__version__", "activate", "d
 def activate() -> "Status":
     """Undo ``deactivate()``, for the fix and for detection; return the resulting status. Raises nothing.
 
-    The import of the package activates the fix, too. ``ONENTER_DEADLOCK_FIX=off`` overrides both.
+    The import of the package activates the fix, too. ``ONENTER_DEADLOCK_FIX=off`` keeps the fix off, but not detection.
     """
     return _activation.configure(fix=True, detection=True)
 
@@ -32,12 +32,12 @@ def deactivate() -> "Status":
 
 
 def detect(mode: "Mode" = "report", *, after: float = 5.0) -> "Status":
-    """Watch for changes of the agent that never finish, also for those that hang already in the calling event loop.
+    """Watch for handoffs, drains, closes and runs that never finish, also those that hang already in this event loop.
 
     mode:
         ``report``: log a handoff that has taken ``after`` seconds, and what it waits for: as an ERROR if it is
         deadlocked, as a WARNING if it is only slow.
-        ``resolve``: also release a deadlocked handoff to an ``AgentTask``, if that is safe.
+        ``resolve``: also release the speeches that a deadlocked handoff or drain waits for, if that is safe.
         ``off``: watch nothing, which is the default.
     after: seconds, 0.05 or more.
 

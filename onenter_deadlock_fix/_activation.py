@@ -128,7 +128,7 @@ def _apply(
         elif state == "patched":
             from . import _patch
 
-            reason = f"{reason}; its wrappers are in place"
+            reason = f"{reason}; the wrappers that fix it are installed"
         with _lock:
             if settings is _settings and state == "patched":
                 _patch.install(classes, verdict, _log_status_once)

@@ -75,7 +75,7 @@ def examine() -> Verdict:
 
         version = Version(release)
     except (ImportError, InvalidVersion, TypeError):
-        reason = f"not patched: livekit-agents {release} has no version number by PEP 440"
+        reason = f"not patched: its version is not valid by PEP 440: {release!r}"
         return Verdict("unrecognised", release and str(release), reason)
     name = f"livekit-agents {release}"
     if version < FIRST_AFFECTED:

@@ -37,14 +37,14 @@ def install(classes: list[Any], verdict: Verdict, log_status_once: Callable[[], 
     """
     agent_task, agent_session, agent_activity = classes
     current_activity = sys.modules[agent_activity.__module__]._AgentActivityContextVar
-    handoff = functools.partial(_update_activity, current_activity, log_status_once)
+    update_activity = functools.partial(_update_activity, current_activity, log_status_once)
     methods: list[tuple[type, str, Wrapper]] = [(agent_task, "_AgentTask__await_impl", _await_impl)]
     if verdict.has_other_waits:
         from . import _patch_before_1_2_6
 
-        methods += _patch_before_1_2_6.methods_to_wrap(classes, handoff, awaited_agent_task)
+        methods += _patch_before_1_2_6.methods_to_wrap(classes, update_activity, awaited_agent_task)
     else:
-        methods.append((agent_session, "_update_activity", handoff))
+        methods.append((agent_session, "_update_activity", update_activity))
     _wrapping.install(methods)
 
 

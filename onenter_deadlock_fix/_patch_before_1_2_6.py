@@ -2,7 +2,7 @@
 
 - ``_update_activity`` waits for the new agent's ``on_enter()`` while it holds ``_activity_lock``, which an AgentTask
   awaited in that ``on_enter()`` needs. From 1.2.6 on it releases the lock first (pull request #3155).
-- On return from an AgentTask, up to 1.2.3, it waits for ``on_enter()`` of the old agent (pull request #3090).
+- On return from an AgentTask, up to 1.2.3, it waits for ``on_enter()`` of the agent that resumes (pull request #3090).
 - On return, ``__await_impl`` updates the chat context of the realtime session that ``pause()`` has closed, up to
   1.2.3. From 1.2.4 on it sets the items, and the new realtime session gets them when the activity resumes.
 """
@@ -27,13 +27,15 @@ _ENTER_LOCK = "__onenter_deadlock_fix_enter_lock"  # session attribute: a lock t
 
 
 def methods_to_wrap(
-    classes: list[Any], handoff: Wrapper, awaited_agent_task: Callable[[], Any]
+    classes: list[Any], update_activity_later: Wrapper, awaited_agent_task: Callable[[], Any]
 ) -> list[tuple[type, str, Wrapper]]:
-    """Return the methods to wrap beside ``AgentTask.__await_impl``; ``handoff`` is the wrapper for later releases."""
+    """Return the methods to wrap beside ``AgentTask.__await_impl``; which are given the wrapper of later releases."""
     agent_task, agent_session, agent_activity = classes
 
     def update_activity(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        return handoff(functools.partial(_update_activity, wrapped, instance), instance, args, kwargs)
+        # The wrapper of later releases, around an _update_activity() that waits for on_enter() as that of 1.2.6 does.
+        update = functools.partial(_update_activity_as_in_1_2_6, wrapped, instance)
+        return update_activity_later(update, instance, args, kwargs)
 
     def update_chat_ctx(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         awaited = awaited_agent_task()
@@ -48,7 +50,7 @@ def methods_to_wrap(
     return wrappers
 
 
-def _update_activity(wrapped: Callable[..., Any], session: Any, *args: Any, **kwargs: Any) -> Any:
+def _update_activity_as_in_1_2_6(wrapped: Callable[..., Any], session: Any, *args: Any, **kwargs: Any) -> Any:
     """Return the awaitable of a handoff that waits for ``on_enter()`` of the new agent as 1.2.6 does."""
     update = functools.partial(wrapped, *args, **{**kwargs, "wait_on_enter": False})
     if not kwargs.get("wait_on_enter", True) or kwargs.get("new_activity") == "resume":

@@ -14,9 +14,9 @@ Detection = Literal["off", "report", "resolve", "unrecognised"]
 class Status:
     """What the shim does in this process, and why.
 
-    state: the fix is in place in ``patched`` and in no other state.
+    state: the fix is installed in ``patched`` and in no other state.
         ``pending``: ``livekit.agents`` is not imported yet.
-        ``patched``: an affected release, and its wrappers are in place.
+        ``patched``: an affected release, and the wrappers that fix it are installed.
         ``unconfirmed``: was patched, but other code has replaced a wrapped method since, see the reason.
         ``fixed-upstream``: the release or the build has the fix.
         ``predates``: older than 1.2.0, the first release with a public ``AgentTask``.

@@ -13,7 +13,9 @@ from typing import Any, Callable
 import observing
 import pytest
 from prepared import Environment, OldRelease, OldReleaseWithRealtimeModel, Prepared
-from programs import EXPENSIVE, AlteredLibrary, Completed, Forks, fork_server, run
+from programs import EXPENSIVE, AlteredLibrary, Completed, Forks, call_without_library, fork_server, run
+
+pytest.register_assert_rewrite("detecting")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,7 +29,8 @@ def in_fork(request: pytest.FixtureRequest) -> None:
     marker = request.node.get_closest_marker("in_fork")
     fixture = marker and (marker.args or ("forks",))[0]
     if fixture:
-        request.node.obj = partial(request.getfixturevalue(fixture).call, request.function)
+        test = request.function if fixture == "library" else partial(call_without_library, request.function)
+        request.node.obj = partial(request.getfixturevalue(fixture).call, test)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

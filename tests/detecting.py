@@ -15,13 +15,14 @@ Program = Callable[..., Any]
 def at(mark: str, function: str) -> str:
     """Return the line of a record that names the marked line of a program, which is in a function."""
     programs = (TESTS / "cast.py", *TESTS.glob("detection_programs/*.py"), *TESTS.glob("scenarios/*.py"))
-    (found,) = (
+    found = [
         f"    at {program}:{number} in {function}: {line.strip()}"
         for program in programs
         for number, line in enumerate(program.read_text(encoding="utf-8").splitlines(), start=1)
         if line.endswith(f"  # {mark}")
-    )
-    return found
+    ]
+    assert len(found) == 1, f"{len(found)} lines end with '  # {mark}'"
+    return found[0]
 
 
 def levels(played: Any) -> list[str]:

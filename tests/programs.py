@@ -119,7 +119,7 @@ class Forks:
     def call(self, function: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Result:
         """Return what a function returns, or fail with what it raises. It must be found by its module and name."""
         code, _, stderr, result = self._fork(function, args, kwargs, TESTS)
-        assert result is not None, f"{function.__qualname__}() has ended with {code}\n{stderr}"
+        assert result is not None, f"{function} has ended with {code}\n{stderr}"
         value: Result = result[0]
         return value
 
@@ -138,6 +138,12 @@ class Forks:
             stdout, stderr = (Path(folder, name).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
             result = Path(folder, "result")
             return code, stdout, stderr, pickle.loads(result.read_bytes()) if result.exists() else None
+
+
+def call_without_library(test: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+    """Call a test that is about the import of livekit-agents, which the test's file must not have imported."""
+    assert "livekit.agents" not in sys.modules, "the test's file imports livekit-agents, so the import tests nothing"
+    test(*args, **kwargs)
 
 
 def map_in_forks(

@@ -27,7 +27,8 @@ def blocked_tasks_in(scenario: Scenario) -> list[list[str]]:
         await pause(self, blocked_tasks=blocked_tasks)
 
     AgentActivity.pause = spied_pause  # type: ignore[method-assign]  # this is a fork
-    assert play(scenario)["ended"] == "completed"
+    played = play(scenario)
+    assert played["ended"] == "completed", played
     return pauses
 
 

@@ -61,7 +61,6 @@ def pythonpath(*folders: object) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("env", "sitecustomize", "first", "state"),
     [
-        (pythonpath(BOOTSTRAP), "", "", "patched 1 1"),
         (pythonpath(BOOTSTRAP, "theirs"), FINDER_IN_FRONT, "", "patched 1 1"),
         (pythonpath("theirs"), "import onenter_deadlock_fix", "", "patched 1 1"),
         (AUTOWRAPT, "", "", "patched 1 1"),

@@ -17,7 +17,7 @@ NEVER_SCHEDULED = (
 )
 PARKED = (
     "  the reply SPEECH waits in livekit.agents.voice.speech_handle, _wait_for_scheduled: "
-    "a preemptive generation is parked, and ends only with the user's next turn"
+    "it is a preemptive generation, which is scheduled or cancelled only at the user's next turn"
 )
 IN_AN_AGENT_TASK = "waits in livekit.agents.voice.agent, __await_impl: "
 NO_TURN = f"{IN_AN_AGENT_TASK}it may need the user's next turn, which the run does not send"

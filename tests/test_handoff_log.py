@@ -13,7 +13,7 @@ from scenarios import Scenario, nested, pattern
 
 ACTIVE = (
     "onenter-deadlock-fix is active on livekit-agents 1.3.5 (patched): livekit-agents 1.3.5 has the on_enter deadlock "
-    "of livekit/agents issue #4109; its wrappers are in place"
+    "of livekit/agents issue #4109; the wrappers that fix it are installed"
 )
 
 

@@ -153,7 +153,7 @@ def test_method_that_other_code_has_replaced_is_unconfirmed(
     statuses = [shim.status(), shim.activate(), shim.deactivate(), shim.activate()]
     assert [status.state for status in statuses] == ["unconfirmed", when_activated, "off", when_activated]
     assert reason in statuses[0].reason
-    assert "in place" not in statuses[0].reason
+    assert "are installed" not in statuses[0].reason
 
 
 @pytest.mark.in_fork("library")

@@ -47,7 +47,7 @@ def test_environment_at_hand_is_warned_of(
     if variable:
         monkeypatch.setenv(variable, f"{other}/bin:{environment.folder}/bin" if variable == "PATH" else str(other))
     ask = f"{shlex.quote(f'{other}/bin/onenter-deadlock-fix')} status"
-    warning = f"this says nothing about {shlex.quote(str(other))}, which has livekit-agents 1.3.4; to ask there: "
+    warning = f"this does not cover {shlex.quote(str(other))}, which has livekit-agents 1.3.4; to check it: "
     assert other_environments(environment) == [f"{warning}install onenter-deadlock-fix in it, and {ask}"]
 
     describe(Path(packages), "onenter-deadlock-fix", "0.1.0")
@@ -69,7 +69,7 @@ def test_this_environment_by_another_name_and_one_without_the_library_are_not_wa
 def test_livekit_agents_of_the_working_directory_is_warned_of(environment: Environment) -> None:
     Path("livekit", "agents").mkdir(parents=True)
     assert other_environments(environment) == [
-        "this says nothing about livekit/agents in this folder, which a program in the folder imports"
+        "this does not cover livekit/agents in this folder, which a program in the folder imports"
     ]
 
 

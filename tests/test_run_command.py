@@ -114,12 +114,12 @@ def test_wrong_usage(option: str, values: list[str], error: str, command: Comman
         assert error.format(value) in ended.stderr
 
 
-ENV = "env would take away the PYTHONPATH that activates the shim"
+ENV = "env would remove the PYTHONPATH that activates the shim"
 ELASTIC = "the sitecustomize of elasticapm-run would be found first, and it runs no other one"
 
 
 def python_with(option: str) -> str:
-    return f"Python started with {option} does not read what activates the shim"
+    return f"Python started with {option} ignores PYTHONPATH or sitecustomize, which activate the shim"
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ def test_what_is_compared(library: Forks) -> None:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_scenario_ends_as_upstream_and_is_reported_for_what_it_is(name: str, library: Forks) -> None:
     outcome, seen = play(SCENARIOS[name], library, "report")
+    assert name in UPSTREAM, f"nox -s record -- {name} plays it on upstream's release"
     assert outcome == UPSTREAM[name]
     assert list(violations_in_report(name, declared[name], outcome, seen["log"])) == []
     # the cycle names only those who wait in the play

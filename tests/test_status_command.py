@@ -18,7 +18,8 @@ from onenter_deadlock_fix.cli.launch import BOOTSTRAP
 from onenter_deadlock_fix.cli.status import StatusReport, verdict_on
 from onenter_deadlock_fix.environment.examination import PROBE, read_probe
 
-PATCHED = "livekit-agents 1.3.5 has the on_enter deadlock of livekit/agents issue #4109; its wrappers are in place"
+DEADLOCK = "livekit-agents 1.3.5 has the on_enter deadlock of livekit/agents issue #4109"
+PATCHED = f"{DEADLOCK}; the wrappers that fix it are installed"
 BROKEN = "can't say: livekit-agents 1.3.5 does not import: {}; it needs beside it: 'openai<3'"
 SESSION, TRACES = "voice/agent_session.py", "telemetry/traces.py"
 SEALED = "AgentSession._update_activity.__signature__ = 'broken'"
@@ -40,7 +41,7 @@ def test_ready_environment_is_not_called_active(command: Command) -> None:
     assert ready == f"ready (patched where onenter_deadlock_fix is imported): {PATCHED}"
     assert not_active == (
         "NOT ACTIVE BY ITSELF: a program here has the deadlock unless it imports onenter_deadlock_fix or is started by "
-        "onenter-deadlock-fix run (to ask about one: onenter-deadlock-fix status -- COMMAND)"
+        "onenter-deadlock-fix run (to check one: onenter-deadlock-fix status -- COMMAND)"
     )
     assert environment.startswith(f"environment: {sys.prefix} with onenter-deadlock-fix ")  # the rest: test_docs.py
 
@@ -97,7 +98,13 @@ def status(forks: Forks, **env: str) -> tuple[int, str]:
         ("1.1.7", "on", None, 0, "not needed (predates): livekit-agents 1.1.7 is older than AgentTask"),
         ("1.3.6", "off", None, 0, "not needed (off): switched off by ONENTER_DEADLOCK_FIX=off"),
         ("1.3.5", "off", None, 1, "NOT READY (off): switched off by ONENTER_DEADLOCK_FIX=off"),
-        ("no version", "on", None, 1, "NOT READY (unrecognised): not patched: livekit-agents no version"),
+        (
+            "no version",
+            "on",
+            None,
+            1,
+            "NOT READY (unrecognised): not patched: its version is not valid by PEP 440: 'no version'",
+        ),
         ("1.3.5", "on", (SEALED, SESSION), 1, "NOT READY (failed): not patched because of an error: TypeError"),
         ("1.3.5", "on", (NO_LOG_DATA, TRACES), 3, BROKEN.format("ImportError: no LogData")),
         ("1.3.5", "on", ("raise SystemExit(0)", TRACES), 3, BROKEN.format("SystemExit: 0")),
@@ -136,10 +143,10 @@ def test_other_environment_is_warned_of_and_nothing_of_the_folder_is_executed(tm
     ended = command("status")
     assert (ended.returncode, ended.stderr) == (3, "")
     warning = (
-        f"this says nothing about {tmp_path}/.venv, which has a livekit-agents; to ask there: "
+        f"this does not cover {tmp_path}/.venv, which has a livekit-agents; to check it: "
         f"install onenter-deadlock-fix in it, and {tmp_path}/.venv/bin/onenter-deadlock-fix status"
     )
-    cannot_say = "can't say which environment your programs use (see the warning); of this one: ready (patched where "
+    cannot_say = "can't say which environment your programs use (see the warning); for this one: ready (patched where "
     assert ended.stdout.startswith(cannot_say)
     assert ended.stdout.endswith(f"\nwarning: {warning}\n")
     report = json.loads(command("status", "--json").stdout)

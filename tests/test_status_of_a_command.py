@@ -17,7 +17,7 @@ from onenter_deadlock_fix.cli.launch import BOOTSTRAP
 
 EXECUTED = "raise SystemExit('executed')\n"
 SHIM = "import onenter_deadlock_fix\n"
-ACTIVE, INACTIVE = "its Python has the shim by itself", "its Python does not have the shim by itself, and"
+ACTIVE, INACTIVE = "its Python activates the shim by itself", "its Python does not activate the shim by itself, and"
 IN_FRONT = {"PYTHONPATH": BOOTSTRAP}
 
 

@@ -83,7 +83,7 @@ def test_library_is_the_one_that_a_program_here_imports_and_another_environment_
     describe(tmp_path / ".venv" / "lib" / "python3.12" / "site-packages", "livekit-agents", "1.3.5")
     ended = command("verify", env={"PYTHONPATH": f"altered{os.pathsep}{tmp_path / 'site'}"})
     assert (ended.returncode, ended.stderr) == (3, "")
-    assert f"\nwarning: this says nothing about {tmp_path}/.venv, which has livekit-agents 1.3.5; " in ended.stdout
+    assert f"\nwarning: this does not cover {tmp_path}/.venv, which has livekit-agents 1.3.5; " in ended.stdout
     assert f"\nlivekit-agents is imported from {tmp_path / 'altered' / 'livekit' / 'agents'}\n" in ended.stdout
     verdict = "Nothing to fix: the pattern completes on livekit-agents 1.3.5+acme.1"
     assert ended.stdout.splitlines()[-1].startswith(verdict)

@@ -11,12 +11,12 @@ from . import PROGRAM, write_error
 
 _VARIABLES = """
 environment variables, for every program that has the shim:
-  ONENTER_DEADLOCK_FIX=off               the shim changes nothing
+  ONENTER_DEADLOCK_FIX=off               switch the fix off; detection has its own variable
   ONENTER_DEADLOCK_FIX_DETECT=MODE       what to do about handoffs that hang: off (the default), report, resolve
   ONENTER_DEADLOCK_FIX_DETECT_AFTER=5    seconds that a handoff may take before it is examined"""
 
 _HELP = f"""exit codes:
-  status, verify  0 yes, 1 no, 3 can't say
+  status, verify  0 it works or is not needed, 1 it does not work, 3 can't say
   run             those of what it executes, 126 can't be executed, 127 not found
   all             2 wrong arguments, or refused
 
@@ -42,8 +42,8 @@ exit codes:
 example:
   {PROGRAM} status -- python agent.py start"""
 
-_VERIFY = f"""It plays the livekit-agents that a program here imports, without keys. It reads nothing of the working
-directory.
+_VERIFY = f"""The agent runs on the livekit-agents that a program here imports, without keys. Nothing in the working
+directory is read.
 
 exit codes:
   0  the last run completes
@@ -99,31 +99,31 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog=PROGRAM, description="Takes the on_enter deadlock out of livekit-agents 1.2.0 to 1.3.5.", epilog=_HELP
+        prog=PROGRAM, description="Fixes the on_enter deadlock of livekit-agents 1.2.0 to 1.3.5.", epilog=_HELP
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(title="commands", dest="action", metavar="COMMAND", required=True)
 
-    summary = "say whether this environment is ready, or the shim active in a command, and why"
+    summary = "report whether this environment is ready, or whether the shim is active in a command, and why"
     status = commands.add_parser("status", help=summary, description=summary, epilog=_STATUS)
     status.add_argument("--json", action="store_true", help="print one JSON object")
     status.add_argument(
         "command", metavar="COMMAND", nargs="*", help='its words; behind "--" if there are options among them'
     )
 
-    summary = "play the pattern that deadlocks, without the shim and with it"
+    summary = "run an agent that deadlocks, without the shim and with it"
     verify = commands.add_parser("verify", help=summary, description=summary, epilog=_VERIFY)
     verify.add_argument(
         "--resolve",
         action="store_true",
-        help="play a deadlock that every release has, without detection, with its report, and resolved",
+        help="run an agent that deadlocks on every release: without detection, reported, and resolved",
     )
     verify.add_argument(
         "--timeout",
         type=_seconds,
         default=10.0,
         metavar="SECONDS",
-        help="how long a run may go without a step where no deadlock is seen (default: %(default)g)",
+        help="a run without a step for so long counts as hung, also where no deadlock is found (default: %(default)g)",
     )
     verify.add_argument("--json", action="store_true", help="print one JSON object, at the end")
 
@@ -151,9 +151,9 @@ def _mode(text: str) -> str:
 
 
 def _seconds(text: str) -> float:
-    from ..detection.config import SHORTEST, seconds_of
+    from ..detection.config import MIN_AFTER, seconds_of
 
     seconds = seconds_of(text)
     if seconds is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds of {SHORTEST:g} or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds of {MIN_AFTER:g} or more")
     return seconds

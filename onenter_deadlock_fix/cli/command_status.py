@@ -12,7 +12,7 @@ from ..environment.others import made_for_one_command
 from ..environment.text import quoted
 from .entrypoint import Program, Unreadable
 from .env_command import split_strings
-from .obstacles import beginning, find_obstacle, shebang
+from .obstacles import find_obstacle, first_bytes, shebang
 from .own_command import own_command
 from .python_command import PythonCommand, basename, find_python
 from .status import StatusReport, Verdict, verdict_on
@@ -62,17 +62,17 @@ def report_on_command(command: Sequence[str]) -> StatusReport:
 
 def _verdict_on_program(command: Sequence[str], program: Program, environment: Environment) -> tuple[Verdict, str]:
     if environment.active_by_itself:
-        return "active", "its Python has the shim by itself, as soon as it imports livekit.agents"
+        return "active", "its Python activates the shim by itself, as soon as it imports livekit.agents"
     try:
         shim_import = program.find_import()
     except Unreadable as error:
-        return "can't say", f"its Python does not have the shim by itself, and {error}"
+        return "can't say", f"its Python does not activate the shim by itself, and {error}"
     if shim_import is None:
         run = [*own_command(), "run"]
         obstacle = find_obstacle(command, run)
         instead = shlex.join(obstacle.instead if obstacle else [*run, *command])
         return "not active", (
-            "its Python does not have the shim by itself, and its program does not import onenter_deadlock_fix; "
+            "its Python does not activate the shim by itself, and its program does not import onenter_deadlock_fix; "
             f"add the import, or start it by: {instead}"
         )
     if not shim_import.is_certain:
@@ -94,8 +94,8 @@ def _python_of(command: Sequence[str]) -> PythonCommand:
     if unknown == command[0] and find_python(first_line):
         return _python_of(split_strings([*first_line, executable, *command[1:]]))
     raise _UnknownPython(
-        f"it can't be seen what {quoted(unknown or command[0])} executes; ask about the command that it comes to, as "
-        f"in: {shlex.join(own_command())} status -- python agent.py start"
+        f"it can't be seen what {quoted(unknown or command[0])} executes; check the command that it finally runs, for "
+        f"example: {shlex.join(own_command())} status -- python agent.py start"
     )
 
 
@@ -119,7 +119,7 @@ def _python_of_uv(command: Sequence[str]) -> PythonCommand | None:
     is_uv = False
     for position, word in enumerate(command):
         is_uv = is_uv or basename(word) == "uv"
-        if is_uv and (word in ("-m", "--module") or word.endswith(".py")) and _UV_SCRIPT not in beginning(word):
+        if is_uv and (word in ("-m", "--module") or word.endswith(".py")) and _UV_SCRIPT not in first_bytes(word):
             program = [word if word.endswith(".py") else "-m", *command[position + 1 :]]
             return PythonCommand(list(command[:position]), "python", [], program)
     return None

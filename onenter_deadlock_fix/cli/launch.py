@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import print_error
-from .obstacles import beginning, find_obstacle, warnings
+from .obstacles import find_obstacle, first_bytes, warnings
 from .own_command import own_command
 
 BOOTSTRAP = str(Path(__file__).parents[1] / "bootstrap")
@@ -59,7 +59,7 @@ def _execute(executable: str, command: list[str]) -> None:
     try:
         os.execv(executable, command)
     except OSError as error:
-        if error.errno != errno.ENOEXEC or b"\0" in beginning(executable):
+        if error.errno != errno.ENOEXEC or b"\0" in first_bytes(executable):
             raise
         os.execv("/bin/sh", ["sh", executable, *command[1:]])  # a script without a shebang line
     finally:

@@ -14,7 +14,7 @@ from ..environment.text import quoted
 from .env_command import read_env_arguments, split_strings
 from .python_command import basename, find_python
 
-_BLIND = "IES"  # with -I and -E Python reads no PYTHONPATH, and with -S it runs no sitecustomize
+_IGNORING_OPTIONS = "IES"  # with -I and -E Python ignores PYTHONPATH, and with -S sitecustomize
 # Its sitecustomize precedes ours on the path and runs no other sitecustomize. Neither does OpenTelemetry's, but that
 # loads an entry point of the shim.
 _RUNS_NO_OTHER = "elasticapm-run"
@@ -30,7 +30,7 @@ class Obstacle(NamedTuple):
 def find_obstacle(command: Sequence[str], run: Sequence[str] = ()) -> Obstacle | None:
     """Return what would keep the shim out of ``command``, as far as that is known, or None.
 
-    ``run``: the words of ``onenter-deadlock-fix run`` and its options, for the command of the advice.
+    ``run``: ``onenter-deadlock-fix run`` and its options as they were typed, for the command of the advice.
     """
     words = split_strings(command)
     python = find_python(words)
@@ -38,22 +38,22 @@ def find_obstacle(command: Sequence[str], run: Sequence[str] = ()) -> Obstacle |
         before, rest = words[: position + 1], words[position + 1 :]
         if basename(word) == _RUNS_NO_OTHER:
             reason = f"the sitecustomize of {_RUNS_NO_OTHER} would be found first, and it runs no other one"
-            return Obstacle(reason, [*before, *run, *_without_blind_options(rest)])
+            return Obstacle(reason, [*before, *run, *_without_these(rest)])
         env = read_env_arguments(rest)
         if basename(word) == "env" and env.command and env.removes("PYTHONPATH"):
-            reason = "env would take away the PYTHONPATH that activates the shim"
-            return Obstacle(reason, [*before, *env.options, *run, *_without_blind_options(env.command)])
+            reason = "env would remove the PYTHONPATH that activates the shim"
+            return Obstacle(reason, [*before, *env.options, *run, *_without_these(env.command)])
     letters = "".join(letter for option in python.options for letter in option.letters) if python else ""
-    blind = "".join(letter for letter in letters if letter in _BLIND)
-    if blind:
-        reason = f"Python started with -{blind} does not read what activates the shim"
-        return Obstacle(reason, [*run, *_without_blind_options(words)])
+    ignoring = "".join(letter for letter in letters if letter in _IGNORING_OPTIONS)
+    if ignoring:
+        reason = f"Python started with -{ignoring} ignores PYTHONPATH or sitecustomize, which activate the shim"
+        return Obstacle(reason, [*run, *_without_these(words)])
     return None
 
 
-def _without_blind_options(words: list[str]) -> list[str]:
+def _without_these(words: list[str]) -> list[str]:
     python = find_python(words)
-    return [*python.launcher, *python.interpreter(without=_BLIND), *python.program] if python else words
+    return [*python.launcher, *python.interpreter(without=_IGNORING_OPTIONS), *python.program] if python else words
 
 
 def warnings(command: Sequence[str], executable: str) -> list[str]:
@@ -76,11 +76,11 @@ def warnings(command: Sequence[str], executable: str) -> list[str]:
 
 def shebang(file: str) -> list[str]:
     """Return the words of a script's shebang line; [] if it has none."""
-    line = beginning(file).partition(b"\n")[0]
+    line = first_bytes(file).partition(b"\n")[0]
     return line[2:].decode(errors="replace").split() if line.startswith(b"#!") else []
 
 
-def beginning(file: str) -> bytes:
+def first_bytes(file: str) -> bytes:
     """Return the first bytes of a regular file, and none of anything else."""
     path = Path(file)
     try:
@@ -94,7 +94,7 @@ def beginning(file: str) -> bytes:
 
 def _is_pex(file: str) -> bool:
     """Return whether a file is a zip archive made by the tool ``pex``."""
-    if not beginning(file).startswith((b"#!", b"PK")):
+    if not first_bytes(file).startswith((b"#!", b"PK")):
         return False
     from zipfile import ZipFile
 

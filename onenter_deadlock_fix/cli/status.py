@@ -33,10 +33,10 @@ _VERDICTS: dict[str | None, Verdict] = {
 }
 _IN_CAPITALS = ("not ready", "not active")
 _BY_ITSELF = {
-    True: "active by itself: a Python that is started with these environment variables has the shim as soon as it "
+    True: "active by itself: a Python that is started with these environment variables activates the shim when it "
     "imports livekit.agents",
     False: "NOT ACTIVE BY ITSELF: a program here has the deadlock unless it imports onenter_deadlock_fix or is started "
-    "by onenter-deadlock-fix run (to ask about one: onenter-deadlock-fix status -- COMMAND)",
+    "by onenter-deadlock-fix run (to check one: onenter-deadlock-fix status -- COMMAND)",
 }
 
 
@@ -61,7 +61,7 @@ class StatusReport:
         verdict = self.verdict.upper() if self.verdict in _IN_CAPITALS else self.verdict
         lines = [f"{verdict}{self._state()}: {self.reason}"]
         if self.warnings:
-            lines[0] = f"can't say which environment your programs use (see the warning); of this one: {lines[0]}"
+            lines[0] = f"can't say which environment your programs use (see the warning); for this one: {lines[0]}"
         if self.verdict == "ready":
             lines.append(_BY_ITSELF[bool(environment.active_by_itself)])
         elif environment.state and self.reason != environment.reason:

@@ -3,6 +3,9 @@
 The model is the wait-for graph of databases (PostgreSQL's ``deadlock.c``): there is a deadlock if and only if the graph
 has a cycle of waits that can't complete, or a wait that nothing is left to complete.
 
+A *change* of the session's agent is a handoff, ``session.update_agent()``, a drain, a close, or a wait for an AgentTask
+or for ``session.run()``. Changes are what is watched and reported.
+
 *Nodes* are tasks and futures. A speech handle or a run is represented by the future that is done when it is.
 *Edges*: X -> Y where X can **complete** only when Y completes. A time-out, a cancellation, an interruption and a
 failure *abort* a wait and do not complete it, so the graph has no edges for them.
@@ -26,7 +29,7 @@ The modules (each imports only earlier ones): ``config`` has the settings, ``liv
 read, ``stack`` the coroutines of a task and why it waits, ``graph`` the search for deadlocks, ``asyncio_edges`` and
 ``livekit_edges`` the edges, ``labels`` the names of nodes, ``snapshot`` the waits at one moment, ``release`` what
 ``resolve`` releases, ``report`` the records, ``console`` their format on livekit-agents' console, and ``watch`` the
-timer. A *change* is a handoff, ``update_agent()``, a drain, a close, or a wait for an AgentTask or for a run.
+timer.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ import asyncio
 from .._status import Detection
 from . import config, watch
 
-OFF = ("off", config.AFTER)  # a call of ``detect()`` that switches detection off
+OFF = ("off", config.DEFAULT_AFTER)  # a call of ``detect()`` that switches detection off
 remarks = watch.remarks
 
 

@@ -41,8 +41,8 @@ _EXIT_IDS = frozenset(id(manager.__aexit__) for manager in _MANAGERS)
 # A context manager that holds the floor at its yield. The floor counts as a lock with the identity of its session.
 _HOLDS_FLOOR = f"{VOICE}agent_session._wait_for_idle_and_hold"
 _WAKEUP_TYPES = ("method", "builtin_function_or_method", "TaskWakeupMethWrapper")  # the last one on Python 3.9
-# Functions that wait on behalf of their callers.
-_WAIT_HELPERS = ("asyncio.", "contextlib.", "livekit.agents.utils.")
+# Functions that wait on behalf of their callers, for which there are no rules.
+_SKIPPED = ("asyncio.", "contextlib.", "livekit.agents.utils.")
 _TASKS = "asyncio.tasks."
 _RELEASE_WAITER = f"{_TASKS}_release_waiter"  # of wait_for() before Python 3.12
 
@@ -50,21 +50,21 @@ _RELEASE_WAITER = f"{_TASKS}_release_waiter"  # of wait_for() before Python 3.12
 class Edges:
     """The waits among all tasks of an event loop at this moment. Create and use it in one callback of that loop."""
 
-    def _until_waited(self, frame: Suspended, *_: Any) -> Wait:
+    def _wait_in_asyncio_wait(self, frame: Suspended, *_: Any) -> Wait:
         """Return what ``asyncio.wait()`` needs; a time-out completes it."""
         variables = frame.variables
         any_is_enough = variables["return_when"] == asyncio.FIRST_COMPLETED
         return Wait(tuple(variables["fs"]), any_is_enough) if variables["timeout"] is None else FREE
 
-    def _until_acquired(self, frame: Suspended, *_: Any) -> Wait | None:
+    def _wait_in_acquire(self, frame: Suspended, *_: Any) -> Wait | None:
         """Return what ``acquire()`` needs; the holders of a semaphore or of a user-defined lock can't be seen."""
         lock = frame.variables["self"]
         held_by = self._holders.get(id(lock)) if type(lock) is asyncio.Lock and lock.locked() else None
         # Several holders if one block has released the lock for a while; it can't be seen which one.
         return any_of(held_by)._replace(lock=lock) if held_by else None
 
-    # By the function that a task is suspended in: the innermost that is no wait helper, or else the innermost.
-    rules: Mapping[str, Rule] = {f"{_TASKS}_wait": _until_waited, "asyncio.locks.acquire": _until_acquired}
+    # By the function of ``frame_with_rule()``, or else by the innermost function that a task is suspended in.
+    rules: Mapping[str, Rule] = {f"{_TASKS}_wait": _wait_in_asyncio_wait, "asyncio.locks.acquire": _wait_in_acquire}
 
     # By the function of a callback.
     completions: Mapping[str, Completion] = {
@@ -91,11 +91,11 @@ class Edges:
             if not node.done():
                 wait = self._wait_of_task(node) if id(node) in self._task_ids else self._wait_of_future(node)
                 awaited = tuple(other for other in wait.awaited if self._is_known(other) and not other.done())
-                is_complete = wait.any_is_enough and len(awaited) < len(wait.awaited)
-                return FREE if is_complete else wait._replace(awaited=awaited)
+                is_free = wait.any_is_enough and len(awaited) < len(wait.awaited)
+                return FREE if is_free else wait._replace(awaited=awaited)
         return FREE
 
-    def read(self, callbacks: Iterable[Callback]) -> None:
+    def record_completions(self, callbacks: Iterable[Callback]) -> None:
         """Record which futures these callbacks complete, directly or by the callbacks of those futures."""
         to_do = list(callbacks)
         for future, callback in to_do:
@@ -136,7 +136,7 @@ class Edges:
             return FREE  # it is about to run, or awaits a user-defined object
         frames = self.stack(task)
         # A task that can't be read has no frames, so this raises, and wait() makes the task free.
-        for frame in (waiting_frame(frames) or frames[-1], frames[-1]):
+        for frame in (frame_with_rule(frames) or frames[-1], frames[-1]):
             rule = self.rules.get(frame.function)
             wait = rule(self, frame, frames, future) if rule else None
             if wait is not None:
@@ -154,9 +154,9 @@ class Edges:
         return id(type(node)) in _FUTURE_IDS or id(node) in self._task_ids or type(node) is Wait
 
 
-def waiting_frame(frames: list[Suspended]) -> Suspended | None:
-    """Return the innermost frame that is no wait helper's."""
-    return next((frame for frame in reversed(frames) if not frame.function.startswith(_WAIT_HELPERS)), None)
+def frame_with_rule(frames: list[Suspended]) -> Suspended | None:
+    """Return the innermost frame outside asyncio, contextlib and livekit.agents.utils, if there is one."""
+    return next((frame for frame in reversed(frames) if not frame.function.startswith(_SKIPPED)), None)
 
 
 def callbacks_of(future: Any) -> list[Callback]:

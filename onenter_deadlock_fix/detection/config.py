@@ -13,8 +13,8 @@ LOGGER = "onenter_deadlock_fix"
 DETECT = "ONENTER_DEADLOCK_FIX_DETECT"
 DETECT_AFTER = "ONENTER_DEADLOCK_FIX_DETECT_AFTER"
 
-AFTER = 5.0  # seconds
-SHORTEST = 0.05  # seconds; a handoff takes some milliseconds
+DEFAULT_AFTER = 5.0  # seconds
+MIN_AFTER = 0.05  # seconds; a handoff takes some milliseconds
 _MODES: dict[str, Mode] = {
     **dict.fromkeys(OFF_WORDS, "off"),
     **dict.fromkeys(("report", *ON_WORDS), "report"),
@@ -33,14 +33,16 @@ class Settings(NamedTuple):
 def load_settings(call: tuple[object, object] | None) -> Settings:
     """Return the settings of a call of ``detect()`` (its mode and seconds), or those of the environment for None."""
     sources = (f"{DETECT}=", f"{DETECT_AFTER}=") if call is None else ("detect() with mode ", "detect() with after=")
-    mode, after = call or (os.environ.get(DETECT) or "off", os.environ.get(DETECT_AFTER) or AFTER)
+    mode, after = call or (os.environ.get(DETECT, "").strip() or "off", os.environ.get(DETECT_AFTER) or DEFAULT_AFTER)
     known, seconds = mode_of(mode), seconds_of(after)
     warnings = []
     if known is None:
         warnings.append(f"{sources[0]}{mode} is not a known mode and means report (off, report, resolve)")
     if seconds is None:
-        warnings.append(f"{sources[1]}{after} is not a number of seconds ({SHORTEST:g} or more) and means {AFTER:g}")
-    return Settings(known or "report", seconds or AFTER, tuple(warnings))
+        warnings.append(
+            f"{sources[1]}{after} is not a number of seconds ({MIN_AFTER:g} or more) and means {DEFAULT_AFTER:g}"
+        )
+    return Settings(known or "report", seconds or DEFAULT_AFTER, tuple(warnings))
 
 
 def mode_of(value: object) -> Mode | None:
@@ -54,4 +56,4 @@ def seconds_of(value: object) -> float | None:
         seconds = float(str(value))
     except ValueError:
         return None
-    return seconds if math.isfinite(seconds) and seconds >= SHORTEST else None
+    return seconds if math.isfinite(seconds) and seconds >= MIN_AFTER else None

@@ -1,16 +1,15 @@
-"""Keep the records readable on the console of livekit-agents, which prints a record's data beside its text."""
+"""Keep the records readable on the console of livekit-agents, which prints a record's extra fields beside its text."""
 
 from __future__ import annotations
 
 import logging
 
 
-class HideData(logging.Handler):
-    """Prefix the names of a record's data with an underscore, if a handler of ``dev`` or ``console`` is installed.
+class HideExtraFields(logging.Handler):
+    """Prefix a record's extra fields with an underscore, if a console handler of livekit-agents is there.
 
-    They skip fields whose names begin with an underscore, and print all others, up to 1.6 in a second column. This
-    must be the first handler of detection's logger, and not a filter: with ``dev``, the process that prints is not the
-    job's, and it calls only handlers.
+    With ``dev`` and ``console``, it prints all other extra fields, up to 1.6 in a second column. This must be a
+    handler, the first of detection: with ``dev``, the parent process prints the job's records, and calls no filters.
     """
 
     def handle(self, record: logging.LogRecord) -> bool:

@@ -20,7 +20,7 @@ class Wait(NamedTuple):
     reason: str = ""
     lock: Any = None
 
-    def done(self) -> bool:
+    def done(self) -> bool:  # as of a task or a future, because a wait may be a node, too
         return False
 
 
@@ -49,7 +49,7 @@ def deadlocked(waits: Mapping[Any, Wait]) -> dict[Any, Wait]:
 
 
 def reachable(starts: Iterable[Any], wait_of: Callable[[Any], Wait | None]) -> dict[Any, Wait]:
-    """Return the waits of ``starts`` and of all nodes reachable from them, nearest first; leave out those without."""
+    """Return the waits of ``starts`` and of all nodes reachable from them, nearest first, except where it is None."""
     waits: dict[Any, Wait] = {}
     to_do = list(starts)
     for node in to_do:

@@ -16,13 +16,13 @@ from .stack import Suspended, name_of, user_lines
 _TURN = "on_user_turn_completed"
 # A row: a function of ``VOICE`` that a task is suspended in, the end of the name of another one that it must be
 # suspended in, too, its role, and its name, in which {} is the class of the agent. The first row that matches counts.
-_ROLES = (
+_ROLE_ROWS = (
     ("agent_activity._traceable_on_enter", "", "on_enter", "on_enter() of {}"),
     ("agent_activity._traceable_on_exit", "", "on_exit", "on_exit() of {}"),
     ("agent_activity._user_turn_completed_task", f".{_TURN}", _TURN, f"{_TURN}() of {{}}"),
     ("agent_activity._user_turn_completed_task", "", "user turn", "the turn of the user with {}"),
 )
-_CHANGES = (
+_CHANGE_ROWS = (
     ("agent_session._update_activity_task", "", "update_agent()", "session.update_agent({})"),
     ("agent_session._aclose_impl", "voice.agent_session.aclose", "session close", "session.aclose()"),
     ("agent_session._aclose_impl", "", "session close", "the close of the session"),
@@ -33,7 +33,7 @@ _CHANGES = (
     ("agent_activity.aclose", "", "activity close", "the close of the activity of {}"),
     ("agent.__await_impl", "", "AgentTask", "the AgentTask {}"),
 )
-CHANGE_ROLES = {"handoff", *(role for _, _, role, _ in _CHANGES)}
+CHANGE_ROLES = {"handoff", *(role for _, _, role, _ in _CHANGE_ROWS)}
 
 
 class Label(NamedTuple):
@@ -44,7 +44,7 @@ class Label(NamedTuple):
     identity: int  # distinguishes it from other nodes with the same text
 
 
-NOBODY = Label("", "", 0)
+NO_LABEL = Label("", "", 0)
 
 
 class WaitRecord(NamedTuple):
@@ -66,8 +66,8 @@ class WaitRecord(NamedTuple):
 class NodeLabels(NamedTuple):
     """The labels of a node itself and of the change that it is executing; they are the same if it has only one."""
 
-    own: Label
-    change: Label
+    own_label: Label
+    change_label: Label
     is_shown: bool  # whether the records name it; they pass through others, which run no user code
 
 
@@ -77,7 +77,7 @@ class Labels(dict[Any, NodeLabels]):
     def __init__(self, edges: LivekitEdges) -> None:
         self._edges = edges
         self.lines: dict[Label, dict[str, str]] = {}  # the places of the user's code that a label's tasks are in
-        self.uses: Counter[str] = Counter()  # how many labels of the last records have a text
+        self.uses: Counter[str] = Counter()  # text -> how many labels of the last records have it
 
     def __missing__(self, node: Any) -> NodeLabels:
         name = "without a name"
@@ -86,10 +86,10 @@ class Labels(dict[Any, NodeLabels]):
             name, coroutine = asyncio.Task.get_name(node), asyncio.Task.get_coro(node)  # its class may be user-defined
             if type(coroutine) is CoroutineType and name.startswith("Task-"):  # asyncio has named it
                 name = coroutine.__name__
-        plain = Label("task", f"the task {name}", id(node))
-        self[node] = NodeLabels(plain, plain, is_shown=False)  # if the node can't be read
+        fallback = Label("task", f"the task {name}", id(node))
+        self[node] = NodeLabels(fallback, fallback, is_shown=False)  # if the node can't be read
         with contextlib.suppress(Exception):
-            self[node] = self._read(node, plain)
+            self[node] = self._read(node, fallback)
         return self[node]
 
     def display_name(self, label: Label) -> str:
@@ -102,14 +102,14 @@ class Labels(dict[Any, NodeLabels]):
         role, text = ("say", "session.say()") if is_say else ("reply", "the reply")
         return Label(role, f"{text} {handle.id}", id(handle))
 
-    def _read(self, node: Any, plain: Label) -> NodeLabels:
+    def _read(self, node: Any, fallback: Label) -> NodeLabels:
         frames, info = self._edges.stack(node), self._edges.infos.get(node)
         call, handle = (info.function_call, info.speech_handle) if info else (None, self._edges.handles.get(node))
         identity = id(call or node)  # one call may have two tasks
-        own = Label("tool", f"the tool {call.name}", identity) if call else _label_by(_ROLES, frames, identity)
+        own = Label("tool", f"the tool {call.name}", identity) if call else _label_by(_ROLE_ROWS, frames, identity)
         if own is None and handle:
             own = self.speech_label(handle)
-        change = _label_by(_CHANGES, frames, identity)
+        change = _label_by(_CHANGE_ROWS, frames, identity)
         agent_task = self._edges.agent_task(node)
         # As the innermost frame, _update_activity waits for on_enter() of the AgentTask: the handoff is over.
         handoff = next(
@@ -119,8 +119,8 @@ class Labels(dict[Any, NodeLabels]):
             direction = "to" if handoff.variables["agent"] is agent_task else "back from"
             change = Label("handoff", f"the handoff {direction} {name_of(type(agent_task))}", identity)
         lines = user_lines(frames)
-        labels = NodeLabels(own or change or plain, change or own or plain, bool(own or change or lines))
-        self.lines.setdefault(labels.own, {}).update(lines)
+        labels = NodeLabels(own or change or fallback, change or own or fallback, bool(own or change or lines))
+        self.lines.setdefault(labels.own_label, {}).update(lines)
         return labels
 
 

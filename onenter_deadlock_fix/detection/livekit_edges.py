@@ -12,21 +12,21 @@ import gc
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
-from .asyncio_edges import Completion, Edges, Future, Rule, callbacks_of, waiting_frame
+from .asyncio_edges import Completion, Edges, Future, Rule, callbacks_of, frame_with_rule
 from .graph import FREE, Wait, any_of, reachable
 from .livekit_internals import INFO, VOICE
 from .stack import Suspended, Task, name_of
 
 UNREACHED = ", and no turn of the user reaches it"
-GIVEN_UP = "it was interrupted, and livekit-agents gives it up unless it is over soon"
+GIVEN_UP = "it was interrupted, and livekit-agents cancels it if it does not finish in time"
 PLAYED = "it is being played"
 _USER_SPEAKS = "the caller has not stopped speaking"
 
 
-def _because(reason: str, holds: Callable[[Any, Any, Future], bool] = lambda *_: True) -> Rule:
-    """Return a rule: a free wait with a reason, if that holds for the edges, the frame's ``self`` and the future."""
+def _because(reason: str, applies: Callable[[Any, Any, Future], bool] = lambda *_: True) -> Rule:
+    """Return a rule that makes a wait free, for a reason, if ``applies(edges, self of the frame, future)`` is true."""
     return lambda edges, frame, _, future: (
-        Wait(reason=reason) if holds(edges, frame.variables["self"], future) else None
+        Wait(reason=reason) if applies(edges, frame.variables["self"], future) else None
     )
 
 
@@ -37,16 +37,16 @@ class LivekitEdges(Edges):
         super().__init__(tasks)
         self.infos = {task: info for task in tasks if (info := _info_of(task)) is not None}
         self.handles: dict[Future, Any] = {}  # future of a speech handle, if it is not done -> the handle
-        self.read(callback for task in tasks for callback in callbacks_of(task))
+        self.record_completions(callback for task in tasks for callback in callbacks_of(task))
         for handle in dict.fromkeys(info.speech_handle for info in self.infos.values() if info.speech_handle):
             self._add_handle(handle)
 
-    def _until_drained(self, frame: Suspended, *_: Any) -> Wait:
+    def _wait_of_drain(self, frame: Suspended, *_: Any) -> Wait:
         """Return what a drain needs; its activity's scheduling task computes that anew whenever it is woken up."""
         activity = frame.variables["self"]
         return FREE if activity._q_updated.is_set() else self._drain(activity)
 
-    def _until_generated(self, frame: Suspended, frames: list[Suspended], future: Future) -> Wait:
+    def _wait_for_generation(self, frame: Suspended, frames: list[Suspended], future: Future) -> Wait:
         """Return what a wait for a generation of a speech needs; in the scheduling task, also what its drain needs."""
         if frame.variables["self"].done():
             self._add_handle(frame.variables["self"])
@@ -54,7 +54,7 @@ class LivekitEdges(Edges):
         is_scheduling = caller.function == f"{VOICE}agent_activity._scheduling_task"
         return Wait((future, *(self._drain(caller.variables["self"]).awaited if is_scheduling else ())))
 
-    def _until_authorized(self, frame: Suspended, *_: Any) -> Wait:
+    def _wait_for_authorization(self, frame: Suspended, *_: Any) -> Wait:
         """Return what a speech needs: to be scheduled, and then the end of the speech that is being said."""
         handle = frame.variables["self"]
         if not handle._scheduled_fut.done():
@@ -66,14 +66,14 @@ class LivekitEdges(Edges):
         self._add_handle(speaking)
         return Wait(tuple(generations(speaking)[-1:]))
 
-    def _unless_interrupted(self, frame: Suspended, frames: list[Suspended], _: Future) -> Wait | None:
+    def _wait_for_step(self, frame: Suspended, frames: list[Suspended], _: Future) -> Wait | None:
         """Return what the current step of a speech needs. An interruption aborts the wait and does not complete it."""
         if frames[-1].function != "asyncio.tasks._wait":
             return None
         interruption = frame.variables["self"]._interrupt_fut
         return any_of(future for future in frames[-1].variables["fs"] if future is not interruption)
 
-    def _until_inactive(self, frame: Suspended, *_: Any) -> Wait:
+    def _wait_for_inactive(self, frame: Suspended, *_: Any) -> Wait:
         """Return what the close of an AgentTask needs, from 1.4.3 on: the end of the task that awaits it."""
         agent_task = frame.variables["self"]
         awaiting = self._tasks_awaiting(agent_task)
@@ -82,16 +82,20 @@ class LivekitEdges(Edges):
         name = name_of(type(agent_task))
         return any_of((), f"no task awaits the AgentTask {name} any more, and it can't become inactive")
 
-    def _until_idle(self, frame: Suspended, frames: list[Suspended], _: Future) -> Wait | None:
+    def _wait_for_idle(self, frame: Suspended, frames: list[Suspended], _: Future) -> Wait | None:
         """Return what a wait for the floor needs (from 1.7.0 on): every ``foreground()`` block to release it."""
         session = frame.variables["self"]._session
         if frames[-1].variables.get("self") is not session._idle_released:
             return None
         held_by = tuple(self._holders.get(id(session), ()))
-        reason = "it holds the floor" if held_by else "the floor is held, and it can't be seen by which task"
+        reason = (
+            "it is in a foreground() block"
+            if held_by
+            else "a foreground() block is open, and it can't be seen in which task"
+        )
         return Wait(held_by, reason=reason)
 
-    def _until_completed(self, frame: Suspended, _: list[Suspended], future: Future) -> Wait | None:
+    def _wait_for_agent_task(self, frame: Suspended, _: list[Suspended], future: Future) -> Wait | None:
         """Return a free wait for an AgentTask, which any code may complete; None while ``on_enter()`` is awaited."""
         if future in self.tasks or self.wait(future) != FREE:
             return None
@@ -100,13 +104,13 @@ class LivekitEdges(Edges):
     # What a task needs, by the function of livekit-agents that it is suspended in.
     rules: Mapping[str, Rule] = {
         **Edges.rules,
-        f"{VOICE}agent.__await_impl": _until_completed,
-        f"{VOICE}agent._wait_for_inactive": _until_inactive,
-        f"{VOICE}agent_activity._scheduling_task": _until_drained,
-        f"{VOICE}agent_activity.wait_for_idle": _until_idle,
-        f"{VOICE}speech_handle._wait_for_authorization": _until_authorized,
-        f"{VOICE}speech_handle._wait_for_generation": _until_generated,
-        f"{VOICE}speech_handle.wait_if_not_interrupted": _unless_interrupted,
+        f"{VOICE}agent.__await_impl": _wait_for_agent_task,
+        f"{VOICE}agent._wait_for_inactive": _wait_for_inactive,
+        f"{VOICE}agent_activity._scheduling_task": _wait_of_drain,
+        f"{VOICE}agent_activity.wait_for_idle": _wait_for_idle,
+        f"{VOICE}speech_handle._wait_for_authorization": _wait_for_authorization,
+        f"{VOICE}speech_handle._wait_for_generation": _wait_for_generation,
+        f"{VOICE}speech_handle.wait_if_not_interrupted": _wait_for_step,
         f"{VOICE}tool_executor.execute": lambda _, frame, *__: Wait((frame.variables["exe_task"],)),
         f"{VOICE}audio_recognition._wait_for_user_silence": _because(_USER_SPEAKS),
         f"{VOICE}io.wait_for_playout": _because(PLAYED),
@@ -114,7 +118,7 @@ class LivekitEdges(Edges):
             "nobody has subscribed to the audio track", lambda _, output, future: future is output._subscribed_fut
         ),
         f"{VOICE}run_result._await_impl": _because(
-            "no speech is under way that it watches, and it ends with the next one",
+            "every reply that it watches is done, and it ends only with the next one",
             lambda _, run, __: all(handle.done() for handle in run._handles),
         ),
         # from 1.4.0 on, an event is set when the caller stops speaking
@@ -164,10 +168,10 @@ class LivekitEdges(Edges):
             frames = self.stack(node)
             if frames and frames[-1].function == "livekit.agents.utils.aio.channel.recv":
                 channel = frames[-1].variables["self"]
-                return Wait(tuple(other for other in self.tasks if _holds(self.stack(other), channel)))
+                return Wait(tuple(other for other in self.tasks if _refers_to(self.stack(other), channel)))
             return FREE if node is task else self.wait(node)
 
-        ends = ((node, waiting_frame(self.stack(node))) for node in reachable([task], follow) if node is not task)
+        ends = ((node, frame_with_rule(self.stack(node))) for node in reachable([task], follow) if node is not task)
         return [node for node, frame in ends if frame and not frame.function.startswith("livekit.agents.")]
 
     def agent_task(self, task: Task) -> Any:
@@ -220,8 +224,8 @@ class LivekitEdges(Edges):
         futures = (handle._done_fut, handle._scheduled_fut, *generations(handle))
         self.handles.update((future, handle) for future in futures if not future.done())
         # A handle has callbacks of its own, which a callback of its future calls.
-        self.read((handle._done_fut, callback) for callback in handle._done_callbacks)
-        self.read(callback for future in futures for callback in callbacks_of(future))
+        self.record_completions((handle._done_fut, callback) for callback in handle._done_callbacks)
+        self.record_completions(callback for future in futures for callback in callbacks_of(future))
 
     def _wait_of_future(self, future: Any) -> Wait:
         handle = self.handles.get(future)
@@ -233,7 +237,9 @@ class LivekitEdges(Edges):
             activity = next(self._activities(handle._tasks))
             parked = activity._preemptive_generation
             if parked is not None and parked.speech_handle is handle:
-                return Wait(reason="a preemptive generation is parked, and ends only with the user's next turn")
+                return Wait(
+                    reason="it is a preemptive generation, which is scheduled or cancelled only at the user's next turn"
+                )
             never = any_of((), "it was made while scheduling was paused, and nothing will schedule it")
             return never if activity._scheduling_paused else FREE
         if handle.done() or future is not generations(handle)[-1]:
@@ -246,11 +252,11 @@ class LivekitEdges(Edges):
         From 1.7.0 on, a tool that awaits an AgentTask removes its own reply and the activity's ``on_enter`` task from
         the drain (``_add_drain_blocked_tasks()``). So the drain needs a reply, or that a running tool removes it.
         """
-        tasks = drained(activity)
+        tasks = tasks_to_drain(activity)
         if not hasattr(activity, "_add_drain_blocked_tasks"):
             return Wait(tuple(tasks))
         tools = {task: self._tools_of(handle) for task in tasks if (handle := speech_handle(task)) is not None}
-        every_tool = [tool for of_reply in tools.values() for tool in of_reply]
+        every_tool = [tool for tools_of_reply in tools.values() for tool in tools_of_reply]
         return Wait(tuple(any_of([task, *tools.get(task, every_tool)]) for task in tasks))
 
     def _tools_of(self, handle: Any) -> list[Task]:
@@ -265,7 +271,7 @@ class LivekitEdges(Edges):
         return (names["self"] for names in variables if "self" in names)
 
 
-def _holds(frames: list[Suspended], channel: object) -> bool:
+def _refers_to(frames: list[Suspended], channel: object) -> bool:
     """Return whether library functions refer to a channel, in a variable or in their ``self``, without reading it."""
     if frames and frames[-1].variables.get("self") is channel:
         return False
@@ -275,12 +281,14 @@ def _holds(frames: list[Suspended], channel: object) -> bool:
     return any(value is channel for names in variables for value in names.values())
 
 
-def drained(activity: Any) -> list[Task]:
+def tasks_to_drain(activity: Any) -> list[Task]:
     """Return the speech tasks that a drain of this activity waits for, computed as in its ``_scheduling_task()``."""
-    blocked = list(activity._drain_blocked_tasks)
-    handles = [handle for task in blocked if (handle := speech_handle(task)) is not None]
+    blocked = set(map(id, activity._drain_blocked_tasks))  # by identity, because a task's class may be user-defined
+    handles = [handle for task in activity._drain_blocked_tasks if (handle := speech_handle(task)) is not None]
     awaited = activity._speech_tasks if activity._scheduling_paused else ()
-    return [task for task in awaited if not task.done() and task not in blocked and speech_handle(task) not in handles]
+    return [
+        task for task in awaited if not task.done() and id(task) not in blocked and speech_handle(task) not in handles
+    ]
 
 
 def speech_handle(task: Task) -> Any:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 VOICE = "livekit.agents.voice."
-# Changes of the agent, the end of the session, and runs. These are also reported if they are merely slow.
-CHANGE_FUNCTIONS = {
+# The changes that are also reported if they are merely slow.
+REPORTED_IF_SLOW = {
     *(f"{VOICE}agent_activity.{name}" for name in ("pause", "drain", "aclose")),
     *(f"{VOICE}agent_session.{name}" for name in ("drain", "_aclose_impl")),
     f"{VOICE}run_result._await_impl",
 }
-# An AgentTask and on_enter() of a new agent may take any time, and are reported only if they can't complete.
-WATCHED_FUNCTIONS = CHANGE_FUNCTIONS | {f"{VOICE}agent.__await_impl", f"{VOICE}agent_session._update_activity"}
+# All changes. An AgentTask and on_enter() of a new agent may take any time, so they are reported only if deadlocked.
+CHANGE_FUNCTIONS = REPORTED_IF_SLOW | {f"{VOICE}agent.__await_impl", f"{VOICE}agent_session._update_activity"}
 INFO = "__livekit_agents_activity_task"  # the attribute that _get_activity_task_info() reads
 
 _ACTIVITY, _SPEECH = "agent_activity:AgentActivity.", "speech_handle:SpeechHandle."

@@ -1,4 +1,4 @@
-"""Implement ``resolve``: release a deadlocked change from its wait, if that is safe."""
+"""Implement ``resolve``: release deadlocked speech tasks from the drain that waits for them, if that is safe."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import contextlib
 from typing import Any, NamedTuple
 
 from .labels import WaitRecord
-from .livekit_edges import drained, generations, is_queued, speech_handle
+from .livekit_edges import generations, is_queued, speech_handle, tasks_to_drain
 from .livekit_internals import VOICE
 from .snapshot import Snapshot
 from .stack import Task
 
 
 class Release(NamedTuple):
-    """The speech tasks that a drain need not wait for."""
+    """Speech tasks that a drain can stop waiting for."""
 
     waits: list[WaitRecord]  # the waits of its change that the release ends
     remaining: list[str]  # the names of what the change still waits for after the release
@@ -45,7 +45,7 @@ class Release(NamedTuple):
 
 
 def find_releases(snapshot: Snapshot, task: Task) -> list[Release]:
-    """Return the possible releases in the drains that a deadlocked task waits for or executes.
+    """Return the possible releases for the drains that a deadlocked task executes or waits for.
 
     A handoff to or from an AgentTask can release the speech tasks that wait for this handoff. Any drain can release
     the tasks of a speech that nothing can complete, because nothing depends on it. A task that waits for the session's
@@ -62,14 +62,14 @@ def find_releases(snapshot: Snapshot, task: Task) -> list[Release]:
 
 def _release_in(snapshot: Snapshot, task: Task, activity: Any) -> Release:
     """Return the release for the drain of an activity that ``task`` executes."""
-    labels, awaited, speaking = snapshot.labels, drained(activity), activity._current_speech
+    labels, awaited, speaking = snapshot.labels, tasks_to_drain(activity), activity._current_speech
     speech_tasks = [other for other in awaited if _can_release(snapshot, task, activity, other)]
-    released = [labels[other].own for other in speech_tasks]
+    released = [labels[other].own_label for other in speech_tasks]
     if speaking is not None and speaking.done():
         released.append(labels.speech_label(speaking))
-    change, name = labels[task].change, labels.display_name
+    change, name = labels[task].change_label, labels.display_name
     waits = [WaitRecord(change.role, name(change), name(label), "", "", {}) for label in dict.fromkeys(released)]
-    remaining = [name(labels[other].own) for other in awaited if other not in speech_tasks]
+    remaining = [name(labels[other].own_label) for other in awaited if other not in speech_tasks]
     handles = [handle for other in speech_tasks if (handle := speech_handle(other)) is not None]
     return Release(waits, remaining, activity, speech_tasks, handles)
 

@@ -73,9 +73,9 @@ def _fixed_in(records: Sequence[WaitRecord]) -> str | None:
     waits = ((role, roles.get(record.waits_for, "")) for record in records if (role := record.role) in _ROLES)
     fixed_in = _FIXED_IN.get(frozenset(waits))
     with contextlib.suppress(ImportError, InvalidVersion, TypeError):  # a build that does not say which release it is
-        from livekit.agents.version import __version__ as release
+        from livekit.agents.version import __version__ as version
 
-        return fixed_in if fixed_in and Version(release) < Version(fixed_in) else None
+        return fixed_in if fixed_in and Version(version) < Version(fixed_in) else None
     return None
 
 

@@ -34,13 +34,13 @@ name_of = type.__dict__["__name__"].__get__  # of a class, whose metaclass may b
 _LIBRARY = ("livekit.", "opentelemetry.", "wrapt.", "onenter_deadlock_fix._", "onenter_deadlock_fix.detection.")
 _STDLIB = os.path.dirname(os.__file__) + os.sep
 _INSTALLED = ("site-packages", "dist-packages")
-# Functions that wait on behalf of their callers, as those of the standard library do.
-_WAIT_HELPERS = (
+# Functions that wait on behalf of their callers, as those of the standard library do. Records do not name them.
+_SKIPPED = (
     *("livekit.agents.utils.", "opentelemetry.", "wrapt.", "onenter_deadlock_fix."),
     f"{VOICE}speech_handle.wait_if_not_interrupted",
 )
 _SLEEP, _WITH_TIMEOUT = "asyncio.tasks.sleep", ("asyncio.tasks._wait", "asyncio.tasks.wait_for")
-TIMED = "it ends with a time-out"
+TIMED = "it ends after a set time"
 # Why a task waits -> the prefixes of the functions that it is suspended in. The first row that matches counts.
 MODEL_REASONS = {
     "the realtime model has not answered": (f"{VOICE}agent_activity._realtime_",),
@@ -119,15 +119,15 @@ def user_lines(frames: list[Suspended]) -> dict[str, str]:
     return lines["user"] or lines["installed"]
 
 
-def innermost(frames: list[Suspended]) -> Suspended | None:
-    """Return the innermost frame that is not of the standard library and no wait helper."""
+def frame_to_report(frames: list[Suspended]) -> Suspended | None:
+    """Return the innermost frame that a record may name."""
     outside = (frame for frame in reversed(frames) if frame.origin != "stdlib")
-    return next((frame for frame in outside if not frame.function.startswith(_WAIT_HELPERS)), None)
+    return next((frame for frame in outside if not frame.function.startswith(_SKIPPED)), None)
 
 
 def where_and_why(frames: list[Suspended]) -> tuple[str, str]:
     """Return in which module and function a task waits, unless it is user code, and why, as far as that is known."""
-    place = innermost(frames)
+    place = frame_to_report(frames)
     where = ", ".join(place.function.rpartition(".")[::2]) if place and place.origin != "user" else ""
     why = ""
     for frame in reversed(frames):

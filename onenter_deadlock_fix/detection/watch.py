@@ -21,8 +21,8 @@ from weakref import WeakSet
 
 from .._guard import first_mismatch
 from .config import LOGGER, Settings
-from .console import HideData
-from .livekit_internals import CHANGE_FUNCTIONS, FINGERPRINT, VOICE, WATCHED_FUNCTIONS
+from .console import HideExtraFields
+from .livekit_internals import CHANGE_FUNCTIONS, FINGERPRINT, REPORTED_IF_SLOW, VOICE
 from .stack import Task, stack
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .snapshot import Deadlock, Snapshot
 
 _WATCH = "__onenter_deadlock_fix_watch"  # an attribute of the event loop: its watch, while the timer is set
-_WATCHED_NAMES = {function.rpartition(".")[2] for function in WATCHED_FUNCTIONS}
+_CHANGE_NAMES = {function.rpartition(".")[2] for function in CHANGE_FUNCTIONS}
 _WRAPPED = (  # each change begins with one of these methods
     ("agent_activity", "AgentActivity", "pause"),
     ("agent_activity", "AgentActivity", "drain"),
@@ -41,16 +41,16 @@ _WRAPPED = (  # each change begins with one of these methods
 _settings: Settings | None = None
 _unwatched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()  # event loops in which no timer can be set
 _logger = logging.getLogger(LOGGER)
-_hide_data = HideData()
+_hide_extra_fields = HideExtraFields()
 
 
 class _State(Enum):
     """What the checks have found about a change."""
 
-    NOT_DUE = "it has not waited for long enough, or nothing is wrong"
-    IDLE = "the last check has found a run with nobody at work"
+    NOTHING_FOUND = "no check has found anything wrong"
+    IDLE = "the last check has found that neither a model nor user code is at work for session.run()"
     REPORTED_FOR_NOW = "it has been reported with a temporary reason"
-    REPORTED = "it has been reported, or what it waited for has been released"
+    REPORTED = "it has been reported, or a drain that it waits for has released speech tasks"
 
 
 @dataclass(eq=False)
@@ -60,7 +60,7 @@ class _Change:
     task: Task
     since: float  # when a tick first found it suspended where it is now
     next_check: float = 0.0
-    state: _State = _State.NOT_DUE
+    state: _State = _State.NOTHING_FOUND
     deadlocks: list[frozenset[Any]] = field(default_factory=list)  # the nodes of those reported for this change
 
 
@@ -154,7 +154,7 @@ class _Watch:
                 # Set before logging: if a log handler of the program raises, other handlers may have got the record.
                 change.deadlocks.append(nodes)
                 change.state = _State.REPORTED
-                name = snapshot.labels.display_name(deadlock.change)
+                name = snapshot.labels.display_name(deadlock.change_label)
                 report.deadlock(name, records, releases, task, is_on_cycle=deadlock.is_on_cycle, mode=settings.mode)
         finally:
             for release in released:
@@ -175,12 +175,12 @@ def _report_slow_wait(snapshot: Snapshot, change: _Change, now: float) -> None:
     if change.state is _State.REPORTED_FOR_NOW and (is_temporary or not records):
         return
     if not records:
-        change.state = _State.NOT_DUE
-    elif snapshot.is_run(change.task) and change.state is _State.NOT_DUE:
+        change.state = _State.NOTHING_FOUND
+    elif snapshot.is_run(change.task) and change.state is _State.NOTHING_FOUND:
         change.state = _State.IDLE  # between two turns of a model, nobody is at work for a moment
     elif _logger.isEnabledFor(logging.WARNING):
         change.state = _State.REPORTED_FOR_NOW if is_temporary else _State.REPORTED
-        name = snapshot.labels.display_name(snapshot.labels[change.task].change)
+        name = snapshot.labels.display_name(snapshot.labels[change.task].change_label)
         report.slow_wait(name, records, now - change.since, change.task)
 
 
@@ -188,10 +188,10 @@ def _under_way(tasks: set[Task]) -> Iterator[tuple[Hashable, Task]]:
     """Yield the tasks that are in the middle of a change, each with a key: the change, and its position in the code."""
     for task in tasks:
         # Compare the bare name first, which is cheaper: this runs for every task.
-        named = [frame for frame in stack(task) if frame.frame.f_code.co_name in _WATCHED_NAMES]
-        watched = [frame for frame in named if frame.function in WATCHED_FUNCTIONS]
+        named = [frame for frame in stack(task) if frame.frame.f_code.co_name in _CHANGE_NAMES]
+        watched = [frame for frame in named if frame.function in CHANGE_FUNCTIONS]
         if watched:
-            outermost = next((frame for frame in watched if frame.function in CHANGE_FUNCTIONS), watched[0])
+            outermost = next((frame for frame in watched if frame.function in REPORTED_IF_SLOW), watched[0])
             yield (outermost.awaitable, *(frame.frame.f_lasti for frame in watched)), task
 
 
@@ -242,8 +242,8 @@ def install(settings: Settings) -> str | None:
         uninstall()
         raise
     _settings = settings
-    if _hide_data not in _logger.handlers:
-        _logger.handlers.insert(0, _hide_data)
+    if _hide_extra_fields not in _logger.handlers:
+        _logger.handlers.insert(0, _hide_extra_fields)
     _begin()
     return None
 
@@ -252,7 +252,7 @@ def uninstall() -> None:
     """Stop checking, and remove the wrappers; one that other code has wrapped in turn only forwards calls."""
     global _settings
     _settings = None
-    _logger.removeHandler(_hide_data)
+    _logger.removeHandler(_hide_extra_fields)
     for module, owner, name in _WRAPPED:
         cls = getattr(sys.modules.get(VOICE + module), owner, None)
         if cls and _is_ours(vars(cls).get(name)):

@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from .._guard import FIRST_AFFECTED, FIRST_FIXED
 from .._status import Detection, State
-from ..detection.config import AFTER, seconds_of
+from ..detection.config import DEFAULT_AFTER, seconds_of
 from .pins import pins
 from .probe import MARK, NOT_INSTALLED
 from .text import quoted
@@ -57,7 +57,7 @@ class Environment:
     state: State | None = None
     reason: str = ""
     detection: Detection = "off"
-    detect_after: float = AFTER
+    detect_after: float = DEFAULT_AFTER
 
     def in_words(self) -> str:
         """Return the installed versions and the folder as text for people."""
@@ -71,7 +71,7 @@ class Environment:
         return f"{quoted(self.folder)} with {named}" if named else quoted(self.folder)
 
     def as_object(self) -> dict[str, object]:
-        """Return them as data for machines."""
+        """Return the versions and folders as an object for JSON."""
         return {
             "environment": self.folder or None,
             "python": self.python,
@@ -101,7 +101,7 @@ def examine(interpreter: Sequence[str] = (sys.executable,)) -> Environment:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise NotExamined(f"{name} printed nothing for {_LONGEST:.0f} seconds") from None
+        raise NotExamined(f"{name} did not finish within {_LONGEST:.0f} seconds") from None
     except (OSError, ValueError) as error:
         raise NotExamined(f"{name} can't be started: {error}") from error
     return read_probe(process)
@@ -138,7 +138,7 @@ def read_probe(process: subprocess.CompletedProcess[str]) -> Environment:
         state=state,
         reason=reason,
         detection=found.get("status", {}).get("detection", "off"),
-        detect_after=seconds_of(found["detect_after"]) or AFTER,
+        detect_after=seconds_of(found["detect_after"]) or DEFAULT_AFTER,
     )
 
 

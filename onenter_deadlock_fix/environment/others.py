@@ -34,7 +34,7 @@ def other_environments(environment: Environment) -> list[str]:
     folders = {os.path.realpath(folder): folder for folder in _candidates() if folder and os.path.isdir(folder)}
     warnings = [_warning(Path(os.path.abspath(folder)), environment) for folder in folders.values()]
     if os.path.isdir("livekit/agents") and os.path.abspath("livekit/agents") != environment.library_folder:
-        warnings.append("this says nothing about livekit/agents in this folder, which a program in the folder imports")
+        warnings.append("this does not cover livekit/agents in this folder, which a program in the folder imports")
     return [*made_for_one_command(environment), *filter(None, warnings)]
 
 
@@ -75,8 +75,8 @@ def _warning(folder: Path, environment: Environment) -> str | None:
     commands = folder / ("Scripts" if (folder / "Scripts").is_dir() else "bin")
     install = "" if _version_of(_SHIM, packages) else f"install {_SHIM} in it, and "
     return (
-        f"this says nothing about {quoted(folder)}, which has {_named(release)}; "
-        f"to ask there: {install}{quoted(commands / _SHIM)} status"
+        f"this does not cover {quoted(folder)}, which has {_named(release)}; "
+        f"to check it: {install}{quoted(commands / _SHIM)} status"
     )
 
 

@@ -121,12 +121,12 @@ def _verdict_on_the_fix(environment: Environment, runs: Mapping[str, Run]) -> st
     if with_shim == "not run":
         return f"No verdict: the pattern could not be run on {name}."
     if with_shim != "completed":
-        return f"NOT FIXED: on {name} the pattern does not complete, with the shim either ({environment.state})."
+        return f"NOT FIXED: on {name} the agent hangs even with the shim ({environment.state})."
     if without == "completed":
         return f"Nothing to fix: the pattern completes on {name} without the shim, and with it as well."
     if without == "hung":
         return f"Fixed: on {name} the pattern completes with the shim, and without it it hangs."
-    return f"Works: on {name} the pattern completes with the shim; the run without it says nothing ({without})."
+    return f"Works: on {name} the pattern completes with the shim; the run without it is inconclusive ({without})."
 
 
 def _verdict_on_detection(environment: Environment, runs: Mapping[str, Run]) -> str:
@@ -140,7 +140,7 @@ def _verdict_on_detection(environment: Environment, runs: Mapping[str, Run]) -> 
         return f"Nothing to resolve: the handoff completes on {name} without detection as well."
     if off == report == "hung" and any("deadlock:" in line for line in runs["report"].log):
         return f"Resolved: on {name} the handoff that waits for itself is reported, and is released where that is safe."
-    return f"Works: on {name} the handoff completes when resolved; the other runs say nothing ({off}, {report})."
+    return f"Works: on {name} the handoff completes when resolved; the other runs are inconclusive ({off}, {report})."
 
 
 _WITHOUT_DETECTION = {DETECT: "off"}

@@ -18,7 +18,7 @@ from virtual_time import VirtualTimeLoop
 
 import onenter_deadlock_fix
 from onenter_deadlock_fix.detection import snapshot
-from onenter_deadlock_fix.detection.console import HideData
+from onenter_deadlock_fix.detection.console import HideExtraFields
 
 from .deadlocks import hang, nested, quick
 
@@ -148,7 +148,7 @@ async def on_the_console() -> str:
 async def without_handlers() -> str:
     """The program has not set logging up; return what is on standard error."""
     for handlers in (LOGGER.handlers, logging.getLogger().handlers):
-        handlers[:] = [handler for handler in handlers if isinstance(handler, HideData)]
+        handlers[:] = [handler for handler in handlers if isinstance(handler, HideExtraFields)]
     LOGGER.propagate = True
     with contextlib.redirect_stderr(io.StringIO()) as printed:
         await hang(Desk(Desk.inner), seconds=1)

@@ -29,7 +29,6 @@ CHANGED = "the handoff to EmailTask by the tool collect_email does not wait for 
         "PYTHONPATH forkserver realtime start",
         "run spawn llm start",
         "autowrapt forkserver llm start",
-        "autowrapt spawn realtime start",
     ],
 )
 def test_the_pattern_completes_in_a_job_with_the_shim_and_is_in_the_log(
