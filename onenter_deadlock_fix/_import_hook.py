@@ -6,6 +6,7 @@ calls comes before that. Where none follows, as after a reload, the next import 
 """
 
 import sys
+from _weakref import ref
 
 TYPE_CHECKING = False  # like typing.TYPE_CHECKING, without importing typing
 if TYPE_CHECKING:
@@ -27,12 +28,16 @@ def install(on_import: "Callable[[list[Any]], object]") -> None:
 
 
 def loaded_classes() -> "Optional[list[Any]]":
-    """Return AgentTask, AgentSession, AgentActivity (None for a class that a release lacks); None until imported."""
+    """Return weak references to AgentTask, AgentSession and AgentActivity, or None until they are imported.
+
+    A reference is None for a class that a release lacks.
+    """
     if LIBRARY not in sys.modules or _VOICE not in sys.modules:
         return None
     are_complete = _MODULES[-1] in sys.modules and all(map(_is_imported, _MODULES))
     if are_complete or (_is_imported(LIBRARY) and _is_imported(_VOICE)):
-        return [_variable(module, name) for module, name in zip(_MODULES, _CLASSES)]
+        classes = [_variable(module, name) for module, name in zip(_MODULES, _CLASSES)]
+        return [ref(cls) if issubclass(type(cls), type) else None for cls in classes]
     return None
 
 
@@ -42,7 +47,8 @@ def is_being_imported(name: str) -> bool:
 
 
 def _is_imported(name: str) -> bool:
-    return name in sys.modules and not is_being_imported(name) and type(sys.modules[name]).__name__ != "_LazyModule"
+    module = sys.modules.get(name)  # another thread may remove it meanwhile
+    return module is not None and not is_being_imported(name) and type(module).__name__ != "_LazyModule"
 
 
 def _variable(module: str, name: str) -> "Any":

@@ -7,11 +7,9 @@ old agent except the blocked tasks. Upstream's fix (pull request #4113) adds the
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import logging
-import sys
 import threading
 import weakref
 from contextvars import ContextVar
@@ -32,17 +30,16 @@ _handoffs_lock = threading.RLock()  # sessions may run in several threads; a sig
 def install(classes: list[Any], verdict: Verdict, log_status_once: Callable[[], None]) -> None:
     """Wrap the methods, or none of them if that raises.
 
-    classes: AgentTask, AgentSession and AgentActivity.
+    classes: weak references to AgentTask, AgentSession and AgentActivity.
     log_status_once: called when a session starts, and at every change of its agent.
     """
-    agent_task, agent_session, agent_activity = classes
-    current_activity = sys.modules[agent_activity.__module__]._AgentActivityContextVar
-    update_activity = functools.partial(_update_activity, current_activity, log_status_once)
+    agent_task, agent_session, _ = loaded = [reference() for reference in classes]
+    update_activity = functools.partial(_update_activity, log_status_once)
     methods: list[tuple[type, str, Wrapper]] = [(agent_task, "_AgentTask__await_impl", _await_impl)]
     if verdict.has_other_waits:
         from . import _patch_before_1_2_6
 
-        methods += _patch_before_1_2_6.methods_to_wrap(classes, update_activity, awaited_agent_task)
+        methods += _patch_before_1_2_6.methods_to_wrap(loaded, update_activity, awaited_agent_task)
     else:
         methods.append((agent_session, "_update_activity", update_activity))
     _wrapping.install(methods)
@@ -59,30 +56,31 @@ def _await_impl(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...
     return wrapped(*args, **kwargs)
 
 
-def _update_activity(
-    current_activity: Any, log_status_once: Any, wrapped: Any, instance: Any, args: Any, kwargs: Any
-) -> Any:
+def _update_activity(log_status_once: Any, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Wrap ``AgentSession._update_activity``: add the old agent's ``on_enter`` task to the blocked tasks."""
     log_status_once()
     agent = args[0] if args else kwargs.get("agent")
     if kwargs.get("previous_activity") == "pause" and agent is not None and agent is awaited_agent_task():
-        old_activity = current_activity.get()
-        on_enter, blocked_tasks = old_activity._on_enter_task, kwargs.get("blocked_tasks") or []
+        from livekit.agents.voice.agent_activity import _AgentActivityContextVar  # a reload creates a new one
+
+        old_activity = _AgentActivityContextVar.get(None)
+        on_enter = getattr(old_activity, "_on_enter_task", None)
+        blocked_tasks = kwargs.get("blocked_tasks") or []
         if on_enter is not None and not on_enter.done() and not any(task is on_enter for task in blocked_tasks):
             kwargs = {**kwargs, "blocked_tasks": [*blocked_tasks, on_enter]}
             if instance._activity is old_activity:  # else the agent was replaced, and this handoff pauses another agent
-                _log_handoff(agent, old_activity.agent)
+                _log_handoff(agent, old_activity.agent, next(iter(blocked_tasks), None))
     return wrapped(*args, **kwargs)
 
 
-def _log_handoff(agent_task: Any, old_agent: Any) -> None:
+def _log_handoff(agent_task: Any, old_agent: Any, awaiting_task: Any) -> None:
     """Count a handoff that the fix changes, and log the first at INFO and the others at DEBUG."""
     global handoffs
     with contextlib.suppress(Exception):  # from a log handler, for example; the handoff must go on
         with _handoffs_lock:
             handoffs += 1
             level = logging.INFO if handoffs == 1 else logging.DEBUG
-        info = getattr(asyncio.current_task(), "__livekit_agents_activity_task", None)  # set by livekit-agents
+        info = getattr(awaiting_task, "__livekit_agents_activity_task", None)  # set by livekit-agents
         tool = getattr(getattr(info, "function_call", None), "name", None)
         logging.getLogger(__package__).log(
             level,

@@ -40,7 +40,7 @@ def methods_to_wrap(
     def update_chat_ctx(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         awaited = awaited_agent_task()
         is_returning = awaited is not None and awaited._AgentTask__fut.done() and instance.session._agent is awaited
-        if is_returning and instance._rt_session is not None:
+        if is_returning and instance.agent is not awaited and instance._rt_session is not None:
             return _set_chat_items(instance.agent, *args, **kwargs)
         return wrapped(*args, **kwargs)
 

@@ -20,9 +20,9 @@ class Status:
         ``unconfirmed``: was patched, but other code has replaced a wrapped method since, see the reason.
         ``fixed-upstream``: the release or the build has the fix.
         ``predates``: older than 1.2.0, the first release with a public ``AgentTask``.
-        ``unrecognised``: an affected release whose code is not what the wrappers were written for.
+        ``unrecognised``: an affected release whose code is not what the wrappers were written for, or no valid version.
         ``off``: switched off by ``ONENTER_DEADLOCK_FIX=off`` or ``deactivate()``.
-        ``failed``: an error while patching; the patch was undone.
+        ``failed``: an error while patching, so nothing is patched.
     livekit_agents: the version of livekit-agents, None while it is not imported.
     reason: the explanation, for people.
     detection: the mode of detection; ``unrecognised`` if it was requested, but this build's code is not what it reads.

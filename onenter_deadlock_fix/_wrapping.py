@@ -51,11 +51,13 @@ def install(wrappers: Iterable[tuple[type, str, Wrapper]]) -> None:
         for owner, name, wrapper in wrappers:
             _methods.setdefault((weakref.ref(owner), name), (wrapper, _code(vars(owner)[name])))
         for (owner_ref, name), (wrapper, code) in list(_methods.items()):
-            cls = owner_ref()
-            current: Any = cls and vars(cls).get(name)
-            while type(current).__module__ == __name__ and not _is_ours(current):
+            cls: Any = owner_ref()
+            if cls is None or _is_wrapped(cls, name):
+                continue
+            current: Any = vars(cls).get(name)
+            while type(current).__module__ == __name__:
                 current = current.__wrapped__  # a wrapper of an earlier import of this package
-            if cls and _code(current) is code and not _is_wrapped(cls, name):
+            if _code(current) is code:  # else other code has replaced or deleted it
                 # livekit-agents searches each AgentTask's methods for tools; copyable wrappers slow that down. Names
                 # with two underscores are private to the AgentTask, and nobody copies those.
                 kind = _MethodWrapper if "__" in name else _CopyableMethodWrapper

@@ -6,9 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from livekit.agents import AgentSession
 from livekit.agents.voice.agent_activity import AgentActivity
 from programs import Forks
-from scenarios import Scenario, entered, nested, pattern
+from scenarios import Scenario, entered, nested, pattern, stage
 from scenarios.stage import Desk, Lobby, Name, complete, happens, play, quiet, start
 
 
@@ -52,6 +53,21 @@ async def an_inherited_context() -> None:
     await happens("Desk.on_enter goes on")
 
 
+async def a_handoff_in_a_task_of_its_own() -> None:
+    """A session of the user's makes each handoff in a new task, as with wait_for() before Python 3.12."""
+
+    class Session(AgentSession[Any]):
+        async def _update_activity(self, *args: Any, **kwargs: Any) -> None:
+            async def update() -> None:
+                await AgentSession._update_activity(self, *args, **kwargs)
+
+            await asyncio.create_task(update())
+
+    stage.AgentSession = Session  # type: ignore[misc,assignment]  # this is a fork
+    await start(Desk())
+    await happens("Desk.on_enter goes on")
+
+
 @pytest.mark.parametrize(
     ("scenario", "pauses"),
     [
@@ -61,6 +77,7 @@ async def an_inherited_context() -> None:
         (nested.the_pattern_in_an_agent_task, [["collect", "on_enter"], ["ask_name", "on_enter"]]),
         (entered.the_agent_changes_and_the_agent_task_completes, [["collect", "on_enter"]]),
         (an_inherited_context, [["collect", "on_enter"], []]),
+        (a_handoff_in_a_task_of_its_own, [["collect", "on_enter"]]),
     ],
 )
 def test_on_enter_is_a_blocked_task_if_its_own_agent_is_paused(

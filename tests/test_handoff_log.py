@@ -10,6 +10,7 @@ import pytest
 from detecting import Play
 from detection_programs import surroundings
 from scenarios import Scenario, nested, pattern
+from test_blocked_tasks import a_handoff_in_a_task_of_its_own
 
 ACTIVE = (
     "onenter-deadlock-fix is active on livekit-agents 1.3.5 (patched): livekit-agents 1.3.5 has the on_enter deadlock "
@@ -37,6 +38,7 @@ def assert_logged(played: Any, *handoffs: str) -> None:
         (nested.the_pattern_in_an_agent_task, [("Patterned", "collect", None), ("Name", "ask_name", "Patterned")]),
         (pattern.the_agent_task_is_a_dataclass, [("Task", "collect", None)]),
         (pattern.the_agent_task_can_not_be_compared, [("Task", "collect", None)]),
+        (a_handoff_in_a_task_of_its_own, [("Name", "collect", "Desk")]),
         # these hang on no release from 1.2.6 on: on_enter is over, or awaits the AgentTask itself
         (pattern.a_reply_to_the_user, []),
         (nested.on_enter_awaits_the_agent_task_itself, []),

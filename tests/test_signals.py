@@ -128,11 +128,13 @@ def test_exception_of_a_handler_in_the_import_of_the_library_is_raised_and_the_n
 @pytest.mark.in_fork
 @pytest.mark.parametrize("parameters", ["number, frame", "*args", "number, frame=None, *, more=()", None])
 def test_exception_in_a_log_handler_is_raised_if_and_only_if_a_signal_handler_raises_it(parameters: str | None) -> None:
+    def fail(caller: FrameType) -> None:  # has its caller's frame, as a signal handler has it
+        raise TimeLimit
+
     def on_record(record: logging.LogRecord) -> None:
         if parameters:
             signal.raise_signal(signal.SIGUSR1)
-        caller = sys._getframe(1)  # held by a variable, as a signal handler's parameter holds it
-        raise TimeLimit(caller)
+        fail(sys._getframe())
 
     import onenter_deadlock_fix
 

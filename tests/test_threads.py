@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import importlib
 import logging
 import random
 import sys
@@ -14,6 +15,7 @@ from recorder import record
 from wrapped_methods import THE_LIBRARYS_OWN, WRAPPED_ONCE, wrappers
 
 import onenter_deadlock_fix as shim
+from onenter_deadlock_fix import _guard
 
 CALLS = [("activate",), ("deactivate",), ("detect",), ("detect", "off"), ("status",)]
 
@@ -56,9 +58,12 @@ def test_deactivate_holds_while_another_thread_imports_the_library() -> None:
 
 @pytest.mark.in_fork
 def test_outcome_that_another_call_has_overtaken_is_not_logged() -> None:
+    reasons = []
+
     class Finder:
         def find_spec(self, name: str, path: object = None, target: object = None) -> None:
             if name == "wrapt":  # which the shim imports before it patches; another thread may get its turn there
+                reasons.append(shim.status().reason)
                 shim.deactivate()
 
     sys.meta_path.insert(0, Finder())  # type: ignore[arg-type]
@@ -67,6 +72,21 @@ def test_outcome_that_another_call_has_overtaken_is_not_logged() -> None:
 
     assert (shim.status().state, wrappers()) == ("off", THE_LIBRARYS_OWN)
     assert [message for _, message in recorder.messages() if "(patched)" in message] == []
+    assert reasons == ["livekit.agents is about to be examined"]
+
+
+@pytest.mark.in_fork("library")
+def test_outcome_is_logged_once_though_several_threads_have_found_it() -> None:
+    examine, all_examine = _guard.examine, threading.Barrier(3)
+    _guard.examine = lambda: (all_examine.wait(), examine())[1]
+    importlib.reload(sys.modules["livekit.agents.voice.agent"])  # its classes are unknown
+    recorder = record(logging.DEBUG)
+    threads = [threading.Thread(target=shim.status) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len([message for _, message in recorder.messages() if "(patched)" in message]) == 1
 
 
 @pytest.mark.in_fork("bare_forks")

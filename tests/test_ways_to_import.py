@@ -159,6 +159,14 @@ def test_renewed_in_part(renewed: str) -> None:
     assert is_wrapped(first), "livekit.agents still has it"
 
 
+def test_handoffs_after_a_reload_of_the_activity() -> None:
+    import_library()
+    importlib.reload(sys.modules[f"{VOICE}.agent_activity"])  # its context variables are others
+    from scenarios import pattern, stage
+
+    assert stage.play(pattern.the_pattern)["ended"] == "completed"
+
+
 def test_class_that_is_purged_alone_stays_patched() -> None:
     first = import_library().AgentTask
     del sys.modules[f"{VOICE}.agent"]
@@ -196,6 +204,15 @@ def test_path_hooks_are_a_tuple() -> None:
     assert onenter_deadlock_fix.status().state == "pending"
     import_library()
     assert wrappers() == WRAPPED_ONCE
+
+
+def test_stub_was_in_its_place() -> None:
+    for name in (LIBRARY, VOICE, *(f"{VOICE}.{name}" for name in ("agent", "agent_session", "agent_activity"))):
+        sys.modules[name] = ModuleType(name)
+    vars(sys.modules[f"{VOICE}.agent"])["AgentTask"] = "a stub"
+    import tabnanny  # noqa: F401  # the import of any module is not disturbed
+
+    assert onenter_deadlock_fix.status().state == "unrecognised"
 
 
 def test_unusual_object_was_in_its_place() -> None:

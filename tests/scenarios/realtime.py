@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from livekit.agents import function_tool
 from realtime_model import ScriptedRealtimeModel
 
 from onenter_deadlock_fix.verify.scripted_model import ScriptedLLM
 
 from . import add_scenario, agent_scenarios, nested, pattern, scenario
-from .stage import Desk, Lobby, Name, happens, note, reply, script, start
+from .stage import Desk, Lobby, Name, complete, happens, note, reply, script, start, step
 
 for _name, _agent in {
     "a_realtime_model": pattern.the_pattern,
@@ -39,6 +40,21 @@ async def a_realtime_model_and_the_user_speaks_again_afterwards() -> None:
     session = await start(Desk(), model=ScriptedRealtimeModel)
     await happens("Desk.on_enter goes on")
     await note("the user", reply(session, user_input="desk"))
+
+
+@scenario(model=ScriptedRealtimeModel)
+class an_agent_task_updates_its_realtime_session_when_it_has_completed(Desk):
+    """A tool of the AgentTask completes it and then adds to its chat context, and the realtime model gets that."""
+
+    class Task(Name):
+        @function_tool
+        async def give_name(self) -> None:
+            complete(self, "Ada")
+            chat_ctx = self.chat_ctx.copy()
+            chat_ctx.add_message(role="user", content="with two a")
+            await self.update_chat_ctx(chat_ctx)
+            texts = [item.text_content for item in self.realtime_llm_session.chat_ctx.items if item.type == "message"]
+            step(f"the model has {[text for text in texts if text == 'with two a']}")
 
 
 @scenario
