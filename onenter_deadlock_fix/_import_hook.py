@@ -32,10 +32,7 @@ def loaded_classes() -> "Optional[list[Any]]":
 
     A reference is None for a class that a release lacks.
     """
-    if LIBRARY not in sys.modules or _VOICE not in sys.modules:
-        return None
-    are_complete = _MODULES[-1] in sys.modules and all(map(_is_imported, _MODULES))
-    if are_complete or (_is_imported(LIBRARY) and _is_imported(_VOICE)):
+    if LIBRARY in sys.modules and (all(map(_is_imported, _MODULES)) or all(map(_is_imported, (LIBRARY, _VOICE)))):
         classes = [_variable(module, name) for module, name in zip(_MODULES, _CLASSES)]
         return [ref(cls) if issubclass(type(cls), type) else None for cls in classes]
     return None
@@ -43,20 +40,27 @@ def loaded_classes() -> "Optional[list[Any]]":
 
 def is_being_imported(name: str) -> bool:
     """Return whether the import of a module has begun and not ended."""
-    return bool(getattr(_variable(name, "__spec__"), "_initializing", False))
+    return _is_initializing(sys.modules.get(name))
 
 
 def _is_imported(name: str) -> bool:
-    module = sys.modules.get(name)  # another thread may remove it meanwhile
-    return module is not None and not is_being_imported(name) and type(module).__name__ != "_LazyModule"
+    module = sys.modules.get(name)
+    return module is not None and not _is_initializing(module) and type(module).__name__ != "_LazyModule"
+
+
+def _is_initializing(module: "Any") -> bool:
+    try:
+        return bool(object.__getattribute__(module, "__dict__")["__spec__"]._initializing)
+    except (KeyError, AttributeError):
+        return False  # it is not imported by a loader, or was replaced by an unusual object
 
 
 def _variable(module: str, name: str) -> "Any":
     """Return a variable of a module, or None. This does not load a module of importlib.util.LazyLoader."""
     try:
-        return object.__getattribute__(sys.modules[module], "__dict__").get(name)
-    except (KeyError, AttributeError):
-        return None  # it is not imported, or was replaced by an unusual object
+        return object.__getattribute__(sys.modules.get(module), "__dict__").get(name)
+    except AttributeError:
+        return None
 
 
 class _Finder:
@@ -66,7 +70,8 @@ class _Finder:
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if LIBRARY in sys.modules and not name.startswith(_OWN_IMPORTS):
-            classes = loaded_classes()
+            # Not called for each module that livekit-agents imports first, because it would take too long.
+            classes = loaded_classes() if _MODULES[-1] in sys.modules else None
             if classes is not None:
                 self.on_import(classes)
             elif not sys.meta_path or sys.meta_path[0] is not self:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import pkgutil
 import weakref
 from collections.abc import Iterable
 from typing import Any, Callable
@@ -27,6 +26,8 @@ class _BoundMethod(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
         if self._self_instance is None:  # accessed on its class
+            import pkgutil
+
             return pkgutil.resolve_name, (f"{self.__module__}:{self.__qualname__}",)
         return getattr, (self.__self__, self.__name__)
 

@@ -1,13 +1,12 @@
-# Imports the shim when livekit.agents is about to be imported, and then runs the sitecustomize that Python would find
-# without this folder on PYTHONPATH. Every interpreter that inherits PYTHONPATH compiles this file, so it is short, and
-# valid for older ones, too.
+# Imports the shim when livekit.agents is about to be imported, and runs the next sitecustomize on the path. Every
+# interpreter that inherits PYTHONPATH compiles this file, so it is short, and valid for older ones, too.
 import sys
 
 modules = sys.modules
 failed = False
 
 
-def find_spec(name, path=None, target=None):
+def find_spec(name, *_):
     global failed
     if failed or "onenter_deadlock_fix" in modules or name == "onenter_deadlock_fix":
         return
@@ -34,6 +33,5 @@ if folder in sys.path:
     except ImportError as error:
         if getattr(error, "name", __name__) != __name__:
             raise  # a sitecustomize exists, but one of its imports failed
-    finally:
-        sys.path.insert(position, folder)  # processes that are started with this path need it too
-        modules.setdefault(__name__, this_module)  # New Relic's sitecustomize runs this one and needs the entry
+    sys.path.insert(position, folder)  # processes that are started with this path need it too
+    modules.setdefault(__name__, this_module)  # New Relic's sitecustomize runs this one and needs the entry
