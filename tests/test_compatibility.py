@@ -128,9 +128,3 @@ def test_recording_a_scenario_splits_no_row_of_the_page() -> None:
     for known_results in (known, recorded):
         assert page.summary(known_results, releases).count("\n") == 3  # the head, a line, and one row
     assert f"not counted in the first two tables: `{ABORTED}`\n" in page.page(recorded)
-
-
-def test_first_record_is_all_that_is_known() -> None:
-    recorded = results.with_some(NOTHING, [played("1.3.6")], REFERENCE, [ABORTED], [])
-    assert recorded["scenarios"].keys() == set(SCENARIOS)
-    assert (recorded["shim"], recorded["rows"].keys()) == ("0.1.0", {"1.3.6"})

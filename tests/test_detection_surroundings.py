@@ -82,7 +82,6 @@ def test_event_loops_of_several_threads_are_each_watched(play: Play) -> None:
 @pytest.mark.parametrize(
     ("program", "mode", "calls", "expected"),
     [
-        (deadlocks.nested, "report", 1, ["ERROR"]),
         (deadlocks.nested, "resolve", 1, ["ERROR", "WARNING"]),
         (deadlocks.slow, "report", 1, ["WARNING"]),
         (deadlocks.nested, "report", 2, ["ERROR", "ERROR"]),

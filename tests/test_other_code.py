@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import functools
 import gc
 import importlib
 import inspect
@@ -109,21 +108,6 @@ def test_wrapper_below_one_of_other_code_forwards_calls_until_it_is_activated_ag
     assert state() == [True, 0, "other code"]
     shim.activate()
     assert state() == [True, 1, "other code", "shim"]
-
-
-@pytest.mark.in_fork("library")
-def test_keyword_that_only_a_wrapper_of_other_code_has_reaches_it() -> None:
-    shim.deactivate()
-    _, agent_session = classes()
-    wrapped = agent_session._update_activity
-
-    @functools.wraps(wrapped)
-    def wrapper(self: Any, agent: Any, *, reason: Any = None, **kwargs: Any) -> list[Any]:
-        return [reason, agent, kwargs.get("wait_on_enter")]
-
-    agent_session._update_activity = wrapper
-    assert shim.activate().state == "patched"
-    assert session()._update_activity("agent", reason="slow", wait_on_enter=False) == ["slow", "agent", False]
 
 
 def replacement(self: Any, agent: Any, **others: Any) -> None: ...
