@@ -89,9 +89,9 @@ class LivekitEdges(Edges):
             return None
         held_by = tuple(self._holders.get(id(session), ()))
         reason = (
-            "it is in a foreground() block"
+            "it holds the floor, in a foreground() block"
             if held_by
-            else "a foreground() block is open, and it can't be seen in which task"
+            else "a foreground() block holds the floor, and it can't be seen in which task"
         )
         return Wait(held_by, reason=reason)
 
