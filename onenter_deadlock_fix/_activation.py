@@ -138,6 +138,8 @@ def _apply(
     except Exception as caught:
         _raise_if_from_signal_handler(caught)
         state, reason, error = "failed", f"not patched because of an error: {caught!r}", caught
+        if _patch is not None:
+            _patch.uninstall()
     detection, more_warnings, detection_error = _configure_detection(settings, should_apply=True)
     warnings, error = [*warnings, *more_warnings], error or detection_error
     is_unprotected = state == "unrecognised" or (state == "off" and verdict is not None and verdict.state == "affected")
@@ -208,6 +210,6 @@ def _raise_if_from_signal_handler(error: Exception) -> None:
         arguments = [frame.f_locals.get(name) for name in code.co_varnames[:count]]
         arguments += [value for argument in arguments if type(argument) is tuple for value in argument]  # *args
         has_caller = frame.f_back is not None and any(value is frame.f_back for value in arguments)
-        if has_caller and any(type(value) is int for value in arguments):
+        if has_caller and any(issubclass(type(value), int) for value in arguments):
             raise error
         traceback = traceback.tb_next

@@ -51,7 +51,7 @@ def _is_imported(name: str) -> bool:
 def _is_initializing(module: "Any") -> bool:
     try:
         return bool(object.__getattribute__(module, "__dict__")["__spec__"]._initializing)
-    except (KeyError, AttributeError):
+    except (KeyError, AttributeError, TypeError):
         return False  # it is not imported by a loader, or was replaced by an unusual object
 
 
@@ -70,8 +70,9 @@ class _Finder:
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if LIBRARY in sys.modules and not name.startswith(_OWN_IMPORTS):
-            # Not called for each module that livekit-agents imports first, because it would take too long.
-            classes = loaded_classes() if _MODULES[-1] in sys.modules else None
+            # Most modules are imported this early, and loaded_classes() would take too long for each of them.
+            is_early = _MODULES[-1] not in sys.modules and (_VOICE not in sys.modules or is_being_imported(LIBRARY))
+            classes = None if is_early else loaded_classes()
             if classes is not None:
                 self.on_import(classes)
             elif not sys.meta_path or sys.meta_path[0] is not self:

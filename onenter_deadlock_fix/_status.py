@@ -15,7 +15,7 @@ class Status:
     """What the shim does in this process, and why.
 
     state: the fix is installed in ``patched`` and in no other state.
-        ``pending``: ``livekit.agents`` is not imported yet.
+        ``pending``: ``livekit.agents`` is not imported yet, or is about to be examined.
         ``patched``: an affected release, and the wrappers that fix it are installed.
         ``unconfirmed``: was patched, but other code has replaced a wrapped method since, see the reason.
         ``fixed-upstream``: the release or the build has the fix.

@@ -43,6 +43,7 @@ class InFront:
     def find_spec(name, path=None, target=None):
         return PathFinder.find_spec(name, path) if name == 'livekit.agents' else None
 sys.meta_path.insert(0, InFront)
+sys.meta_path[1].find_spec('json', None, target=None)  # as finders call others
 """
 AUTOWRAPT = {"AUTOWRAPT_BOOTSTRAP": "onenter_deadlock_fix"}
 

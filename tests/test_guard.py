@@ -9,6 +9,7 @@ from typing import Any, Callable
 
 import pytest
 from programs import AlteredLibrary
+from recorder import record
 
 UPDATE_ACTIVITY = "AgentSession._update_activity"
 BOTH = [UPDATE_ACTIVITY, "AgentTask._AgentTask__await_impl"]
@@ -184,10 +185,14 @@ def test_error_while_detection_is_installed_leaves_the_fix_in_place(altered: Alt
 
 @pytest.mark.in_fork
 def test_library_without_a_version_is_not_patched() -> None:
-    for name in ("livekit", "livekit.agents", "livekit.agents.voice"):
-        sys.modules[name] = types.ModuleType(name)
     import onenter_deadlock_fix
 
+    recorder = record()
+    for name in ("livekit", "livekit.agents", "livekit.agents.voice"):
+        sys.modules[name] = types.ModuleType(name)
+    import tabnanny  # noqa: F401  # the next import of anything
+
+    assert [level for level, _ in recorder.messages()] == ["WARNING"]
     status = onenter_deadlock_fix.status()
     assert (status.state, status.livekit_agents) == ("unrecognised", None)
 

@@ -138,8 +138,8 @@ def test_exception_in_a_log_handler_is_raised_if_and_only_if_a_signal_handler_ra
 
     import onenter_deadlock_fix
 
-    names: dict[str, Any] = {"TimeLimit": TimeLimit}
-    exec(f"def handler({parameters or ''}): raise TimeLimit", names)
+    names: dict[str, Any] = {"TimeLimit": TimeLimit, "signal": signal}
+    exec(f"def handler({parameters or ''}): number = signal.Signals(signal.SIGUSR1); raise TimeLimit(number)", names)
     signal.signal(signal.SIGUSR1, names["handler"])
     record(logging.DEBUG, on_record)
     with pytest.raises(TimeLimit) if parameters else contextlib.nullcontext():

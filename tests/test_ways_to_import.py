@@ -178,6 +178,7 @@ def test_stub_was_in_its_place() -> None:
     for name in (LIBRARY, VOICE, *(f"{VOICE}.{name}" for name in ("agent", "agent_session", "agent_activity"))):
         sys.modules[name] = ModuleType(name)
     vars(sys.modules[f"{VOICE}.agent"])["AgentTask"] = "a stub"
+    sys.modules[f"{VOICE}.agent_session"] = type("Module", (), {"__dict__": None})()  # type: ignore[assignment]
     import tabnanny  # noqa: F401  # the import of any module is not disturbed
 
     assert onenter_deadlock_fix.status().state == "unrecognised"
