@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable
@@ -42,16 +43,17 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     server = contextlib.ExitStack()
     os.environ["FORK_SERVER"] = server.enter_context(fork_server(*EXPENSIVE))
     config.add_cleanup(server.close)
-    for kind in (Environment, OldRelease, OldReleaseWithRealtimeModel):
-        needed = kind(config.cache.mkdir("onenter-deadlock-fix"))  # type: ignore[union-attr]
-        is_selected = any(path in (needed.test_file, *needed.test_file.parents) for path in selected)
-        if is_selected and not needed.ready.exists():
-            with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-                name = needed.test_file.name
-                print(f"for {name}, pip installs {' '.join(needed.packages)}, once", flush=True)
-                failure = needed.make()
-                if failure:
-                    print(f"what needs that in {name} will be skipped: {failure}", flush=True)
+    kinds = (Environment, OldRelease, OldReleaseWithRealtimeModel)
+    every = [kind(config.cache.mkdir("onenter-deadlock-fix")) for kind in kinds]  # type: ignore[union-attr]
+    wanted = [it for it in every if any(path in (it.test_file, *it.test_file.parents) for path in selected)]
+    needed = [it for it in wanted if not it.ready.exists()]
+    manager = config.pluginmanager.getplugin("capturemanager")
+    with manager.global_and_fixture_disabled(), ThreadPoolExecutor() as at_once:
+        for it in needed:
+            print(f"for {it.test_file.name}, pip installs {' '.join(it.packages)}, once", flush=True)
+        for it, failure in zip(needed, at_once.map(Prepared.make, needed)):
+            if failure:
+                print(f"what needs that in {it.test_file.name} will be skipped: {failure}", flush=True)
 
 
 @pytest.fixture(scope="session")

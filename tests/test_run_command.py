@@ -129,7 +129,6 @@ def python_with(option: str) -> str:
         ("python3.11 -E -m agent -I", "RUN python3.11 -m agent -I", python_with("-E")),
         ("/srv/a/bin/python -S agent.py", "RUN /srv/a/bin/python agent.py", python_with("-S")),
         ("python -IS agent.py", "RUN python agent.py", python_with("-IS")),
-        ("python -usE agent.py", "RUN python -us agent.py", python_with("-E")),
         ("python -X dev -W error -Wd -I agent.py", "RUN python -X dev -W error -Wd agent.py", python_with("-I")),
         ("python --check-hash-based-pycs never -I -", "RUN python --check-hash-based-pycs never -", python_with("-I")),
         ("python -Ic pass", "RUN python -c pass", python_with("-I")),
@@ -146,8 +145,6 @@ def python_with(option: str) -> str:
             )
         ),
         ("env -S '-i A=1' agent", "env -i A=1 RUN agent", ENV),
-        ("env -vS '-u PYTHONPATH' agent", "env -v -u PYTHONPATH RUN agent", ENV),
-        ("env '-S-i A=1' agent", "env -i A=1 RUN agent", ENV),
         ("env --split='-u A -i' agent", "env -u A -i RUN agent", ENV),
         ("env -u PYTHONPATH nice python -I agent.py", "env -u PYTHONPATH RUN nice python agent.py", ENV),
         ("elasticapm-run my-agent", "elasticapm-run RUN my-agent", ELASTIC),
