@@ -106,6 +106,8 @@ def test_error_of_the_next_sitecustomize_is_reported_as_without_the_shim(theirs:
     bare, ended = (python(source, env=pythonpath(*path)) for path in ([theirs], [BOOTSTRAP, theirs]))
     assert (ended.returncode, ended.stdout, ended.stderr) == (bare.returncode, bare.stdout, bare.stderr)
     assert "theirs is broken" in ended.stderr
+    ended = python("import sys; print(sys.path[1])", env=pythonpath(BOOTSTRAP, theirs))
+    assert ended.stdout == f"{BOOTSTRAP}\n", "processes that are started with this path need it"
 
 
 def test_folder_stays_on_the_path_where_it_was(theirs: Path, python: Python) -> None:

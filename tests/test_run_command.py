@@ -148,7 +148,6 @@ def python_with(option: str) -> str:
         ("env --split='-u A -i' agent", "env -u A -i RUN agent", ENV),
         ("env -u PYTHONPATH nice python -I agent.py", "env -u PYTHONPATH RUN nice python agent.py", ENV),
         ("elasticapm-run my-agent", "elasticapm-run RUN my-agent", ELASTIC),
-        ("env A=1 elasticapm-run python -E agent.py", "env A=1 elasticapm-run RUN python agent.py", ELASTIC),
     ],
 )
 def test_obstacle_and_the_command_that_works(refused: str, works: str, reason: str) -> None:
