@@ -138,8 +138,9 @@ def _apply(
     except Exception as caught:
         _raise_if_from_signal_handler(caught)
         state, reason, error = "failed", f"not patched because of an error: {caught!r}", caught
-        if _patch is not None:
-            _patch.uninstall()
+        with _lock:
+            if settings is _settings and _patch is not None:
+                _patch.uninstall()
     detection, more_warnings, detection_error = _configure_detection(settings, should_apply=True)
     warnings, error = [*warnings, *more_warnings], error or detection_error
     is_unprotected = state == "unrecognised" or (state == "off" and verdict is not None and verdict.state == "affected")
