@@ -27,15 +27,18 @@ _ENTER_LOCK = "__onenter_deadlock_fix_enter_lock"  # session attribute: a lock t
 
 
 def methods_to_wrap(
-    classes: list[Any], update_activity_later: Wrapper, awaited_agent_task: Callable[[], Any]
+    classes: list[Any], later_wrapper: Wrapper, awaited_agent_task: Callable[[], Any]
 ) -> list[tuple[type, str, Wrapper]]:
-    """Return the methods to wrap beside ``AgentTask.__await_impl``; which are given the wrapper of later releases."""
+    """Return the methods to wrap beside ``AgentTask.__await_impl``.
+
+    later_wrapper: the wrapper for ``_update_activity`` of later releases.
+    """
     agent_task, agent_session, agent_activity = classes
 
     def update_activity(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         # The wrapper of later releases, around an _update_activity() that waits for on_enter() as that of 1.2.6 does.
         update = functools.partial(_update_activity_as_in_1_2_6, wrapped, instance)
-        return update_activity_later(update, instance, args, kwargs)
+        return later_wrapper(update, instance, args, kwargs)
 
     def update_chat_ctx(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         awaited = awaited_agent_task()

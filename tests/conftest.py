@@ -44,16 +44,16 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     os.environ["FORK_SERVER"] = server.enter_context(fork_server(*EXPENSIVE))
     config.add_cleanup(server.close)
     kinds = (Environment, OldRelease, OldReleaseWithRealtimeModel)
-    every = [kind(config.cache.mkdir("onenter-deadlock-fix")) for kind in kinds]  # type: ignore[union-attr]
-    wanted = [it for it in every if any(path in (it.test_file, *it.test_file.parents) for path in selected)]
-    needed = [it for it in wanted if not it.ready.exists()]
+    setups = [kind(config.cache.mkdir("onenter-deadlock-fix")) for kind in kinds]  # type: ignore[union-attr]
+    wanted = [setup for setup in setups if not {setup.test_file, *setup.test_file.parents}.isdisjoint(selected)]
+    needed = [setup for setup in wanted if not setup.ready.exists()]
     manager = config.pluginmanager.getplugin("capturemanager")
     with manager.global_and_fixture_disabled(), ThreadPoolExecutor() as at_once:
-        for it in needed:
-            print(f"for {it.test_file.name}, pip installs {' '.join(it.packages)}, once", flush=True)
-        for it, failure in zip(needed, at_once.map(Prepared.make, needed)):
+        for setup in needed:
+            print(f"for {setup.test_file.name}, pip installs {' '.join(setup.packages)}, once", flush=True)
+        for setup, failure in zip(needed, at_once.map(Prepared.make, needed)):
             if failure:
-                print(f"what needs that in {it.test_file.name} will be skipped: {failure}", flush=True)
+                print(f"what needs that in {setup.test_file.name} will be skipped: {failure}", flush=True)
 
 
 @pytest.fixture(scope="session")

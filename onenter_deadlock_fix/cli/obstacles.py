@@ -38,20 +38,20 @@ def find_obstacle(command: Sequence[str], run: Sequence[str] = ()) -> Obstacle |
         before, rest = words[: position + 1], words[position + 1 :]
         if basename(word) == _RUNS_NO_OTHER:
             reason = f"the sitecustomize of {_RUNS_NO_OTHER} would be found first, and it runs no other one"
-            return Obstacle(reason, [*before, *run, *_without_these(rest)])
+            return Obstacle(reason, [*before, *run, *_without_ignoring_options(rest)])
         env = read_env_arguments(rest)
         if basename(word) == "env" and env.command and env.removes("PYTHONPATH"):
             reason = "env would remove the PYTHONPATH that activates the shim"
-            return Obstacle(reason, [*before, *env.options, *run, *_without_these(env.command)])
+            return Obstacle(reason, [*before, *env.options, *run, *_without_ignoring_options(env.command)])
     letters = "".join(letter for option in python.options for letter in option.letters) if python else ""
     ignoring = "".join(letter for letter in letters if letter in _IGNORING_OPTIONS)
     if ignoring:
         reason = f"Python started with -{ignoring} ignores PYTHONPATH or sitecustomize, which activate the shim"
-        return Obstacle(reason, [*run, *_without_these(words)])
+        return Obstacle(reason, [*run, *_without_ignoring_options(words)])
     return None
 
 
-def _without_these(words: list[str]) -> list[str]:
+def _without_ignoring_options(words: list[str]) -> list[str]:
     python = find_python(words)
     return [*python.launcher, *python.interpreter(without=_IGNORING_OPTIONS), *python.program] if python else words
 

@@ -41,8 +41,8 @@ _EXIT_IDS = frozenset(id(manager.__aexit__) for manager in _MANAGERS)
 # A context manager that holds the floor at its yield. The floor counts as a lock with the identity of its session.
 _HOLDS_FLOOR = f"{VOICE}agent_session._wait_for_idle_and_hold"
 _WAKEUP_TYPES = ("method", "builtin_function_or_method", "TaskWakeupMethWrapper")  # the last one on Python 3.9
-# Functions that wait on behalf of their callers, for which there are no rules.
-_SKIPPED = ("asyncio.", "contextlib.", "livekit.agents.utils.")
+# Functions that wait on behalf of their callers, whose rules come first.
+_HELPERS = ("asyncio.", "contextlib.", "livekit.agents.utils.")
 _TASKS = "asyncio.tasks."
 _RELEASE_WAITER = f"{_TASKS}_release_waiter"  # of wait_for() before Python 3.12
 
@@ -63,7 +63,7 @@ class Edges:
         # Several holders if one block has released the lock for a while; it can't be seen which one.
         return any_of(held_by)._replace(lock=lock) if held_by else None
 
-    # By the function of ``frame_with_rule()``, or else by the innermost function that a task is suspended in.
+    # By the function of ``calling_frame()``, or else by the innermost function that a task is suspended in.
     rules: Mapping[str, Rule] = {f"{_TASKS}_wait": _wait_in_asyncio_wait, "asyncio.locks.acquire": _wait_in_acquire}
 
     # By the function of a callback.
@@ -136,7 +136,7 @@ class Edges:
             return FREE  # it is about to run, or awaits a user-defined object
         frames = self.stack(task)
         # A task that can't be read has no frames, so this raises, and wait() makes the task free.
-        for frame in (frame_with_rule(frames) or frames[-1], frames[-1]):
+        for frame in (calling_frame(frames) or frames[-1], frames[-1]):
             rule = self.rules.get(frame.function)
             wait = rule(self, frame, frames, future) if rule else None
             if wait is not None:
@@ -154,9 +154,9 @@ class Edges:
         return id(type(node)) in _FUTURE_IDS or id(node) in self._task_ids or type(node) is Wait
 
 
-def frame_with_rule(frames: list[Suspended]) -> Suspended | None:
-    """Return the innermost frame outside asyncio, contextlib and livekit.agents.utils, if there is one."""
-    return next((frame for frame in reversed(frames) if not frame.function.startswith(_SKIPPED)), None)
+def calling_frame(frames: list[Suspended]) -> Suspended | None:
+    """Return the innermost frame outside asyncio, contextlib and livekit.agents.utils, or None."""
+    return next((frame for frame in reversed(frames) if not frame.function.startswith(_HELPERS)), None)
 
 
 def callbacks_of(future: Any) -> list[Callback]:

@@ -12,7 +12,7 @@ import gc
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
-from .asyncio_edges import Completion, Edges, Future, Rule, callbacks_of, frame_with_rule
+from .asyncio_edges import Completion, Edges, Future, Rule, callbacks_of, calling_frame
 from .graph import FREE, Wait, any_of, reachable
 from .livekit_internals import INFO, VOICE
 from .stack import Suspended, Task, name_of
@@ -171,7 +171,7 @@ class LivekitEdges(Edges):
                 return Wait(tuple(other for other in self.tasks if _refers_to(self.stack(other), channel)))
             return FREE if node is task else self.wait(node)
 
-        ends = ((node, frame_with_rule(self.stack(node))) for node in reachable([task], follow) if node is not task)
+        ends = ((node, calling_frame(self.stack(node))) for node in reachable([task], follow) if node is not task)
         return [node for node, frame in ends if frame and not frame.function.startswith("livekit.agents.")]
 
     def agent_task(self, task: Task) -> Any:

@@ -35,7 +35,7 @@ _LIBRARY = ("livekit.", "opentelemetry.", "wrapt.", "onenter_deadlock_fix._", "o
 _STDLIB = os.path.dirname(os.__file__) + os.sep
 _INSTALLED = ("site-packages", "dist-packages")
 # Functions that wait on behalf of their callers, as those of the standard library do. Records do not name them.
-_SKIPPED = (
+_NOT_NAMED = (
     *("livekit.agents.utils.", "opentelemetry.", "wrapt.", "onenter_deadlock_fix."),
     f"{VOICE}speech_handle.wait_if_not_interrupted",
 )
@@ -122,7 +122,7 @@ def user_lines(frames: list[Suspended]) -> dict[str, str]:
 def frame_to_report(frames: list[Suspended]) -> Suspended | None:
     """Return the innermost frame that a record may name."""
     outside = (frame for frame in reversed(frames) if frame.origin != "stdlib")
-    return next((frame for frame in outside if not frame.function.startswith(_SKIPPED)), None)
+    return next((frame for frame in outside if not frame.function.startswith(_NOT_NAMED)), None)
 
 
 def where_and_why(frames: list[Suspended]) -> tuple[str, str]:
